@@ -1,0 +1,12 @@
+//! F0: what everything else stands on. Injected time, seeded randomness, keyed hashing, frames, counters.
+
+pub mod counters;
+pub mod frame;
+pub mod hash;
+pub mod rng;
+pub mod time;
+
+pub use counters::{Counters, DropReason, Event};
+pub use frame::{Frame, FramePool};
+pub use rng::Rng;
+pub use time::Instant;

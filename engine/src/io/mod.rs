@@ -1,0 +1,57 @@
+//! F4: where frames come from and go to.
+
+use crate::base::{Frame, FramePool};
+use core::time::Duration;
+
+/// One queue of a device, real or simulated: a source and a sink of frames, and the owner of the frame pool.
+///
+/// Nothing here allocates once it is set up, and only `kick` and `wait` may enter the kernel.
+pub trait PacketIo {
+    /// Moves received frames into `rx`, at most up to its capacity minus its length (never reallocating).
+    /// Returns how many came.
+    fn rx_burst(&mut self, rx: &mut Vec<Frame>) -> usize;
+
+    /// Takes frames off the front of `tx`, in order, as many as there is room for; the rest stays in `tx`.
+    /// Returns how many were taken. Taken frames return to the pool by `reclaim`.
+    fn tx_burst(&mut self, tx: &mut Vec<Frame>) -> usize;
+
+    /// Collects frames whose sending is done, and restocks the fill ring from the pool.
+    fn reclaim(&mut self);
+
+    /// Wakes the kernel up if it asks for it. Call once per iteration, after `tx_burst`.
+    fn kick(&mut self);
+
+    /// Blocks until a frame may have arrived or `timeout` has passed (poll(2)); for `--sleep`.
+    fn wait(&mut self, timeout: Duration);
+
+    /// The pool that frames are taken from and given back to.
+    fn pool(&mut self) -> &mut FramePool;
+
+    /// Counters of the device and the rings.
+    fn stats(&self) -> IoStats;
+
+    /// What this is and how it runs, for people: e.g. `xsk veth0#0 native copy need-wakeup`.
+    fn describe(&self) -> String;
+
+    /// Whether `Frame::request_checksum` is honoured.
+    fn checksum_offload(&self) -> bool {
+        false
+    }
+}
+
+/// Counted since the start. Kernel figures are those of XDP_STATISTICS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IoStats {
+    pub rx_frames: u64,
+    pub tx_frames: u64,
+    /// Wake-up system calls made.
+    pub kicks: u64,
+    pub kernel_rx_dropped: u64,
+    pub kernel_rx_invalid: u64,
+    pub kernel_rx_ring_full: u64,
+    pub kernel_fill_ring_empty: u64,
+    pub kernel_tx_invalid: u64,
+    pub kernel_tx_ring_empty: u64,
+    /// Frames that came in pieces (larger than a chunk) and were dropped.
+    pub rx_fragmented: u64,
+}

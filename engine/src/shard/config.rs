@@ -1,0 +1,105 @@
+//! What a shard is told once, at its start.
+
+use crate::tcp::TcpConfig;
+use crate::wire::emit::ChecksumMode;
+use crate::wire::parse::VlanTags;
+use crate::wire::{Addr, Mac};
+
+/// A range of consecutive addresses that belong to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalNet {
+    pub first: Addr,
+    /// How many addresses, at least 1.
+    pub count: u32,
+    /// Prefix length of the subnet they lie in: what is in it is on-link, the rest goes to a gateway.
+    pub prefix_len: u8,
+    /// True: the address is the engine's alone, so the engine answers ARP, neighbour solicitations and pings
+    /// for it. False: the kernel has the address too and goes on answering them.
+    pub exclusive: bool,
+}
+
+/// Bounds of everything that could grow.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub connections: u32,
+    pub half_open: u32,
+    pub time_wait: u32,
+    /// Received frames that may be kept for reassembly or unread, over all connections.
+    pub held_frames: u32,
+    /// Bytes that one connection may have queued for sending (unacknowledged ones included).
+    pub send_queue_bytes: u32,
+    /// 2-KiB buffers for `send_copy`, over all connections.
+    pub copy_buffers: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 4_000_000,
+            half_open: 262_144,
+            time_wait: 4_000_000,
+            held_frames: 2_048,
+            send_queue_bytes: 1 << 30,
+            copy_buffers: 32_768,
+        }
+    }
+}
+
+/// Keys drawn from the operating system (or from a seed in simulations).
+#[derive(Clone, Copy, Debug)]
+pub struct Secrets {
+    pub flow_hash: [u64; 2],
+    pub isn: [u64; 2],
+    pub timestamp: [u64; 2],
+}
+
+impl Secrets {
+    pub fn from_seed(seed: u64) -> Secrets {
+        let mut r = crate::base::Rng::new(seed);
+        let mut two = || [r.next_u64(), r.next_u64()];
+        Secrets { flow_hash: two(), isn: two(), timestamp: two() }
+    }
+}
+
+/// Everything a shard needs to know.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    pub mac: Mac,
+    pub vlan: VlanTags,
+    /// IP MTU of the link in bytes.
+    pub mtu: u16,
+    pub locals: Vec<LocalNet>,
+    /// Default gateway for each family that has one.
+    pub gateway_v4: Option<Addr>,
+    pub gateway_v6: Option<Addr>,
+    /// Neighbours known beforehand.
+    pub static_neighbours: Vec<(Addr, Mac)>,
+    pub tcp: TcpConfig,
+    pub limits: Limits,
+    pub verify_checksums: bool,
+    pub checksum: ChecksumMode,
+    pub secrets: Secrets,
+    /// Keep a record of every segment for `--trace`; costs time, for small runs.
+    pub trace: bool,
+}
+
+impl ShardConfig {
+    /// Defaults for one address on a link: no gateway, no VLAN, MTU 1500.
+    pub fn new(mac: Mac, locals: Vec<LocalNet>) -> ShardConfig {
+        ShardConfig {
+            mac,
+            vlan: VlanTags::default(),
+            mtu: 1500,
+            locals,
+            gateway_v4: None,
+            gateway_v6: None,
+            static_neighbours: Vec::new(),
+            tcp: TcpConfig::default(),
+            limits: Limits::default(),
+            verify_checksums: true,
+            checksum: ChecksumMode::Full,
+            secrets: Secrets::from_seed(0),
+            trace: false,
+        }
+    }
+}

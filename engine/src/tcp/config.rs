@@ -1,0 +1,67 @@
+//! Times, limits and switches of TCP. Defaults are those of the RFCs unless a comment says otherwise.
+
+use core::time::Duration;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TcpConfig {
+    /// Offer (and accept) timestamps, RFC 7323.
+    pub timestamps: bool,
+    /// Offer (and accept) SACK, RFC 2018.
+    pub sack: bool,
+    /// Receive buffer in bytes: the largest window offered. Decides the window scale.
+    pub receive_buffer_bytes: u32,
+    /// First RTO (RFC 6298: 1 s), its bounds, and the bound of back-off.
+    pub rto_initial: Duration,
+    /// RFC 6298 says 1 s; like Linux, 200 ms, since delayed ACKs stay far below it.
+    pub rto_min: Duration,
+    pub rto_max: Duration,
+    /// SYN or SYN-ACK retransmissions before giving up.
+    pub syn_retries: u8,
+    /// Retransmissions of data or FIN, and zero-window probes without answer, before giving up.
+    pub data_retries: u8,
+    /// 2MSL.
+    pub time_wait: Duration,
+    /// How long FIN-WAIT-2 may last after `close` (orphans), and after `shutdown` without any traffic.
+    pub fin_wait_2: Duration,
+    pub delayed_ack: Duration,
+    /// New connections start with Nagle off.
+    pub nodelay: bool,
+    /// Idle time before keepalive probes, their interval and number; `None`: off (RFC 9293 3.8.4).
+    pub keepalive: Option<Keepalive>,
+    /// Initial congestion window in segments (RFC 6928: 10).
+    pub initial_window_segments: u8,
+    /// Challenge ACKs per second and shard (RFC 5961 section 7).
+    pub challenge_acks_per_s: u32,
+    /// Fixed initial sequence number, for tests that pin exact numbers. Never set it on a real network.
+    pub fixed_iss: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Keepalive {
+    pub idle: Duration,
+    pub interval: Duration,
+    pub probes: u8,
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        TcpConfig {
+            timestamps: true,
+            sack: true,
+            receive_buffer_bytes: 256 * 1024,
+            rto_initial: Duration::from_secs(1),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(60),
+            syn_retries: 6,
+            data_retries: 15,
+            time_wait: Duration::from_secs(60),
+            fin_wait_2: Duration::from_secs(60),
+            delayed_ack: Duration::from_millis(40),
+            nodelay: true,
+            keepalive: None,
+            initial_window_segments: 10,
+            challenge_acks_per_s: 1000,
+            fixed_iss: None,
+        }
+    }
+}

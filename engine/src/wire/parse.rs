@@ -1,0 +1,105 @@
+//! From a received frame to what it says.
+
+use super::{Addr, Mac, TcpSegment};
+use crate::base::DropReason;
+
+/// The link header of a received frame: what a reply needs to go back the same way.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct LinkInfo {
+    pub src: Mac,
+    pub dst: Mac,
+    pub vlan: VlanTags,
+}
+
+/// Up to two VLAN tags (802.1Q, or 802.1ad outside 802.1Q: QinQ), outermost first.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct VlanTags {
+    /// How many of `ids` are there: 0, 1 or 2.
+    pub count: u8,
+    /// 12-bit VLAN ids; priority bits are ignored on receive and sent as 0.
+    pub ids: [u16; 2],
+}
+
+/// What a frame turned out to be.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Packet {
+    Tcp(TcpSegment),
+    Arp(Arp),
+    /// Echo request; the whole frame is needed to answer it (`emit::echo_reply_in_place`).
+    EchoRequest { src: Addr, dst: Addr },
+    /// Any ICMP or ICMPv6 error that quotes one of our TCP segments.
+    IcmpError(IcmpError),
+    /// ICMPv6 neighbour solicitation or advertisement, hop limit 255 and checksum already checked.
+    Ndp(Ndp),
+    /// Well formed, but nothing the engine acts on: the reason to count it under.
+    Other(DropReason),
+}
+
+/// RFC 826, Ethernet and IPv4.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arp {
+    pub is_request: bool,
+    pub sender_mac: Mac,
+    pub sender: Addr,
+    pub target_mac: Mac,
+    pub target: Addr,
+}
+
+/// RFC 4861 4.3 and 4.4.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ndp {
+    pub is_solicitation: bool,
+    pub src: Addr,
+    pub dst: Addr,
+    pub target: Addr,
+    /// Source (solicitation) or target (advertisement) link-layer address option.
+    pub link_addr: Option<Mac>,
+    /// Advertisement flags.
+    pub solicited: bool,
+    pub override_flag: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IcmpErrorKind {
+    /// Network or host unreachable, and the like: soft errors (RFC 1122 4.2.3.9, RFC 5461).
+    UnreachableSoft,
+    /// Protocol or port unreachable, administratively prohibited: hard errors.
+    UnreachableHard,
+    /// Fragmentation needed, or packet too big, with the next-hop MTU in bytes (0: not told).
+    TooBig { mtu: u32 },
+    /// Time exceeded, parameter problem: soft.
+    Other,
+}
+
+/// An ICMP error with the addresses, ports and sequence number of the segment it quotes (as we sent it).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IcmpError {
+    pub kind: IcmpErrorKind,
+    pub reporter: Addr,
+    pub local: Addr,
+    pub remote: Addr,
+    pub local_port: u16,
+    pub remote_port: u16,
+    pub seq: super::Seq,
+}
+
+/// What is checked on receive.
+#[derive(Clone, Copy, Debug)]
+pub struct ParseOptions {
+    /// Verify TCP and ICMP checksums (the IPv4 header checksum is always verified).
+    pub verify_checksums: bool,
+}
+
+/// Parses one Ethernet frame. Never panics, whatever the bytes.
+///
+/// # Errors
+/// The reason to count the frame under.
+pub fn parse(_bytes: &[u8], _options: ParseOptions) -> Result<(LinkInfo, Packet), DropReason> {
+    Err(DropReason::FrameTooShort)
+}
+
+/// Just the TCP 4-tuple of a frame as (src, dst, src_port, dst_port), for steering; `None` if it is not
+/// plainly unfragmented TCP. Reads no further than the ports and verifies nothing.
+pub fn peek_tuple(_bytes: &[u8]) -> Option<(Addr, Addr, u16, u16)> {
+    None
+}
