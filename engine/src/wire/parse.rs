@@ -26,7 +26,10 @@ pub enum Packet {
     Tcp(TcpSegment),
     Arp(Arp),
     /// Echo request; the whole frame is needed to answer it (`emit::echo_reply_in_place`).
-    EchoRequest { src: Addr, dst: Addr },
+    EchoRequest {
+        src: Addr,
+        dst: Addr,
+    },
     /// Any ICMP or ICMPv6 error that quotes one of our TCP segments.
     IcmpError(IcmpError),
     /// ICMPv6 neighbour solicitation or advertisement, hop limit 255 and checksum already checked.
