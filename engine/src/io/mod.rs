@@ -1,5 +1,9 @@
 //! F4: where frames come from and go to.
 
+pub mod error;
+
+pub use error::IoError;
+
 use crate::base::{Frame, FramePool};
 use core::time::Duration;
 
