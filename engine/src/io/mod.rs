@@ -1,6 +1,8 @@
 //! F4: where frames come from and go to.
 
+pub mod bpf;
 pub mod error;
+pub mod sys;
 pub mod xsk;
 
 pub use error::IoError;

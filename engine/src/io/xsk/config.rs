@@ -1,6 +1,7 @@
 //! What is asked of a set of sockets.
 
 use crate::io::IoError;
+use crate::io::bpf::XdpMode;
 
 /// How frames get between the device and our memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -20,8 +21,8 @@ pub struct XskConfig {
     /// The interface's name, for messages.
     pub interface: String,
     pub ifindex: u32,
-    /// Where the XDP program runs (`native`, `skb`, `offload`), for messages only.
-    pub attach_mode: &'static str,
+    /// Where the XDP program runs, for messages only: `XdpLink::mode`.
+    pub attach_mode: Option<XdpMode>,
     pub first_queue: u32,
     pub queues: u32,
     /// Ring sizes in entries, powers of two. Rings under 4096 run over when a core is taken away for some
@@ -54,7 +55,7 @@ impl XskConfig {
         XskConfig {
             interface: interface.into(),
             ifindex,
-            attach_mode: "xdp",
+            attach_mode: None,
             first_queue: 0,
             queues,
             rx_size: 4096,

@@ -13,6 +13,7 @@ use super::path::{Rings, XskPath};
 use super::sys::{self, XdpSocket};
 use super::umem::Umem;
 use crate::base::{Frame, FramePool};
+use crate::io::bpf::XdpMode;
 use crate::io::{IoError, IoStats, PacketIo};
 use std::io;
 use std::mem::ManuallyDrop;
@@ -70,7 +71,7 @@ pub struct XskIo {
 /// What `describe` tells.
 struct Label {
     interface: String,
-    attach_mode: &'static str,
+    attach_mode: Option<XdpMode>,
     queue: u32,
     zero_copy: bool,
     need_wakeup: bool,
@@ -266,10 +267,11 @@ impl PacketIo for XskIo {
         let pages = if self.umem.hugetlb { ", hugetlb" } else { "" };
         let budget = if l.tx_budget > 0 { l.tx_budget.to_string() } else { "kernel's".into() };
         let offload = if self.path.offloads_checksums() { "on" } else { "off" };
+        let attached = l.attach_mode.map(|mode| format!("{mode} ")).unwrap_or_default();
         format!(
-            "xsk {}#{} {} {copy} {wakeup}, rings rx {rx} tx {tx} fill {fill} completion {completion}, \
+            "xsk {}#{} {attached}{copy} {wakeup}, rings rx {rx} tx {tx} fill {fill} completion {completion}, \
              {} frames of {} bytes{pages}, tx budget {budget}, checksum offload {offload}",
-            l.interface, l.queue, l.attach_mode, l.frames, l.chunk_bytes
+            l.interface, l.queue, l.frames, l.chunk_bytes
         )
     }
 
