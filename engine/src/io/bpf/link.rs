@@ -187,7 +187,9 @@ fn explain(ifindex: u32, mode: XdpMode, e: &Error) -> IoError {
         ),
         Some(libc::EOPNOTSUPP) => "the driver has no native XDP; use SKB mode".into(),
         Some(libc::ENODEV) => "the interface is gone; see ip link".into(),
-        Some(libc::EINVAL) => "the driver does not take it as it is set up now; dmesg may say why; SKB mode may do".into(),
+        Some(libc::EINVAL) => {
+            "the driver does not take it as it is set up now; dmesg may say why; SKB mode may do".into()
+        }
         _ => String::new(),
     };
     IoError::os(what, e, hint)
@@ -219,3 +221,7 @@ fn mtu_too_big(name: &str, device: Option<&Interface>) -> String {
          ip link set dev {name} mtu 1500, or use SKB mode"
     )
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

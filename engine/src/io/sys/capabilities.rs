@@ -29,7 +29,11 @@ impl Capabilities {
         let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
         let bits = line.and_then(|l| u64::from_str_radix(l.trim(), 16).ok()).unwrap_or(0);
         let has = |bit: u32| bits >> bit & 1 == 1;
-        Capabilities { net_admin: has(CAP_NET_ADMIN), net_raw: has(CAP_NET_RAW), bpf: has(CAP_BPF) || has(CAP_SYS_ADMIN) }
+        Capabilities {
+            net_admin: has(CAP_NET_ADMIN),
+            net_raw: has(CAP_NET_RAW),
+            bpf: has(CAP_BPF) || has(CAP_SYS_ADMIN),
+        }
     }
 
     /// An error that names what is missing and the commands that grant it; `Ok` when all are there.

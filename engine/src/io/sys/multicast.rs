@@ -77,8 +77,7 @@ fn packet_socket() -> Result<OwnedFd, Error> {
 fn add(socket: &OwnedFd, ifindex: u32, kind: u16, mac: Mac) -> Result<(), Error> {
     let mut address = [0; 8];
     address[..6].copy_from_slice(&mac.0);
-    let request =
-        libc::packet_mreq { mr_ifindex: ifindex as i32, mr_type: kind, mr_alen: 6, mr_address: address };
+    let request = libc::packet_mreq { mr_ifindex: ifindex as i32, mr_type: kind, mr_alen: 6, mr_address: address };
     // SAFETY: `request` is live and of the size given.
     let r = unsafe {
         libc::setsockopt(

@@ -35,7 +35,11 @@ pub fn neighbour(ifindex: u32, addr: Addr) -> Result<Option<Neighbour>, IoError>
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         Err(e) => {
             let on = name_of(ifindex);
-            Err(IoError::os(format!("cannot look up neighbour {addr} on {on}"), &e, format!("see ip neigh show dev {on}")))
+            Err(IoError::os(
+                format!("cannot look up neighbour {addr} on {on}"),
+                &e,
+                format!("see ip neigh show dev {on}"),
+            ))
         }
     }
 }

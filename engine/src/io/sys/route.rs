@@ -83,8 +83,7 @@ fn ask(target: Addr, source: Option<Addr>, ifindex: Option<u32>) -> Result<Route
         _ => None,
     });
     let route = route.ok_or_else(|| Error::from_raw_os_error(libc::ENETUNREACH))?;
-    let mut found =
-        Route { ifindex: 0, gateway: None, source: None, local: route.header.kind == RouteType::Local };
+    let mut found = Route { ifindex: 0, gateway: None, source: None, local: route.header.kind == RouteType::Local };
     for attribute in &route.attributes {
         match attribute {
             RouteAttribute::Oif(ifindex) => found.ifindex = *ifindex,
