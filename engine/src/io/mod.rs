@@ -5,6 +5,7 @@ pub mod error;
 pub mod sys;
 #[cfg(test)]
 pub(crate) mod test_net;
+pub mod xsk;
 
 pub use error::IoError;
 
@@ -62,4 +63,8 @@ pub struct IoStats {
     pub kernel_tx_ring_empty: u64,
     /// Frames that came in pieces (larger than a chunk) and were dropped.
     pub rx_fragmented: u64,
+    /// Frames given to `tx_burst` that cannot be sent (empty, of another arena, a checksum place outside).
+    pub tx_refused: u64,
+    /// Failed wake-ups and waits (link down, interface gone) and ring entries that make no sense.
+    pub io_errors: u64,
 }
