@@ -3,6 +3,8 @@
 pub mod bpf;
 pub mod error;
 pub mod sys;
+#[cfg(test)]
+pub(crate) mod test_net;
 pub mod xsk;
 
 pub use error::IoError;

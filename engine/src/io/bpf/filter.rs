@@ -65,6 +65,9 @@ pub(super) struct Tables {
 
 impl FilterSpec {
     pub(super) fn tables(&self) -> Result<Tables, IoError> {
+        if self.addresses.is_empty() {
+            return Err(IoError::new("address filter: no address is the engine's", "name at least one address"));
+        }
         let mut tables = Tables::default();
         for address in &self.addresses {
             let claim = if address.exclusive {
@@ -185,6 +188,7 @@ mod tests {
             assert!(e.what.contains(word) && !e.hint.is_empty(), "{e}");
         };
         refused(vec![FilterAddr::exclusive(v4(0), 9), FilterAddr::shared(v4(3), 1, &[(1, 2)])], "198.18.0.3");
+        refused(vec![], "no address");
         refused(vec![FilterAddr::exclusive(v4(0), 0)], "count of 0");
         refused(vec![FilterAddr::exclusive(Addr::v4([255, 255, 255, 255]), 2)], "past the end");
         refused(vec![FilterAddr::exclusive(Addr([0xff; 16]), 2)], "past the end");

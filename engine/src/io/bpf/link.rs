@@ -221,3 +221,7 @@ fn mtu_too_big(name: &str, device: Option<&Interface>) -> String {
          ip link set dev {name} mtu 1500, or use SKB mode"
     )
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

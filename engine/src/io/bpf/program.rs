@@ -427,3 +427,7 @@ fn by_upper_half(r: &Range) -> impl Iterator<Item = (u64, u64, u64)> {
         (upper, from, to)
     })
 }
+
+#[cfg(test)]
+#[path = "program_tests.rs"]
+mod tests;

@@ -21,3 +21,6 @@ pub use environment::{Environment, environment};
 pub use neighbour::{Neighbour, neighbour, resolve_neighbour};
 pub use netlink::{Interface, interface, interface_by_index};
 pub use route::{Route, default_gateways, route_get};
+
+#[cfg(test)]
+mod tests;
