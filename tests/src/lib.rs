@@ -1,3 +1,3 @@
 //! Test rigs shared by the behaviour tests.
 
-pub mod lab;
+pub mod veth;
