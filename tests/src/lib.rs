@@ -1,3 +1,4 @@
 //! Test rigs shared by the behaviour tests.
 
 pub mod netns;
+pub mod veth;
