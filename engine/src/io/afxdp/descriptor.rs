@@ -59,9 +59,8 @@ impl Descriptor {
     pub fn raise_budget(self, config: &XskConfig) -> u32 {
         let budget = config.tx_budget.min(config.tx_size);
         // SAFETY: the option's value is one live integer of the size given.
-        let r = unsafe {
-            libc::setsockopt(self.0, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, (&raw const budget).cast(), 4)
-        };
+        let r =
+            unsafe { libc::setsockopt(self.0, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, (&raw const budget).cast(), 4) };
         if r == 0 { budget } else { 0 }
     }
 

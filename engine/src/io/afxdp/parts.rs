@@ -110,7 +110,9 @@ fn explain(config: &XskConfig, queue: u32, step: &str, errno: i32) -> IoError {
             IoError::privilege_hint()
         ),
         libc::EBUSY => "stop the program that has this queue (ss --xdp -p names it), or choose another queue".into(),
-        libc::ENOBUFS | libc::ENOMEM => "lift the limit on locked memory (ulimit -l unlimited), or ask for fewer frames".into(),
+        libc::ENOBUFS | libc::ENOMEM => {
+            "lift the limit on locked memory (ulimit -l unlimited), or ask for fewer frames".into()
+        }
         libc::EOPNOTSUPP => format!("the driver of {interface} has no zero-copy: take copy mode, or auto"),
         libc::EINVAL => format!("ethtool -l {interface} shows how many queues it has, counted from 0"),
         libc::ENETDOWN => format!("ip link set {interface} up"),

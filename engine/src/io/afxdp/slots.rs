@@ -21,8 +21,8 @@ const SHIFT_BYTES: usize = CRATE_HEADROOM_BYTES - TX_HEADROOM_BYTES as usize;
 pub(super) struct Slots {
     buffers: Vec<Option<Buffer>>,
     pub pool: FramePool,
-    /// First byte of the engine's first chunk.
-    base: NonNull<u8>,
+    /// Address of the engine's first chunk.
+    base: usize,
     chunk_bytes: usize,
 }
 
@@ -43,7 +43,7 @@ impl Slots {
         let arena = unsafe { Arena::from_raw(base, config.chunk_bytes, frames, release) };
         let pool = FramePool::new(arena);
         let buffers = buffers.into_iter().map(Some).collect();
-        Ok((area, Slots { buffers, pool, base, chunk_bytes: config.chunk_bytes as usize }))
+        Ok((area, Slots { buffers, pool, base: base.as_ptr() as usize, chunk_bytes: config.chunk_bytes as usize }))
     }
 
     /// A free chunk's buffer, for the fill ring.
@@ -75,7 +75,7 @@ impl Slots {
         let room = self.chunk_bytes - CRATE_HEADROOM_BYTES;
         let slot = self.buffers.get_mut(frame.index() as usize).filter(|_| len > 0 && len <= room);
         let place = frame.index() as usize * self.chunk_bytes + usize::from(frame.start());
-        let ours = frame.bytes().as_ptr() as usize == self.base.as_ptr() as usize + place;
+        let ours = frame.bytes().as_ptr() as usize == self.base + place;
         let Some(mut buffer) = slot.filter(|_| ours).and_then(Option::take) else {
             self.pool.free(frame);
             return None;
@@ -92,7 +92,7 @@ impl Slots {
 
     /// Puts the buffer into its slot; gives its chunk and where in it the data begins.
     fn settle(&mut self, buffer: Buffer) -> Option<(u32, u16)> {
-        let at = (buffer.get_data().as_ptr() as usize).checked_sub(self.base.as_ptr() as usize)?;
+        let at = (buffer.get_data().as_ptr() as usize).checked_sub(self.base)?;
         let (index, start) = (at / self.chunk_bytes, at % self.chunk_bytes);
         let slot = self.buffers.get_mut(index)?;
         if slot.is_some() {
