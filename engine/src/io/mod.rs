@@ -1,6 +1,10 @@
 //! F4: where frames come from and go to.
 
-use crate::base::{Frame, FramePool};
+pub mod copy;
+pub mod sim;
+pub mod tap;
+
+use crate::base::{Counters, Frame, FramePool};
 use core::time::Duration;
 
 /// One queue of a device, real or simulated: a source and a sink of frames, and the owner of the frame pool.
@@ -36,6 +40,54 @@ pub trait PacketIo {
     /// Whether `Frame::request_checksum` is honoured.
     fn checksum_offload(&self) -> bool {
         false
+    }
+
+    /// What taps around the device have counted on their own (dropped on purpose), if there are any.
+    fn tap_counters(&self) -> Option<&Counters> {
+        None
+    }
+}
+
+/// So that a program can choose its backend and its taps at run time.
+impl<I: PacketIo + ?Sized> PacketIo for Box<I> {
+    fn rx_burst(&mut self, rx: &mut Vec<Frame>) -> usize {
+        (**self).rx_burst(rx)
+    }
+
+    fn tx_burst(&mut self, tx: &mut Vec<Frame>) -> usize {
+        (**self).tx_burst(tx)
+    }
+
+    fn reclaim(&mut self) {
+        (**self).reclaim();
+    }
+
+    fn kick(&mut self) {
+        (**self).kick();
+    }
+
+    fn wait(&mut self, timeout: Duration) {
+        (**self).wait(timeout);
+    }
+
+    fn pool(&mut self) -> &mut FramePool {
+        (**self).pool()
+    }
+
+    fn stats(&self) -> IoStats {
+        (**self).stats()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+
+    fn checksum_offload(&self) -> bool {
+        (**self).checksum_offload()
+    }
+
+    fn tap_counters(&self) -> Option<&Counters> {
+        (**self).tap_counters()
     }
 }
 
