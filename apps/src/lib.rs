@@ -1,3 +1,5 @@
+pub mod cli;
 pub mod failure;
 pub mod http;
 pub mod pattern;
+pub mod report;
