@@ -1,1 +1,3 @@
 //! Test rigs shared by the behaviour tests.
+
+pub mod netns;
