@@ -195,7 +195,7 @@ impl Bench {
     fn measure(&mut self, length: Duration) -> Report {
         let give_up = Instant::now() + START_PATIENCE;
         while self.role != Role::Tx && self.io.stats().rx_frames == 0 && Instant::now() < give_up {
-            (0..1000).for_each(|_| drop(self.round()));
+            let _came: usize = (0..1000).map(|_| self.round()).sum();
             self.resend_lost();
         }
         self.bursts = Bursts::default();
@@ -266,7 +266,9 @@ impl Bench {
     }
 
     fn resend_lost(&mut self) {
-        self.lost += self.under_way as u64;
+        if self.role == Role::Ping {
+            self.lost += self.under_way as u64;
+        }
         self.under_way = 0;
     }
 }
