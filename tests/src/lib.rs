@@ -4,3 +4,4 @@ pub mod host;
 pub mod lab;
 pub mod netns;
 pub mod pair;
+pub mod streams;
