@@ -43,7 +43,7 @@ fn build(run: &Run, seed: u64) -> Pair<Client, Server> {
     a.locals[0].count = LOCALS;
     b.static_neighbours = (0..LOCALS).map(|i| (ADDR_A.plus(16 + i), MAC_A)).collect();
     for c in [&mut a, &mut b] {
-        c.tcp.time_wait = Duration::from_secs(4);
+        c.tcp.time_wait = Duration::from_secs(240);
         c.tcp.fin_wait_2 = Duration::from_secs(600);
         c.secrets = synfin_engine::shard::Secrets::from_seed(seed ^ u64::from(c.mac.0[5]));
         c.trace = run.trace;
