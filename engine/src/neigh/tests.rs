@@ -55,6 +55,15 @@ fn a_new_neighbour_is_asked_for_three_times_and_then_failed() {
 }
 
 #[test]
+fn a_failure_that_nobody_asks_about_is_forgotten_with_the_next_poll() {
+    let mut t = table(10);
+    let id = t.lookup_or_create(addr(1), at_ms(0)).unwrap();
+    assert!(t.wait(id, 77));
+    probes(&mut t, 0, 4_000);
+    assert_eq!((t.state(id), t.pop_failed()), (NeighState::Failed, None));
+}
+
+#[test]
 fn a_failed_neighbour_is_left_alone_for_a_while_and_then_asked_again_on_demand() {
     for by_waiting in [false, true] {
         let mut t = table(10);
