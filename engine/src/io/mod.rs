@@ -107,3 +107,72 @@ pub struct IoStats {
     /// Frames that came in pieces (larger than a chunk) and were dropped.
     pub rx_fragmented: u64,
 }
+
+impl IoStats {
+    /// How many numbers there are.
+    pub const WORDS: usize = 10;
+
+    /// All numbers in declaration order: the form in which a worker publishes them.
+    pub fn to_words(self) -> [u64; Self::WORDS] {
+        // Taken apart without `..`, so that a new field cannot be forgotten here.
+        let IoStats {
+            rx_frames,
+            tx_frames,
+            kicks,
+            kernel_rx_dropped,
+            kernel_rx_invalid,
+            kernel_rx_ring_full,
+            kernel_fill_ring_empty,
+            kernel_tx_invalid,
+            kernel_tx_ring_empty,
+            rx_fragmented,
+        } = self;
+        [
+            rx_frames,
+            tx_frames,
+            kicks,
+            kernel_rx_dropped,
+            kernel_rx_invalid,
+            kernel_rx_ring_full,
+            kernel_fill_ring_empty,
+            kernel_tx_invalid,
+            kernel_tx_ring_empty,
+            rx_fragmented,
+        ]
+    }
+
+    /// The inverse of [`IoStats::to_words`].
+    pub fn from_words(words: [u64; Self::WORDS]) -> IoStats {
+        let [
+            rx_frames,
+            tx_frames,
+            kicks,
+            kernel_rx_dropped,
+            kernel_rx_invalid,
+            kernel_rx_ring_full,
+            kernel_fill_ring_empty,
+            kernel_tx_invalid,
+            kernel_tx_ring_empty,
+            rx_fragmented,
+        ] = words;
+        IoStats {
+            rx_frames,
+            tx_frames,
+            kicks,
+            kernel_rx_dropped,
+            kernel_rx_invalid,
+            kernel_rx_ring_full,
+            kernel_fill_ring_empty,
+            kernel_tx_invalid,
+            kernel_tx_ring_empty,
+            rx_fragmented,
+        }
+    }
+
+    /// Adds another queue's numbers to these.
+    pub fn merge(&mut self, other: &IoStats) {
+        let (mut sum, other) = (self.to_words(), other.to_words());
+        sum.iter_mut().zip(other).for_each(|(a, b)| *a += b);
+        *self = IoStats::from_words(sum);
+    }
+}

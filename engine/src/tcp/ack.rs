@@ -1,6 +1,7 @@
 //! Fifth check of RFC 9293 3.10.7.4: what the ACK field says. RFC 5961 5.2 bounds it, RFC 5681 and 6582
 //! read losses out of it, RFC 6298 round-trip times.
 
+use super::State;
 use super::congestion::{Controller, NewReno};
 use super::env::Env;
 use super::open;
@@ -9,7 +10,6 @@ use super::reset::Bare;
 use super::rtt;
 use super::state::transition;
 use super::tcb::{Tcb, flag};
-use super::State;
 use crate::base::{DropReason, Event};
 use crate::wire::{Seq, TcpFlags, TcpSegment};
 

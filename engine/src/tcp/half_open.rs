@@ -5,8 +5,8 @@
 //! it to be queued; a queue for strangers is what floods want).
 
 use super::env::Env;
-use super::options::{self, Agreed};
 use super::open::Surroundings;
+use super::options::{self, Agreed};
 use crate::base::time::Tick;
 use crate::base::{DropReason, Event};
 use crate::table::FlowKey;
@@ -42,7 +42,8 @@ impl HalfOpen {
 
     /// From a SYN that reached a listener (RFC 9293 3.10.7.2).
     pub fn new(seg: &TcpSegment, s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> HalfOpen {
-        let Agreed { timestamps, sack, scales, mss } = options::agree(env.config, s.own_mss, s.key.remote.is_v4(), &seg.options);
+        let Agreed { timestamps, sack, scales, mss } =
+            options::agree(env.config, s.own_mss, s.key.remote.is_v4(), &seg.options);
         let mut flags = 0;
         flags |= if timestamps { Self::TIMESTAMPS } else { 0 };
         flags |= if sack { Self::SACK } else { 0 };
@@ -102,8 +103,7 @@ pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict
             None => return HalfVerdict::Drop(DropReason::TimestampMissing),
         }
     }
-    let acceptable = seg.seq.within(rcv_nxt, window)
-        || (seg.seq_len() > 0 && (seg.end() - 1).within(rcv_nxt, window));
+    let acceptable = seg.seq.within(rcv_nxt, window) || (seg.seq_len() > 0 && (seg.end() - 1).within(rcv_nxt, window));
     if !acceptable {
         if seg.flags.rst() {
             return HalfVerdict::Drop(DropReason::RstOutOfWindow);

@@ -1,5 +1,6 @@
 //! Opening: SYN-SENT (RFC 9293 3.10.7.3), and how a control block comes into being.
 
+use super::State;
 use super::congestion::{Controller, NewReno};
 use super::env::Env;
 use super::half_open::HalfOpen;
@@ -9,7 +10,6 @@ use super::reset::Bare;
 use super::rtt;
 use super::state::transition;
 use super::tcb::{Tcb, flag};
-use super::State;
 use crate::base::{DropReason, Event};
 use crate::table::FlowKey;
 use crate::wire::{Seq, TcpFlags, TcpSegment};
@@ -138,7 +138,8 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
 
 /// Takes over the peer's initial sequence number, options and window.
 fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
-    let Agreed { timestamps, sack, scales, mss } = options::agree(env.config, own_mss, t.key.remote.is_v4(), &seg.options);
+    let Agreed { timestamps, sack, scales, mss } =
+        options::agree(env.config, own_mss, t.key.remote.is_v4(), &seg.options);
     t.rcv_nxt = seg.seq + 1;
     t.last_ack_sent = t.rcv_nxt;
     t.rcv_adv = t.rcv_nxt + env.config.receive_buffer_bytes.min(0xffff);

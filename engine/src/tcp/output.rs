@@ -1,12 +1,12 @@
 //! What to send next (RFC 9293 3.10.2, 3.8.6.2; RFC 5681). `next` only decides; the shard builds the segment and
 //! then calls `commit`, so a segment for which there is no frame leaves no trace.
 
+use super::State;
 use super::env::Env;
 use super::options::window_field;
 use super::rtt;
 use super::state::transition;
 use super::tcb::{Tcb, flag};
-use super::State;
 use crate::base::Event;
 use crate::wire::{Seq, TcpFlags};
 

@@ -266,9 +266,7 @@ impl Tcb {
     /// The earliest of the deadlines that are set.
     pub fn next_deadline(&self) -> Option<Tick> {
         let mut earliest: Option<Tick> = None;
-        for (mask, at) in
-            [(flag::RTX_ON, self.rtx_at), (flag::ACK_ON, self.ack_at), (flag::LIFE_ON, self.life_at)]
-        {
+        for (mask, at) in [(flag::RTX_ON, self.rtx_at), (flag::ACK_ON, self.ack_at), (flag::LIFE_ON, self.life_at)] {
             if self.has(mask) {
                 earliest = Some(match earliest {
                     Some(e) if at.since(e) >= 0 => e,
