@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod frame;
 pub mod hash;
+pub mod prefetch;
 pub mod queue;
 pub mod rng;
 pub mod segmented;

@@ -1,8 +1,16 @@
 //! F4: where frames come from and go to.
 
+pub mod bpf;
 pub mod copy;
+pub mod error;
 pub mod sim;
+pub mod sys;
 pub mod tap;
+#[cfg(test)]
+pub(crate) mod test_net;
+pub mod xsk;
+
+pub use error::IoError;
 
 use crate::base::{Counters, Frame, FramePool};
 use core::time::Duration;
@@ -106,6 +114,10 @@ pub struct IoStats {
     pub kernel_tx_ring_empty: u64,
     /// Frames that came in pieces (larger than a chunk) and were dropped.
     pub rx_fragmented: u64,
+    /// Frames given to `tx_burst` that cannot be sent (empty, of another arena, a checksum place outside).
+    pub tx_refused: u64,
+    /// Failed wake-ups and waits (link down, interface gone) and ring entries that make no sense.
+    pub io_errors: u64,
 }
 
 impl IoStats {

@@ -5,8 +5,8 @@
 use super::recycle::Recycler;
 use crate::base::{Frame, FramePool};
 use crate::tcp::NONE;
-use crate::wire::segment::SackBlock;
 use crate::wire::Seq;
+use crate::wire::segment::SackBlock;
 use std::collections::VecDeque;
 
 /// Segments kept for one connection.
@@ -166,15 +166,17 @@ impl RecvPool {
         }
     }
 
-    /// The first held segment, taken out, if all of it lies below `rcv_nxt`: (frame, start, length).
-    pub fn take_ready(&mut self, block: u32, rcv_nxt: Seq) -> Option<(Frame, u16, u16)> {
+    /// The first held segment, taken out, if all of it lies below `rcv_nxt`: (frame, start, length, number after its
+    /// last byte).
+    pub fn take_ready(&mut self, block: u32, rcv_nxt: Seq) -> Option<(Frame, u16, u16, Seq)> {
         let b = self.blocks.get_mut(block)?;
         if !b.held.front()?.end().at_or_before(rcv_nxt) {
             return None;
         }
         let h = b.held.pop_front()?;
         self.frames -= 1;
-        Some((h.frame, h.start, h.len))
+        let end = h.end();
+        Some((h.frame, h.start, h.len, end))
     }
 
     /// Puts back what the application left of a segment from `take_ready`; `end` is the number after its last byte.

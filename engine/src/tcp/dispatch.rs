@@ -33,6 +33,7 @@ const S: Rule = Rule::Syn;
 const B: Rule = Rule::SynAck;
 const G: Rule = Rule::Segment;
 
+/// TIME-WAIT here is a connection whose application still has bytes to take; RST does not end it (RFC 1337).
 /// Rows: states. Columns: none S F SF R SR FR SFR, then the same with ACK.
 #[rustfmt::skip]
 const TABLE: [[Rule; 16]; State::COUNT] = [
@@ -47,7 +48,7 @@ const TABLE: [[Rule; 16]; State::COUNT] = [
     /* CloseW */ [D, S, D, S, R, R, R, D,  G, S, G, S,  R, R,  R,  D],
     /* Closing*/ [D, S, D, S, R, R, R, D,  G, S, G, S,  R, R,  R,  D],
     /* LastAck*/ [D, S, D, S, R, R, R, D,  G, S, G, S,  R, R,  R,  D],
-    /* TimeW  */ [D, D, D, D, D, D, D, D,  D, D, D, D,  D, D,  D,  D],
+    /* TimeW  */ [D, S, D, S, D, D, D, D,  G, S, G, S,  D, D,  D,  D],
 ];
 
 #[inline(always)]

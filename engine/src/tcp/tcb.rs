@@ -57,8 +57,8 @@ pub mod flag {
     pub const RESUME: u32 = 1 << 22;
     /// A keepalive probe has to go out.
     pub const KEEPALIVE_PROBE: u32 = 1 << 23;
-    /// More than one segment's worth of data is unacknowledged by us: ACK with the next burst at the latest.
-    pub const WAITS_FOR_NEIGHBOUR: u32 = 1 << 24;
+    /// A hard ICMP error came while we were opening: the attempt ends with this burst.
+    pub const UNREACHABLE: u32 = 1 << 24;
 }
 
 /// Transmission control block (RFC 9293 3.3.1). Times: `us` fields in units of 1024 ns.
@@ -67,7 +67,8 @@ pub mod flag {
 pub struct Tcb {
     pub key: FlowKey,
     pub flags: u32,
-    state: State,
+    /// Written by `transition` alone.
+    pub(super) state: State,
     /// Shift counts agreed in the handshake (RFC 7323 2): high nibble the peer's, low nibble ours.
     pub scales: u8,
     /// Largest payload of a segment we send, options already taken off.
