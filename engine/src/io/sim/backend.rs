@@ -137,7 +137,7 @@ impl PacketIo for SimIo {
                 Ok(()) => taken += 1,
                 // Another queue of this device took the room in between: lost like in a full device queue.
                 Err(Sent { frame, .. }) => {
-                    self.stats.kernel_tx_invalid += 1;
+                    self.stats.tx_refused += 1;
                     self.pool.free(frame);
                 }
             }
