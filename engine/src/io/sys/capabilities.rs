@@ -53,6 +53,20 @@ impl Capabilities {
     }
 }
 
+/// Lifts the limit on locked memory (RLIMIT_MEMLOCK), as far as this process may: packet memory counts against it,
+/// and on kernels before 5.11 maps and programs do as well. Too low a limit shows when those are made.
+pub fn raise_memlock() {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the structure is live and writable through the calls.
+    unsafe {
+        let unlimited = libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) == 0;
+        if !unlimited && libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

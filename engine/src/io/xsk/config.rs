@@ -74,17 +74,17 @@ impl XskConfig {
     }
 
     /// Chunks of one queue that may wait for reception.
-    pub(super) fn fill_target(&self) -> u32 {
+    pub(in crate::io) fn fill_target(&self) -> u32 {
         self.fill_size.min(self.frames_per_queue - self.frames_per_queue / 3)
     }
 
     /// Frames of one queue that are kept for sending when the fill ring is restocked.
-    pub(super) fn send_reserve(&self) -> u32 {
+    pub(in crate::io) fn send_reserve(&self) -> u32 {
         self.frames_per_queue / 16
     }
 
     /// Refuses what the kernel would refuse with a bare EINVAL.
-    pub(super) fn check(&self) -> Result<(), IoError> {
+    pub(in crate::io) fn check(&self) -> Result<(), IoError> {
         let rings = [
             ("RX", self.rx_size),
             ("TX", self.tx_size),

@@ -18,10 +18,20 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn data(&self, address: u64, len: usize) -> &mut [u8] {
+    fn chunk(&self, address: u64, len: usize) -> *mut u8 {
         assert!(address as usize + len <= self.arena.total_bytes());
-        // SAFETY: in bounds (asserted); the chunk is the kernel's by the ring protocol while a test uses this.
-        unsafe { std::slice::from_raw_parts_mut(self.arena.base().as_ptr().add(address as usize), len) }
+        // SAFETY: in bounds (asserted).
+        unsafe { self.arena.base().as_ptr().add(address as usize) }
+    }
+
+    fn read(&self, address: u64, len: usize) -> Vec<u8> {
+        // SAFETY: `len` bytes lie there; the chunk is the kernel's by the ring protocol while a test reads it.
+        unsafe { std::slice::from_raw_parts(self.chunk(address, len), len).to_vec() }
+    }
+
+    fn write(&self, address: u64, len: usize, byte: u8) {
+        // SAFETY: as in `read`.
+        unsafe { self.chunk(address, len).write_bytes(byte, len) }
     }
 
     /// Receives one frame in as many pieces as lengths are given, as a copying kernel does. False without buffers.
@@ -32,7 +42,7 @@ impl Kernel {
         }
         for (i, &len) in pieces.iter().enumerate() {
             let addr = self.fill.pop().unwrap() + 256;
-            self.data(addr, len as usize).fill(byte);
+            self.write(addr, len as usize, byte);
             let options = if i + 1 < pieces.len() { libc::XDP_PKT_CONTD } else { 0 };
             assert!(self.rx.push(xdp_desc { addr, len, options }));
         }
@@ -50,9 +60,11 @@ impl Kernel {
         all
     }
 
+    /// Reports up to `count` frames as sent, as many as the ring has room for.
     fn complete(&mut self, count: usize) {
-        for address in self.sending.drain(..count.min(self.sending.len())) {
-            assert!(self.completion.room(1) > 0 && self.completion.push(address));
+        let count = count.min(self.sending.len()).min(self.completion.room(count as u32) as usize);
+        for address in self.sending.drain(..count) {
+            assert!(self.completion.push(address));
         }
         self.completion.publish();
     }
@@ -88,7 +100,7 @@ fn a_received_frame_holds_what_the_kernel_wrote_and_can_be_sent_from_the_same_ch
     assert_eq!((path.send(&mut frames), frames.len()), (1, 0));
     let sent = kernel.send();
     assert_eq!((sent.len(), sent[0].len, sent[0].options), (1, 60, 0));
-    assert_eq!(kernel.data(sent[0].addr, 60)[..2], [9, 7]);
+    assert_eq!(kernel.read(sent[0].addr, 60)[..2], [9, 7]);
     assert_eq!((path.counts.rx_frames, path.counts.tx_frames), (1, 1));
 }
 
@@ -119,7 +131,7 @@ fn sending_takes_from_the_front_what_fits_and_leaves_the_rest_in_order() {
     assert_eq!((path.send(&mut frames), frames.len(), frames[0].bytes()[0]), (16, 4, 16));
     assert_eq!(path.send(&mut frames), 0);
     let first = kernel.send();
-    assert!(first.iter().enumerate().all(|(i, d)| kernel.data(d.addr, 1)[0] == i as u8));
+    assert!(first.iter().enumerate().all(|(i, d)| kernel.read(d.addr, 1)[0] == i as u8));
     assert_eq!(path.send(&mut frames), 4);
     kernel.complete(16);
     path.reclaim();
@@ -170,7 +182,7 @@ fn a_checksum_request_becomes_metadata_in_front_of_the_packet_only_with_offload(
             expected[..8].copy_from_slice(&2u64.to_ne_bytes());
             expected[8..10].copy_from_slice(&34u16.to_ne_bytes());
             expected[10..12].copy_from_slice(&16u16.to_ne_bytes());
-            assert_eq!(kernel.data(sent.addr - 24, 24), expected);
+            assert_eq!(kernel.read(sent.addr - 24, 24), expected);
         } else {
             assert_eq!(sent.options, 0);
         }

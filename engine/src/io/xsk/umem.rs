@@ -10,6 +10,7 @@ use super::config::XskConfig;
 use super::sys::{self, XdpSocket};
 use crate::base::frame::{Arena, FramePool};
 use crate::io::IoError;
+use crate::io::sys::capabilities::raise_memlock;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
@@ -126,20 +127,6 @@ fn release_pages(base: NonNull<u8>, bytes: usize) {
 
 fn release_hugetlb(base: NonNull<u8>, bytes: usize) {
     release_pages(base, bytes.next_multiple_of(HUGE_PAGE_BYTES));
-}
-
-/// Lifts the limit on locked memory as far as we may: the kernel charges the packet memory to it unless the process
-/// has CAP_IPC_LOCK. A refusal shows at registration, where it gets its explanation.
-fn raise_memlock() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: plain data in and out.
-    unsafe {
-        let none = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-        if libc::setrlimit(libc::RLIMIT_MEMLOCK, &none) != 0 && libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) == 0 {
-            limit.rlim_cur = limit.rlim_max;
-            libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit);
-        }
-    }
 }
 
 #[cfg(test)]

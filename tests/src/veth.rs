@@ -1,4 +1,4 @@
-//! A lab for tests on real devices: a thread in a network namespace of its own, a veth pair in it, AF_XDP on its
+//! A real device for tests: a thread in a network namespace of its own, a veth pair in it, AF_XDP on its
 //! ends. The namespace and all that is in it vanish with the thread.
 //!
 //! Without the privileges for that, a test prints `skipped: why` and returns.
@@ -38,7 +38,7 @@ pub fn ip(words: &str) {
 }
 
 /// A veth pair `va` and `vb` of `queues` queues each, both up, without the kernel's own IPv6 chatter.
-pub fn veth_pair(queues: u32) {
+pub fn pair(queues: u32) {
     let n = format!("numrxqueues {queues} numtxqueues {queues}");
     ip(&format!("link add va {n} type veth peer name vb {n}"));
     for end in ["va", "vb"] {
