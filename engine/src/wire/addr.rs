@@ -13,6 +13,12 @@ impl Mac {
     pub const fn is_group(self) -> bool {
         self.0[0] & 1 != 0
     }
+
+    /// 33:33 and the last four bytes: where a datagram to an IPv6 group goes (RFC 2464 7).
+    pub const fn for_ipv6_group(group: &Addr) -> Mac {
+        let b = &group.0;
+        Mac([0x33, 0x33, b[12], b[13], b[14], b[15]])
+    }
 }
 
 impl core::fmt::Debug for Mac {

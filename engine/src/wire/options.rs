@@ -1,0 +1,182 @@
+//! TCP options: RFC 9293 3.2 (MSS), RFC 7323 (window scale, timestamps), RFC 2018 (SACK).
+//!
+//! Every option that the engine sends fits 32-bit words with NOPs in front, in the order in which Linux sends
+//! them, so a writer adds words to the header and to its checksum in one go.
+
+use super::checksum::Sum;
+use super::field::u32_at;
+use super::segment::SackBlock;
+use super::{Seq, TcpOptions};
+
+/// The data offset leaves room for this much.
+pub(super) const LEN_MAX: usize = 40;
+
+const END: u8 = 0;
+const NOP: u8 = 1;
+const MSS: u8 = 2;
+const WINDOW_SCALE: u8 = 3;
+const SACK_PERMITTED: u8 = 4;
+const SACK: u8 = 5;
+const TIMESTAMP: u8 = 8;
+
+/// NOP NOP TIMESTAMP 10, as nearly every segment of a connection with timestamps begins its options.
+const TIMESTAMP_WORD: u32 = 0x0101_080a;
+
+/// Reads options. MSS, window scale and SACK-permitted count on a SYN only, and are skipped elsewhere.
+/// `None`: a length that is impossible.
+#[inline(always)]
+pub(super) fn parse(bytes: &[u8], syn: bool) -> Option<TcpOptions> {
+    if bytes.is_empty() {
+        return Some(TcpOptions::default());
+    }
+    if let Ok(layout) = <&[u8; 12]>::try_from(bytes)
+        && u32_at::<0, _>(layout) == TIMESTAMP_WORD
+    {
+        let timestamp = Some((u32_at::<4, _>(layout), u32_at::<8, _>(layout)));
+        return Some(TcpOptions { timestamp, ..TcpOptions::default() });
+    }
+    parse_any(bytes, syn)
+}
+
+#[inline(never)]
+fn parse_any(bytes: &[u8], syn: bool) -> Option<TcpOptions> {
+    let mut options = TcpOptions::default();
+    let mut rest = bytes;
+    while let Some((&kind, behind)) = rest.split_first() {
+        match kind {
+            END => break,
+            NOP => rest = behind,
+            _ => {
+                let body_len = usize::from(*behind.first()?).checked_sub(2)?;
+                let (body, behind) = behind.get(1..)?.split_at_checked(body_len)?;
+                take(&mut options, kind, body, syn)?;
+                rest = behind;
+            }
+        }
+    }
+    Some(options)
+}
+
+/// Takes over one option; `None` if its length is not what its kind has.
+fn take(options: &mut TcpOptions, kind: u8, body: &[u8], syn: bool) -> Option<()> {
+    match kind {
+        MSS => {
+            let mss = u16::from_be_bytes(body.try_into().ok()?);
+            options.mss = syn.then_some(mss);
+        }
+        WINDOW_SCALE => {
+            let [shift] = body.try_into().ok()?;
+            options.window_scale = syn.then_some(shift);
+        }
+        SACK_PERMITTED => {
+            let [] = body.try_into().ok()?;
+            options.sack_permitted = syn;
+        }
+        TIMESTAMP => {
+            let body: &[u8; 8] = body.try_into().ok()?;
+            options.timestamp = Some((u32_at::<0, _>(body), u32_at::<4, _>(body)));
+        }
+        SACK => take_sack(options, body)?,
+        _ => {}
+    }
+    Some(())
+}
+
+fn take_sack(options: &mut TcpOptions, body: &[u8]) -> Option<()> {
+    let (blocks, odd) = body.as_chunks::<8>();
+    if blocks.is_empty() || !odd.is_empty() {
+        return None;
+    }
+    // 40 bytes of options hold at most four blocks, so nothing is cut off here.
+    for (to, from) in options.sack.iter_mut().zip(blocks) {
+        *to = SackBlock { start: Seq(u32_at::<0, _>(from)), end: Seq(u32_at::<4, _>(from)) };
+    }
+    options.sack_len = blocks.len().min(options.sack.len()) as u8;
+    Some(())
+}
+
+/// Bytes that the options in front of SACK take.
+#[inline(always)]
+fn fixed_len(options: &TcpOptions) -> usize {
+    let timestamp_or_permitted = match (options.timestamp, options.sack_permitted) {
+        (Some(_), _) => 12,
+        (None, true) => 4,
+        (None, false) => 0,
+    };
+    4 * usize::from(options.mss.is_some()) + timestamp_or_permitted + 4 * usize::from(options.window_scale.is_some())
+}
+
+/// How many SACK blocks there is room for behind the other options.
+#[inline(always)]
+fn sack_count(options: &TcpOptions) -> usize {
+    (LEN_MAX - 4 - fixed_len(options)) / 8
+}
+
+/// Bytes that `options` take in a TCP header, padding included (a multiple of 4, at most 40). SACK blocks that
+/// find no room are left out, last first.
+#[inline(always)]
+pub fn options_len(options: &TcpOptions) -> usize {
+    match options.sack_blocks().len().min(sack_count(options)) {
+        0 => fixed_len(options),
+        blocks => fixed_len(options) + 4 + 8 * blocks,
+    }
+}
+
+/// Writes [`options_len`] bytes of options to the front of `out`, and returns the rest and what the options sum
+/// up to. `None` if they do not fit.
+#[inline(always)]
+pub(super) fn write<'a>(out: &'a mut [u8], options: &TcpOptions) -> Option<(&'a mut [u8], Sum)> {
+    let mut words = Words { out, sum: Sum::ZERO };
+    if let Some(mss) = options.mss {
+        words.push(u32::from(MSS) << 24 | 4 << 16 | u32::from(mss))?;
+    }
+    match options.timestamp {
+        Some((value, echo)) => {
+            let permitted = u32::from(SACK_PERMITTED) << 24 | 2 << 16 | (TIMESTAMP_WORD & 0xffff);
+            words.push(if options.sack_permitted { permitted } else { TIMESTAMP_WORD })?;
+            words.push(value)?;
+            words.push(echo)?;
+        }
+        None if options.sack_permitted => words.push(0x0101_0000 | u32::from(SACK_PERMITTED) << 8 | 2)?,
+        None => {}
+    }
+    if let Some(shift) = options.window_scale {
+        words.push(u32::from(NOP) << 24 | u32::from(WINDOW_SCALE) << 16 | 3 << 8 | u32::from(shift))?;
+    }
+    if options.sack_len != 0 {
+        write_sack(&mut words, options)?;
+    }
+    Some((words.out, words.sum))
+}
+
+#[inline(never)]
+fn write_sack(words: &mut Words<'_>, options: &TcpOptions) -> Option<()> {
+    let blocks = options.sack_blocks();
+    let blocks = blocks.get(..sack_count(options)).unwrap_or(blocks);
+    if blocks.is_empty() {
+        return Some(());
+    }
+    words.push(0x0101_0000 | u32::from(SACK) << 8 | (2 + 8 * blocks.len() as u32))?;
+    for block in blocks {
+        words.push(block.start.0)?;
+        words.push(block.end.0)?;
+    }
+    Some(())
+}
+
+/// Words in network order, written and summed.
+struct Words<'a> {
+    out: &'a mut [u8],
+    sum: Sum,
+}
+
+impl Words<'_> {
+    #[inline(always)]
+    fn push(&mut self, word: u32) -> Option<()> {
+        let (to, rest) = core::mem::take(&mut self.out).split_first_chunk_mut::<4>()?;
+        *to = word.to_be_bytes();
+        self.out = rest;
+        self.sum = self.sum.u32(word);
+        Some(())
+    }
+}

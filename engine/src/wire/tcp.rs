@@ -1,0 +1,88 @@
+//! The TCP header (RFC 9293 3.1), read and written. The urgent pointer is ignored and sent as 0.
+
+use super::checksum::Sum;
+use super::emit::{ChecksumMode, SegmentOut};
+use super::field::{put, u16_at, u32_at};
+use super::ipv6::Datagram;
+use super::options;
+use super::{Seq, TcpFlags, TcpSegment};
+use crate::base::DropReason;
+
+pub(super) const PROTOCOL: u8 = 6;
+pub(super) const HEADER_LEN: usize = 20;
+/// Where the checksum lies in the header.
+pub(super) const CHECKSUM_OFFSET: usize = 16;
+
+/// Reads a segment; `at` is where the datagram begins in the frame.
+///
+/// # Errors
+/// One of the `Tcp*` reasons.
+#[inline(always)]
+pub(super) fn parse(ip: &Datagram<'_>, at: usize, verify: bool) -> Result<TcpSegment, DropReason> {
+    let h = ip.body.first_chunk::<HEADER_LEN>().ok_or(DropReason::TcpHeaderBad)?;
+    if verify && !ip.transport_checksum_is_valid() {
+        return Err(DropReason::TcpChecksumBad);
+    }
+    let header_len = usize::from(h[12] >> 4) * 4;
+    let option_bytes = ip.body.get(HEADER_LEN..header_len).ok_or(DropReason::TcpHeaderBad)?;
+    let (src_port, dst_port) = (u16_at::<0, _>(h), u16_at::<2, _>(h));
+    if src_port == 0 || dst_port == 0 {
+        return Err(DropReason::TcpPortZero);
+    }
+    let flags = TcpFlags(h[13]);
+    Ok(TcpSegment {
+        src: ip.src,
+        dst: ip.dst,
+        src_port,
+        dst_port,
+        seq: Seq(u32_at::<4, _>(h)),
+        ack: Seq(u32_at::<8, _>(h)),
+        flags,
+        window: u16_at::<14, _>(h),
+        options: options::parse(option_bytes, flags.syn()).ok_or(DropReason::TcpOptionBad)?,
+        payload_start: (at + ip.header_len + header_len) as u16,
+        payload_len: (ip.body.len() - header_len) as u16,
+        ecn: ip.ecn,
+    })
+}
+
+/// Source and destination port.
+pub(super) fn peek_ports(bytes: &[u8]) -> Option<(u16, u16)> {
+    let h = bytes.first_chunk::<4>()?;
+    Some((u16_at::<0, _>(h), u16_at::<2, _>(h)))
+}
+
+/// Writes header, options and payload over the whole of `out`, which has exactly the segment's length.
+/// `pseudo` is the sum of the pseudo-header. `None` if the length does not fit.
+#[inline(always)]
+pub(super) fn write(
+    out: &mut [u8],
+    segment: &SegmentOut<'_>,
+    pseudo: Sum,
+    payload: impl FnOnce(&mut [u8]),
+) -> Option<()> {
+    let (h, rest) = out.split_first_chunk_mut::<HEADER_LEN>()?;
+    let header_len = HEADER_LEN + options::options_len(segment.options);
+    let words = [
+        u32::from(segment.src_port) << 16 | u32::from(segment.dst_port),
+        segment.seq.0,
+        segment.ack.0,
+        (header_len as u32) << 26 | u32::from(segment.flags.0) << 16 | u32::from(segment.window),
+    ];
+    put::<0, 4, _>(h, words[0].to_be_bytes());
+    put::<4, 4, _>(h, words[1].to_be_bytes());
+    put::<8, 4, _>(h, words[2].to_be_bytes());
+    put::<12, 4, _>(h, words[3].to_be_bytes());
+    let (body, option_sum) = options::write(rest, segment.options)?;
+    payload(body);
+    let field = match segment.checksum {
+        ChecksumMode::Offload => pseudo.unfinished(),
+        ChecksumMode::Full => {
+            let header = words.iter().fold(pseudo.plus(option_sum), |sum, w| sum.u32(*w));
+            header.bytes(body).finish()
+        }
+    };
+    let [c0, c1] = field;
+    put::<CHECKSUM_OFFSET, 4, _>(h, [c0, c1, 0, 0]);
+    Some(())
+}
