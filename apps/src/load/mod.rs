@@ -4,6 +4,8 @@
 //! puts them together, one per worker; [`tally`] and [`latency`] are what it finds out.
 
 pub mod client;
+pub mod conn;
+pub mod dialer;
 pub mod latency;
 pub mod protocol;
 pub mod schedule;
@@ -11,6 +13,6 @@ pub mod tally;
 pub mod timeouts;
 pub mod tuples;
 
-pub use client::{Client, ClientConfig};
+pub use client::{Client, ClientConfig, Outcome};
 pub use latency::Latencies;
 pub use tally::{FailReason, MissReason, Tally};

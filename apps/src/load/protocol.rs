@@ -10,7 +10,10 @@ use synfin_engine::shard::{Generator, Payload};
 pub enum Progress {
     More,
     /// A whole response.
-    Done { status: u16, keep_alive: bool },
+    Done {
+        status: u16,
+        keep_alive: bool,
+    },
     Failed(FailReason),
 }
 

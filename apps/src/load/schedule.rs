@@ -53,7 +53,8 @@ impl OpenLoop {
     pub fn due_ns(&self) -> u64 {
         // At rate r, the ramp makes up for half its length: launch k is due at ramp/2 + k/r behind it. Within it,
         // r t^2 / (2 ramp) launches are due by the time t.
-        let in_ramp = u128::from(self.index) * 2 * u128::from(NS_PER_S) < u128::from(self.rate) * u128::from(self.ramp_ns);
+        let in_ramp =
+            u128::from(self.index) * 2 * u128::from(NS_PER_S) < u128::from(self.rate) * u128::from(self.ramp_ns);
         if in_ramp {
             let seconds = (2.0 * self.ramp_ns as f64 / 1e9 * self.index as f64 / self.rate as f64).sqrt();
             return (seconds * 1e9) as u64;
@@ -177,7 +178,8 @@ mod tests {
 
         #[test]
         fn due_times_never_go_back(rate in 1u64..100_000_000, ramp in 0u64..10_000_000_000, workers in 1u32..8) {
-            prop_assert!(first(500, OpenLoop::new(rate, ramp, Share { worker: 0, workers })).is_sorted());
+            let share = Share { worker: 0, workers };
+            prop_assert!(first(500, OpenLoop::new(rate, ramp, share)).is_sorted());
         }
     }
 }

@@ -31,13 +31,7 @@ pub struct Timeouts {
 impl Timeouts {
     pub fn new(timeout_ns: u64, now: Instant) -> Timeouts {
         let granule_ns = (timeout_ns / BUCKETS_PER_TIMEOUT).max(1);
-        Timeouts {
-            timeout_ns,
-            granule_ns,
-            buckets: Default::default(),
-            next: now.as_nanos() / granule_ns,
-            entries: 0,
-        }
+        Timeouts { timeout_ns, granule_ns, buckets: Default::default(), next: now.as_nanos() / granule_ns, entries: 0 }
     }
 
     pub fn timeout_ns(&self) -> u64 {
