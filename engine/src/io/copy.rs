@@ -1,6 +1,7 @@
 //! Copies of frames: between pools, and with the checksum that a device would have filled in.
 
 use crate::base::{Frame, FramePool};
+use crate::wire::checksum::Sum;
 
 /// A new frame of `pool` with these bytes; `None` when the pool is exhausted or its chunks are too small.
 pub fn copy_bytes(bytes: &[u8], pool: &mut FramePool) -> Option<Frame> {
@@ -28,20 +29,10 @@ pub fn copy_as_sent(frame: &Frame, pool: &mut FramePool) -> Option<Frame> {
 pub fn complete_checksum(bytes: &mut [u8], start: u16, offset: u16) {
     let (start, offset) = (usize::from(start), usize::from(offset));
     let Some(covered) = bytes.get_mut(start..) else { return };
-    let sum = !ones_complement_sum(covered);
+    let sum = Sum::ZERO.bytes(covered).finish();
     if let Some(field) = covered.get_mut(offset..offset + 2) {
-        field.copy_from_slice(&sum.to_be_bytes());
+        field.copy_from_slice(&sum);
     }
-}
-
-fn ones_complement_sum(bytes: &[u8]) -> u16 {
-    let (words, tail) = bytes.as_chunks::<2>();
-    let odd = tail.first().map_or(0, |&b| u64::from(b) << 8);
-    let mut sum = words.iter().fold(odd, |sum, w| sum + u64::from(u16::from_be_bytes(*w)));
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum as u16
 }
 
 #[cfg(test)]
@@ -54,10 +45,10 @@ mod tests {
         let pseudo = [0x12, 0x34, 0xab, 0xcd];
         for len in [9usize, 10, 63] {
             let mut bytes: Vec<u8> = (0..len as u8).map(|i| i.wrapping_mul(37)).collect();
-            bytes[6..8].copy_from_slice(&ones_complement_sum(&pseudo).to_be_bytes());
+            bytes[6..8].copy_from_slice(&Sum::ZERO.bytes(&pseudo).unfinished());
             complete_checksum(&mut bytes, 2, 4);
             let whole = [&pseudo[..], &bytes[2..]].concat();
-            assert_eq!(ones_complement_sum(&whole), 0xffff);
+            assert!(Sum::ZERO.bytes(&whole).is_valid());
         }
     }
 

@@ -4,6 +4,7 @@ pub mod bpf;
 pub mod copy;
 pub mod error;
 pub mod sim;
+pub mod stats;
 pub mod sys;
 pub mod tap;
 #[cfg(test)]
@@ -11,6 +12,7 @@ pub(crate) mod test_net;
 pub mod xsk;
 
 pub use error::IoError;
+pub use stats::IoStats;
 
 use crate::base::{Counters, Frame, FramePool};
 use core::time::Duration;
@@ -97,25 +99,4 @@ impl<I: PacketIo + ?Sized> PacketIo for Box<I> {
     fn tap_counters(&self) -> Option<&Counters> {
         (**self).tap_counters()
     }
-}
-
-/// Counted since the start. Kernel figures are those of XDP_STATISTICS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct IoStats {
-    pub rx_frames: u64,
-    pub tx_frames: u64,
-    /// Wake-up system calls made.
-    pub kicks: u64,
-    pub kernel_rx_dropped: u64,
-    pub kernel_rx_invalid: u64,
-    pub kernel_rx_ring_full: u64,
-    pub kernel_fill_ring_empty: u64,
-    pub kernel_tx_invalid: u64,
-    pub kernel_tx_ring_empty: u64,
-    /// Frames that came in pieces (larger than a chunk) and were dropped.
-    pub rx_fragmented: u64,
-    /// Frames given to `tx_burst` that cannot be sent (empty, of another arena, a checksum place outside).
-    pub tx_refused: u64,
-    /// Failed wake-ups and waits (link down, interface gone) and ring entries that make no sense.
-    pub io_errors: u64,
 }

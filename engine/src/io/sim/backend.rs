@@ -37,21 +37,37 @@ pub struct SimIo {
     stats: IoStats,
 }
 
-/// The rings of one end while the devices are put together.
+/// The rings of one queue.
+#[derive(Clone)]
+struct RingPair {
+    incoming: Arc<ArrayQueue<Sent>>,
+    done: Arc<ArrayQueue<Frame>>,
+}
+
+/// One device while the two are put together.
 struct Rings {
-    incoming: Vec<Arc<ArrayQueue<Sent>>>,
-    done: Vec<Arc<ArrayQueue<Frame>>>,
+    rings: Vec<RingPair>,
     parkers: Vec<Parker>,
+}
+
+/// What one device needs of the other.
+struct Face {
+    rings: Vec<RingPair>,
+    wakers: Vec<Unparker>,
 }
 
 impl Rings {
     fn new(pools: &[FramePool], ring_frames: usize) -> Rings {
-        Rings {
-            incoming: pools.iter().map(|_| Arc::new(ArrayQueue::new(ring_frames.max(1)))).collect(),
+        let ring = |pool: &FramePool| RingPair {
+            incoming: Arc::new(ArrayQueue::new(ring_frames.max(1))),
             // A queue may send any frame of its arena, so this is enough for all of them: never full.
-            done: pools.iter().map(|p| Arc::new(ArrayQueue::new(p.arena().chunks() as usize))).collect(),
-            parkers: pools.iter().map(|_| Parker::new()).collect(),
-        }
+            done: Arc::new(ArrayQueue::new(pool.arena().chunks() as usize)),
+        };
+        Rings { rings: pools.iter().map(ring).collect(), parkers: pools.iter().map(|_| Parker::new()).collect() }
+    }
+
+    fn face(&self) -> Face {
+        Face { rings: self.rings.clone(), wakers: self.parkers.iter().map(|p| p.unparker().clone()).collect() }
     }
 }
 
@@ -67,41 +83,26 @@ impl SimIo {
     pub fn devices(a: Vec<FramePool>, b: Vec<FramePool>, ring_frames: usize) -> (Vec<SimIo>, Vec<SimIo>) {
         assert!(!a.is_empty() && !b.is_empty(), "a device has at least one queue");
         let (rings_a, rings_b) = (Rings::new(&a, ring_frames), Rings::new(&b, ring_frames));
-        let wakers = |r: &Rings| -> Vec<Unparker> { r.parkers.iter().map(|p| p.unparker().clone()).collect() };
-        let (wakers_a, wakers_b) = (wakers(&rings_a), wakers(&rings_b));
-        let to_b = (rings_b.incoming.clone(), rings_b.done.clone(), wakers_b);
-        let to_a = (rings_a.incoming.clone(), rings_a.done.clone(), wakers_a);
-        (Self::queues('A', a, rings_a, to_b), Self::queues('B', b, rings_b, to_a))
+        let (face_a, face_b) = (rings_a.face(), rings_b.face());
+        (Self::queues('A', a, rings_a, &face_b), Self::queues('B', b, rings_b, &face_a))
     }
 
-    #[allow(clippy::type_complexity)]
-    fn queues(
-        end: char,
-        pools: Vec<FramePool>,
-        own: Rings,
-        (peer_incoming, peer_done, peer_wakers): (
-            Vec<Arc<ArrayQueue<Sent>>>,
-            Vec<Arc<ArrayQueue<Frame>>>,
-            Vec<Unparker>,
-        ),
-    ) -> Vec<SimIo> {
-        let parts = pools.into_iter().zip(own.incoming).zip(own.done).zip(own.parkers).enumerate();
-        parts
-            .map(|(me, (((pool, incoming), done), parker))| SimIo {
-                pool,
-                me,
-                end,
-                incoming,
-                outgoing: peer_incoming[me % peer_incoming.len()].clone(),
-                done,
-                peer_done: peer_done.clone(),
-                parker,
-                peer_waker: peer_wakers[me % peer_wakers.len()].clone(),
-                peer_needs_wakeup: false,
-                offload: false,
-                stats: IoStats::default(),
-            })
-            .collect()
+    fn queues(end: char, pools: Vec<FramePool>, own: Rings, peer: &Face) -> Vec<SimIo> {
+        let queue = |(me, ((pool, ring), parker)): (usize, ((FramePool, RingPair), Parker))| SimIo {
+            pool,
+            me,
+            end,
+            incoming: ring.incoming,
+            outgoing: peer.rings[me % peer.rings.len()].incoming.clone(),
+            done: ring.done,
+            peer_done: peer.rings.iter().map(|r| r.done.clone()).collect(),
+            parker,
+            peer_waker: peer.wakers[me % peer.wakers.len()].clone(),
+            peer_needs_wakeup: false,
+            offload: false,
+            stats: IoStats::default(),
+        };
+        pools.into_iter().zip(own.rings).zip(own.parkers).enumerate().map(queue).collect()
     }
 
     /// Lets senders leave checksums to this device; the receiver's copy then gets the right one.
@@ -136,7 +137,7 @@ impl PacketIo for SimIo {
                 Ok(()) => taken += 1,
                 // Another queue of this device took the room in between: lost like in a full device queue.
                 Err(Sent { frame, .. }) => {
-                    self.stats.kernel_tx_invalid += 1;
+                    self.stats.tx_refused += 1;
                     self.pool.free(frame);
                 }
             }

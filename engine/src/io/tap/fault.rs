@@ -4,7 +4,7 @@
 //! frames of the device's pool while they are delayed, so at most a quarter of the pool is kept in each
 //! direction. Frames that a fault drops are counted as `fault_injected`, and none is ever lost from the pool.
 
-use super::Clock;
+use super::ClockFn;
 use super::fault_spec::FaultSpec;
 use crate::base::{Counters, DropReason, Frame, FramePool, Instant};
 use crate::io::copy::{complete_checksum, copy_bytes};
@@ -96,7 +96,7 @@ impl Side {
 /// The layer. Directions without any fault pass straight through.
 pub struct Fault<I: PacketIo> {
     inner: I,
-    clock: Clock,
+    clock: ClockFn,
     rx: Side,
     tx: Side,
     counters: Counters,
@@ -104,7 +104,7 @@ pub struct Fault<I: PacketIo> {
 
 impl<I: PacketIo> Fault<I> {
     /// `seed` decides when the specification itself names none.
-    pub fn new(mut inner: I, spec: FaultSpec, seed: u64, clock: Clock) -> Fault<I> {
+    pub fn new(mut inner: I, spec: FaultSpec, seed: u64, clock: ClockFn) -> Fault<I> {
         let seed = spec.seed.unwrap_or(seed);
         let frames = inner.pool().capacity();
         let (rx, tx) = (Side::new(spec.rx, seed, 0, frames), Side::new(spec.tx, seed, 1, frames));

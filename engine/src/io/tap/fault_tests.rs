@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 struct HandClock(Arc<AtomicU64>);
 
 impl HandClock {
-    fn clock(&self) -> Clock {
+    fn clock(&self) -> ClockFn {
         let time = self.0.clone();
         Box::new(move || Instant::from_nanos(time.load(Ordering::Relaxed)))
     }

@@ -19,4 +19,4 @@ pub use replay::PcapReplay;
 use crate::base::Instant;
 
 /// Where a tap learns the time: handed in, like everywhere; the worker's clock in a run, a counter in a test.
-pub type Clock = Box<dyn Fn() -> Instant + Send>;
+pub type ClockFn = Box<dyn Fn() -> Instant + Send>;

@@ -6,7 +6,7 @@
 //! order by up to a second (`reordercap` sorts them). A file that cannot be written or that has reached its
 //! limit never stops the run: the frames that are missing are counted.
 
-use super::Clock;
+use super::ClockFn;
 use super::pcap_format::{append_record, file_header};
 use crate::base::{Counters, Frame, FramePool, Instant};
 use crate::io::{IoStats, PacketIo};
@@ -82,7 +82,7 @@ impl PcapSink {
 pub struct Pcap<I: PacketIo> {
     inner: I,
     sink: PcapSink,
-    clock: Clock,
+    clock: ClockFn,
     wall_offset_ns: u64,
     block: Vec<u8>,
     block_frames: u64,
@@ -93,7 +93,7 @@ pub struct Pcap<I: PacketIo> {
 
 impl<I: PacketIo> Pcap<I> {
     /// `wall_offset_ns` added to the clock's nanoseconds gives nanoseconds since 1970.
-    pub fn new(inner: I, sink: PcapSink, clock: Clock, wall_offset_ns: u64) -> Pcap<I> {
+    pub fn new(inner: I, sink: PcapSink, clock: ClockFn, wall_offset_ns: u64) -> Pcap<I> {
         let last_flush = clock();
         let block = Vec::with_capacity(2 * BLOCK_BYTES);
         Pcap { inner, sink, clock, wall_offset_ns, block, block_frames: 0, last_flush, ends: Vec::with_capacity(1024) }

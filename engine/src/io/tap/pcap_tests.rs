@@ -22,7 +22,7 @@ impl Drop for TempFile {
 
 const WALL_NS: u64 = 1_700_000_000_000_000_000;
 
-fn clock_at(time: &Arc<AtomicU64>) -> Clock {
+fn clock_at(time: &Arc<AtomicU64>) -> ClockFn {
     let time = time.clone();
     Box::new(move || Instant::from_nanos(time.load(Ordering::Relaxed)))
 }

@@ -1,6 +1,6 @@
 //! Plays a recording as if a device received it. What is sent goes nowhere.
 
-use super::Clock;
+use super::ClockFn;
 use super::pcap_format::PcapRecord;
 use crate::base::{Frame, FramePool, Instant};
 use crate::io::copy::copy_bytes;
@@ -20,7 +20,7 @@ pub enum Pace {
 pub struct PcapReplay {
     records: std::iter::Peekable<std::vec::IntoIter<PcapRecord>>,
     pool: FramePool,
-    clock: Clock,
+    clock: ClockFn,
     pace: Pace,
     /// Clock and recording at the first frame.
     start: Option<(Instant, u64)>,
@@ -28,7 +28,7 @@ pub struct PcapReplay {
 }
 
 impl PcapReplay {
-    pub fn new(records: Vec<PcapRecord>, pool: FramePool, pace: Pace, clock: Clock) -> PcapReplay {
+    pub fn new(records: Vec<PcapRecord>, pool: FramePool, pace: Pace, clock: ClockFn) -> PcapReplay {
         let records = records.into_iter().peekable();
         PcapReplay { records, pool, clock, pace, start: None, stats: IoStats::default() }
     }
