@@ -1,4 +1,7 @@
 //! Test rigs shared by the behaviour tests.
 
+pub mod host;
 pub mod netns;
+pub mod pair;
+pub mod streams;
 pub mod veth;

@@ -25,6 +25,12 @@ impl Sum {
         Sum(self.0 + sum(bytes))
     }
 
+    /// As [`Sum::bytes`], inlined for a length that is known.
+    #[inline(always)]
+    pub(super) fn header<const N: usize>(self, header: &[u8; N]) -> Sum {
+        Sum(self.0 + sum_inline(header))
+    }
+
     /// Adds a 32-bit number as it stands in a header.
     #[inline(always)]
     pub fn u32(self, value: u32) -> Sum {
@@ -43,14 +49,12 @@ impl Sum {
         Sum(self.0 + other.0)
     }
 
-    /// The sum as 16 bits in memory order.
+    /// The sum as 16 bits in memory order. Adding a number to itself with its halves swapped puts their sum, carry
+    /// included, into the upper half.
     #[inline(always)]
     fn fold(self) -> u16 {
-        let (s, carry) = (self.0 as u32).overflowing_add((self.0 >> 32) as u32);
-        let s = u64::from(s) + u64::from(carry);
-        let s = (s & 0xffff) + (s >> 16);
-        let s = (s & 0xffff) + (s >> 16);
-        ((s & 0xffff) + (s >> 16)) as u16
+        let s = (self.0.wrapping_add(self.0.rotate_left(32)) >> 32) as u32;
+        (s.wrapping_add(s.rotate_left(16)) >> 16) as u16
     }
 
     /// True when the summed bytes, their checksum field included, are undamaged.
@@ -90,10 +94,7 @@ pub fn pseudo_header(src: &Addr, dst: &Addr, protocol: u8, len: u32) -> Sum {
 /// The addresses' part of the pseudo-header.
 #[inline(always)]
 pub(super) fn addresses(src: &Addr, dst: &Addr) -> Sum {
-    let (s, _) = src.0.as_chunks::<8>();
-    let (d, _) = dst.0.as_chunks::<8>();
-    let wide = s.iter().chain(d).map(|c| u128::from(u64::from_ne_bytes(*c))).sum();
-    Sum(narrow(wide))
+    Sum::ZERO.header(&src.0).header(&dst.0)
 }
 
 /// The checksum after one 16-bit word under it has changed (RFC 1624, equation 3). Numbers as they stand in the
@@ -104,33 +105,56 @@ pub fn update(checksum: u16, old: u16, new: u16) -> u16 {
     !((s & 0xffff) + (s >> 16)) as u16
 }
 
-/// 2^64 ≡ 2^32 ≡ 1 modulo 2^16 - 1: brings a wide sum down to less than 2^34.
-#[inline(always)]
-fn narrow(wide: u128) -> u64 {
-    let (low, high) = (wide as u64, (wide >> 64) as u64);
-    (low & 0xffff_ffff) + (low >> 32) + (high & 0xffff_ffff)
+/// The sum of `bytes` in memory order, less than 2^35.
+#[inline(never)]
+fn sum(bytes: &[u8]) -> u64 {
+    sum_inline(bytes)
 }
 
-/// The sum of `bytes` in memory order, less than 2^35. Two accumulators, because an addition has to wait for the
-/// carry of the one before it.
-#[inline]
-fn sum(bytes: &[u8]) -> u64 {
+/// Eight bytes at a time into 128 bits, whose upper half collects the carries. Two accumulators, because each
+/// addition has to wait for the carry of the one before it.
+#[inline(always)]
+fn sum_inline(bytes: &[u8]) -> u64 {
     let (mut a, mut b) = (0u128, 0u128);
+    let word = |w: &[u8; 8]| u128::from(u64::from_ne_bytes(*w));
     let (blocks, rest) = bytes.as_chunks::<32>();
     for block in blocks {
-        let (words, _) = block.as_chunks::<8>();
-        a += u128::from(u64::from_ne_bytes(words[0])) + u128::from(u64::from_ne_bytes(words[1]));
-        b += u128::from(u64::from_ne_bytes(words[2])) + u128::from(u64::from_ne_bytes(words[3]));
+        let [w0, w1, w2, w3] = block.as_chunks::<8>().0 else { continue };
+        a += word(w0);
+        b += word(w1);
+        a += word(w2);
+        b += word(w3);
     }
-    let (words, tail) = rest.as_chunks::<8>();
-    for word in words {
-        a += u128::from(u64::from_ne_bytes(*word));
+    for w in rest.as_chunks::<8>().0 {
+        a += word(w);
     }
-    let mut last = [0; 8];
-    for (to, from) in last.iter_mut().zip(tail) {
+    let wide = a + b + u128::from(last_word(bytes));
+    // 2^64 ≡ 2^32 ≡ 1 modulo 2^16 - 1.
+    let (low, high) = (wide as u64, (wide >> 64) as u64);
+    (low & 0xffff_ffff) + (low >> 32) + high
+}
+
+/// The bytes behind the last whole eight, zeros behind them.
+#[inline(always)]
+fn last_word(bytes: &[u8]) -> u64 {
+    let len = bytes.len() % 8;
+    if len == 0 {
+        return 0;
+    }
+    let Some(last) = bytes.last_chunk::<8>() else { return short_word(bytes) };
+    // The last eight bytes, without those that were counted before.
+    let counted_bits = 64 - 8 * len as u32;
+    (u64::from_le_bytes(*last) >> counted_bits).to_le()
+}
+
+/// Fewer than eight bytes, zeros behind them.
+#[cold]
+fn short_word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(bytes) {
         *to = *from;
     }
-    narrow(a + b + u128::from(u64::from_ne_bytes(last)))
+    u64::from_ne_bytes(word)
 }
 
 #[cfg(test)]

@@ -114,7 +114,9 @@ pub(super) fn put_addresses(frame: &mut [u8], dst: Mac, src: Mac) {
 mod tests {
     use super::*;
 
-    fn tagged(tags: &[(u16, u16)]) -> Vec<u8> {
+    type Tag = (u16, u16);
+
+    fn tagged(tags: &[Tag]) -> Vec<u8> {
         let mut f = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
         for (ether_type, tci) in tags {
             f.extend_from_slice(&ether_type.to_be_bytes());
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn every_tag_type_is_taken_off_and_the_priority_ignored() {
-        let cases: &[(&[(u16, u16)], u8, [u16; 2])] = &[
+        let cases: &[(&[Tag], u8, [u16; 2])] = &[
             (&[], 0, [0, 0]),
             (&[(0x8100, 0xe064)], 1, [100, 0]),
             (&[(0x88a8, 100)], 1, [100, 0]),

@@ -34,7 +34,7 @@ const V6_ECHO_REPLY: u8 = 129;
 /// # Errors
 /// `IcmpBad`.
 #[inline(never)]
-pub(super) fn parse_v4(ip: &Datagram<'_>, verify: bool) -> Result<Packet, DropReason> {
+pub(super) fn parse_v4(ip: Datagram<'_>, verify: bool) -> Result<Packet, DropReason> {
     let (h, quote) = ip.body.split_first_chunk::<HEADER_LEN>().ok_or(DropReason::IcmpBad)?;
     if verify && !Sum::ZERO.bytes(ip.body).is_valid() {
         return Err(DropReason::IcmpBad);
@@ -45,7 +45,7 @@ pub(super) fn parse_v4(ip: &Datagram<'_>, verify: bool) -> Result<Packet, DropRe
         V4_TIME_EXCEEDED | V4_PARAMETER_PROBLEM => IcmpErrorKind::Other,
         _ => return Ok(Packet::Other(DropReason::IcmpIgnored)),
     };
-    error(ip, kind, quote_v4(quote)?)
+    error(&ip, kind, quote_v4(quote)?)
 }
 
 /// RFC 1122 4.2.3.9 with the codes of RFC 1812 5.2.7.1 sorted in.
@@ -64,10 +64,10 @@ fn unreachable_v4(code: u8, next_hop_mtu: u16) -> IcmpErrorKind {
 /// # Errors
 /// `IcmpBad`, `NdpBad`; `IpSourceBad` for an unspecified source where none may be.
 #[inline(never)]
-pub(super) fn parse_v6(ip: &Datagram<'_>, verify: bool) -> Result<Packet, DropReason> {
+pub(super) fn parse_v6(ip: Datagram<'_>, verify: bool) -> Result<Packet, DropReason> {
     let (h, quote) = ip.body.split_first_chunk::<HEADER_LEN>().ok_or(DropReason::IcmpBad)?;
     if matches!(h[0], ndp::SOLICITATION | ndp::ADVERTISEMENT) {
-        return ndp::parse(ip).map(Packet::Ndp);
+        return ndp::parse(&ip).map(Packet::Ndp);
     }
     if verify && !ip.transport_checksum_is_valid() {
         return Err(DropReason::IcmpBad);
@@ -80,7 +80,7 @@ pub(super) fn parse_v6(ip: &Datagram<'_>, verify: bool) -> Result<Packet, DropRe
         V6_TIME_EXCEEDED | V6_PARAMETER_PROBLEM => IcmpErrorKind::Other,
         _ => return Ok(Packet::Other(DropReason::IcmpIgnored)),
     };
-    error(ip, kind, quote_v6(quote)?)
+    error(&ip, kind, quote_v6(quote)?)
 }
 
 /// RFC 4443 3.1, sorted as RFC 5461 2.1 sorts it.

@@ -26,7 +26,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Datagram<'_>, DropReason> {
     // The fast way: version 4, no options.
     let header_len = if h[0] == 0x45 { HEADER_LEN } else { long_header_len(h[0])? };
     let sum = if header_len == HEADER_LEN {
-        fixed_sum(h)
+        Sum::ZERO.header(h)
     } else {
         Sum::ZERO.bytes(bytes.get(..header_len).ok_or(DropReason::FrameTooShort)?)
     };
@@ -58,12 +58,6 @@ fn long_header_len(version_and_length: u8) -> Result<usize, DropReason> {
         len @ HEADER_LEN.. => Ok(len),
         _ => Err(DropReason::IpHeaderBad),
     }
-}
-
-#[inline(always)]
-fn fixed_sum(h: &[u8; HEADER_LEN]) -> Sum {
-    let (words, _) = h.as_chunks::<4>();
-    words.iter().fold(Sum::ZERO, |sum, w| sum.u32(u32::from_be_bytes(*w)))
 }
 
 /// Not unspecified, loopback, multicast, reserved or broadcast (RFC 1122 3.2.1.3).

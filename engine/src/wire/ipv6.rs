@@ -58,12 +58,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Datagram<'_>, DropReason> {
     let payload_len = usize::from(u16_at::<4, _>(h));
     let body = rest.get(..payload_len).ok_or(DropReason::FrameTooShort)?;
     let (src, dst) = (Addr(get::<8, 16, _>(h)), Addr(get::<24, 16, _>(h)));
-    // A v4-mapped address here would pass for an IPv4 connection (RFC 4291 2.5.5.2 keeps them off the wire).
-    if src.0[0] == 0xff || src.is_v4() || src == LOOPBACK {
+    let (src_high, dst_high) = (u32_at::<8, _>(h), u32_at::<24, _>(h));
+    if src_high >= 0xff00_0000 {
         return Err(DropReason::IpSourceBad);
     }
-    if dst.is_v4() {
-        return Err(DropReason::IpNotForUs);
+    // All special addresses begin with zeros.
+    if src_high == 0 || dst_high == 0 {
+        check_special(&src, &dst)?;
     }
     let (protocol, body) = if is_extension(h[6]) { skip_extensions(h[6], body)? } else { (h[6], body) };
     let header_len = HEADER_LEN + payload_len - body.len();
@@ -71,7 +72,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Datagram<'_>, DropReason> {
     Ok(Datagram { src, dst, addresses: addresses(&src, &dst), protocol, ecn, hop_limit: h[7], header_len, body })
 }
 
-const LOOPBACK: Addr = Addr([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+/// A v4-mapped address would pass for an IPv4 connection (RFC 4291 2.5.5.2 keeps them off the wire), and
+/// loopback must not come from outside (2.5.3).
+#[cold]
+fn check_special(src: &Addr, dst: &Addr) -> Result<(), DropReason> {
+    const LOOPBACK: Addr = Addr([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    match src.is_v4() || *src == LOOPBACK {
+        true => Err(DropReason::IpSourceBad),
+        false if dst.is_v4() => Err(DropReason::IpNotForUs),
+        false => Ok(()),
+    }
+}
 
 #[inline(always)]
 fn is_extension(next_header: u8) -> bool {

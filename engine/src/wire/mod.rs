@@ -27,6 +27,17 @@ pub mod segment;
 pub mod seq;
 mod tcp;
 
+#[cfg(test)]
+mod captured_tests;
+#[cfg(test)]
+mod drop_tests;
+#[cfg(test)]
+mod robustness_tests;
+#[cfg(test)]
+mod round_trip_tests;
+#[cfg(test)]
+mod test_frames;
+
 pub use addr::{Addr, Mac};
 pub use segment::{TcpFlags, TcpOptions, TcpSegment};
 pub use seq::Seq;

@@ -51,7 +51,7 @@ pub(super) fn parse(ip: &Datagram<'_>) -> Result<Ndp, DropReason> {
     let source_is_possible = match is_solicitation {
         // Duplicate address detection: to the solicited-node group, and without a link address.
         true => !from_nobody || (ndp.dst == ndp.target.solicited_node() && ndp.link_addr.is_none()),
-        false => !from_nobody && !(ndp.solicited && !ndp.dst.is_unicast()),
+        false => !from_nobody && (ndp.dst.is_unicast() || !ndp.solicited),
     };
     if !source_is_possible || ndp.target.is_v4() || !ndp.target.is_unicast() {
         return Err(DropReason::NdpBad);

@@ -111,14 +111,14 @@ pub fn parse(bytes: &[u8], options: ParseOptions) -> Result<(LinkInfo, Packet), 
             let ip = ipv4::parse(link.body)?;
             match ip.protocol {
                 tcp::PROTOCOL => Packet::Tcp(tcp::parse(&ip, at, verify)?),
-                icmp::PROTOCOL_V4 => icmp::parse_v4(&ip, verify)?,
+                icmp::PROTOCOL_V4 => icmp::parse_v4(ip, verify)?,
                 _ => Packet::Other(DropReason::IpProtocolUnknown),
             }
         }
         eth::TYPE_IPV6 => {
             let ip = ipv6::parse(link.body)?;
             match ip.protocol {
-                icmp::PROTOCOL_V6 => icmp::parse_v6(&ip, verify)?,
+                icmp::PROTOCOL_V6 => icmp::parse_v6(ip, verify)?,
                 _ if ip.src == Addr::UNSPECIFIED_V6 => return Err(DropReason::IpSourceBad),
                 tcp::PROTOCOL => Packet::Tcp(tcp::parse(&ip, at, verify)?),
                 _ => Packet::Other(DropReason::IpProtocolUnknown),

@@ -55,20 +55,34 @@ fn any_vlan() -> impl Strategy<Value = VlanTags> {
     })
 }
 
-prop_compose! {
-    /// A segment as the parser should report it (its options not yet cut to the room), with its link header.
-    fn any_segment()(v6: bool, flags: u8)(
-        src in any_address(v6), dst in any_address(v6),
-        ports in (1u16.., 1u16..), seq: u32, ack: u32, flags in Just(flags), window: u16,
-        options in any_options(TcpFlags(flags).syn()), payload_len in prop_oneof![0u16..80, 0u16..1500],
-        vlan in any_vlan(), macs: ([u8; 6], [u8; 6]),
-    ) -> (LinkOut, TcpSegment) {
+/// A segment as the parser should report it (its options not yet cut to the room), with its link header.
+fn any_segment() -> impl Strategy<Value = (LinkOut, TcpSegment)> {
+    let ends = any::<bool>().prop_flat_map(|v6| (any_address(v6), any_address(v6), 1u16.., 1u16..));
+    let flags = any::<u8>().prop_flat_map(|flags| (Just(TcpFlags(flags)), any_options(TcpFlags(flags).syn())));
+    let numbers = any::<(u32, u32, u16)>();
+    let payload_len = prop_oneof![0u16..80, 0u16..1500];
+    let link = (any::<([u8; 6], [u8; 6])>(), any_vlan());
+    (ends, flags, numbers, payload_len, link).prop_map(|(ends, (flags, options), numbers, payload_len, link)| {
+        let (src, dst, src_port, dst_port) = ends;
+        let (seq, ack, window) = (Seq(numbers.0), Seq(numbers.1), numbers.2);
+        let ((src_mac, dst_mac), vlan) = link;
+        let link = LinkOut { src: Mac(src_mac), dst: Mac(dst_mac), vlan };
         let segment = TcpSegment {
-            src, dst, src_port: ports.0, dst_port: ports.1, seq: Seq(seq), ack: Seq(ack), flags: TcpFlags(flags),
-            window, options, payload_start: 0, payload_len, ecn: 0,
+            src,
+            dst,
+            src_port,
+            dst_port,
+            seq,
+            ack,
+            flags,
+            window,
+            options,
+            payload_start: 0,
+            payload_len,
+            ecn: 0,
         };
-        (LinkOut { src: Mac(macs.0), dst: Mac(macs.1), vlan }, segment)
-    }
+        (link, segment)
+    })
 }
 
 fn out_of(s: &TcpSegment, checksum: ChecksumMode) -> SegmentOut<'_> {
