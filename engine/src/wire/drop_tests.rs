@@ -115,8 +115,10 @@ fn ipv4_reasons() {
         ("later fragment", IpFragment, v4(|b| b[21] = 1)),
         ("last possible fragment", IpFragment, v4(|b| b[20] = 0x10)),
         ("from nobody", IpSourceBad, v4(|b| b[26..30].fill(0))),
+        ("from this network", IpSourceBad, v4(|b| b[26] = 0)),
         ("from loopback", IpSourceBad, v4(|b| b[26] = 127)),
         ("from a group", IpSourceBad, v4(|b| b[26] = 224)),
+        ("from a reserved class", IpSourceBad, v4(|b| b[26] = 240)),
         ("from all", IpSourceBad, v4(|b| b[26..30].fill(255))),
         ("UDP", IpProtocolUnknown, ipv4_frame(17, &[0; 8])),
     ]);

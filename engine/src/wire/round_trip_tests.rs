@@ -43,7 +43,7 @@ fn any_address(v6: bool) -> BoxedStrategy<Addr> {
             })
             .boxed()
     } else {
-        (1u32..0x7f00_0000).prop_map(|a| Addr::v4(a.to_be_bytes())).boxed()
+        (0x0100_0000u32..0x7f00_0000).prop_map(|a| Addr::v4(a.to_be_bytes())).boxed()
     }
 }
 
@@ -200,6 +200,7 @@ fn options_stand_in_the_order_of_linux() {
     let sack = TcpOptions { timestamp: None, ..timestamps_and_sack(1) };
     assert_eq!(bytes(&sack), [1, 1, 5, 10, 0, 0, 3, 232, 0, 0, 5, 220]);
     assert_eq!(bytes(&TcpOptions::default()), []);
+    assert_eq!(TcpOptions::NONE, TcpOptions::default());
 }
 
 #[test]
@@ -255,6 +256,19 @@ fn a_frame_written_anew_keeps_no_checksum_request_of_before() {
         assert!(emit::tcp(frame, &TO_US, &segment(false, &options, 0), |_| ()));
         assert_eq!(frame.checksum_request(), None);
     });
+}
+
+#[test]
+fn a_received_frame_keeps_its_place_unless_room_runs_out_in_front_or_behind() {
+    let options = timestamps();
+    let mut pool = FramePool::heap(1, 2048);
+    for (start, payload_len, want) in [(256, 1448, 256), (256, 1800, 64), (64, 1448, 64), (63, 0, 64), (0, 0, 64)] {
+        let mut frame = pool.alloc_at(start).expect("a pool of one frame has one");
+        assert!(emit::tcp(&mut frame, &TO_US, &segment(false, &options, payload_len), |out| out.fill(7)));
+        assert_eq!(frame.start(), want, "start {start}, {payload_len} bytes");
+        assert_eq!(parse_tcp(frame.bytes(), VERIFY).1.payload_len, payload_len);
+        pool.free(frame);
+    }
 }
 
 #[test]

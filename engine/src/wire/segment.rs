@@ -104,6 +104,16 @@ pub struct TcpOptions {
 }
 
 impl TcpOptions {
+    /// No options at all; the same as the default.
+    pub const NONE: TcpOptions = TcpOptions {
+        mss: None,
+        window_scale: None,
+        sack_permitted: false,
+        timestamp: None,
+        sack: [SackBlock { start: Seq(0), end: Seq(0) }; 4],
+        sack_len: 0,
+    };
+
     pub fn sack_blocks(&self) -> &[SackBlock] {
         &self.sack[..usize::from(self.sack_len.min(4))]
     }
