@@ -1,1 +1,3 @@
-//! Benches of the engine.
+//! Benches of the engine: what they share.
+
+pub mod usage;

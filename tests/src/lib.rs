@@ -1,1 +1,8 @@
 //! Test rigs shared by the behaviour tests.
+
+pub mod frames;
+pub mod host;
+pub mod netns;
+pub mod pair;
+pub mod streams;
+pub mod veth;

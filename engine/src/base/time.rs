@@ -66,6 +66,12 @@ impl Tick {
     pub const fn at_or_after(at: Instant) -> Tick {
         Tick(((at.0.saturating_add((1 << TICK_SHIFT) - 1)) >> TICK_SHIFT) as u32)
     }
+
+    /// The first instant of this tick; of the many that a wrapped tick can mean, the one nearest to `near`.
+    pub const fn to_instant(self, near: Instant) -> Instant {
+        let ticks = (near.0 >> TICK_SHIFT).saturating_add_signed(self.since(near.tick()) as i64);
+        Instant(ticks << TICK_SHIFT)
+    }
 }
 
 /// Ticks that cover `ns` nanoseconds, rounded up, at least one.

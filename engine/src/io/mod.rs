@@ -1,6 +1,22 @@
 //! F4: where frames come from and go to.
 
-use crate::base::{Frame, FramePool};
+#[cfg(feature = "afxdp")]
+pub mod afxdp;
+pub mod bpf;
+pub mod copy;
+pub mod error;
+pub mod sim;
+pub mod stats;
+pub mod sys;
+pub mod tap;
+#[cfg(test)]
+pub(crate) mod test_net;
+pub mod xsk;
+
+pub use error::IoError;
+pub use stats::IoStats;
+
+use crate::base::{Counters, Frame, FramePool};
 use core::time::Duration;
 
 /// One queue of a device, real or simulated: a source and a sink of frames, and the owner of the frame pool.
@@ -37,21 +53,52 @@ pub trait PacketIo {
     fn checksum_offload(&self) -> bool {
         false
     }
+
+    /// What taps around the device have counted on their own (dropped on purpose), if there are any.
+    fn tap_counters(&self) -> Option<&Counters> {
+        None
+    }
 }
 
-/// Counted since the start. Kernel figures are those of XDP_STATISTICS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct IoStats {
-    pub rx_frames: u64,
-    pub tx_frames: u64,
-    /// Wake-up system calls made.
-    pub kicks: u64,
-    pub kernel_rx_dropped: u64,
-    pub kernel_rx_invalid: u64,
-    pub kernel_rx_ring_full: u64,
-    pub kernel_fill_ring_empty: u64,
-    pub kernel_tx_invalid: u64,
-    pub kernel_tx_ring_empty: u64,
-    /// Frames that came in pieces (larger than a chunk) and were dropped.
-    pub rx_fragmented: u64,
+/// So that a program can choose its backend and its taps at run time.
+impl<I: PacketIo + ?Sized> PacketIo for Box<I> {
+    fn rx_burst(&mut self, rx: &mut Vec<Frame>) -> usize {
+        (**self).rx_burst(rx)
+    }
+
+    fn tx_burst(&mut self, tx: &mut Vec<Frame>) -> usize {
+        (**self).tx_burst(tx)
+    }
+
+    fn reclaim(&mut self) {
+        (**self).reclaim();
+    }
+
+    fn kick(&mut self) {
+        (**self).kick();
+    }
+
+    fn wait(&mut self, timeout: Duration) {
+        (**self).wait(timeout);
+    }
+
+    fn pool(&mut self) -> &mut FramePool {
+        (**self).pool()
+    }
+
+    fn stats(&self) -> IoStats {
+        (**self).stats()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+
+    fn checksum_offload(&self) -> bool {
+        (**self).checksum_offload()
+    }
+
+    fn tap_counters(&self) -> Option<&Counters> {
+        (**self).tap_counters()
+    }
 }

@@ -1,1 +1,378 @@
-//! neigh
+//! F2: which link address belongs to which network address. ARP (RFC 826) and neighbour discovery (RFC 4861) share one
+//! table: they differ in how messages look (`wire`), hardly in what they mean.
+//!
+//! The table owns what is known about each neighbour, when to ask again, and who waits for an answer. It never
+//! builds or reads a message and never looks at a clock: messages are reported to it ([`NeighTable::learn`],
+//! [`NeighTable::advertised`]), and it tells what to ask ([`NeighTable::poll`]).
+//!
+//! Reachability follows RFC 4861 section 7.3: an entry that nobody confirms for 30 s becomes stale; a stale one is
+//! still used, but its first use starts a delay of 5 s in which TCP may confirm it, after which it is asked by unicast;
+//! if that brings nothing, everybody is asked; if that brings nothing either, it has failed.
+//!
+//! Left out on purpose: entries are never evicted, so that an id stays valid as long as the table. Neighbours that make
+//! themselves known unasked get at most three quarters of the room; the rest is kept for those we ask for.
+//! Router lists, redirects and prefix discovery are left out too: routes are configuration.
+
+mod entry;
+
+pub use entry::{NeighId, NeighState, Probe};
+
+use crate::base::Segmented;
+use crate::base::hash::{SipKey, siphash13};
+use crate::base::time::{Instant, Tick};
+use crate::timer::Wheel;
+use crate::wire::{Addr, Mac};
+use entry::Entry;
+use hashbrown::HashTable;
+
+const SECOND_NS: u64 = 1_000_000_000;
+/// RETRANS_TIMER of RFC 4861: between two probes.
+pub const RETRANS_NS: u64 = SECOND_NS;
+/// MAX_MULTICAST_SOLICIT and MAX_UNICAST_SOLICIT of RFC 4861.
+pub const TRIES: u8 = 3;
+/// REACHABLE_TIME of RFC 4861: how long a confirmation lasts.
+pub const REACHABLE_NS: u64 = 30 * SECOND_NS;
+/// DELAY_FIRST_PROBE_TIME of RFC 4861: how long a stale entry in use waits for TCP's confirmation.
+pub const DELAY_NS: u64 = 5 * SECOND_NS;
+/// How long a neighbour that did not answer is not asked again.
+pub const HOLD_NS: u64 = 3 * SECOND_NS;
+/// Slots that may wait for one neighbour.
+pub const WAITERS_MAX: usize = 1024;
+/// Timers looked at in one [`NeighTable::poll`].
+const POLL_BUDGET: usize = 64;
+
+/// See the module's essay.
+pub struct NeighTable {
+    key: SipKey,
+    /// The hash's upper half, and the id.
+    by_addr: HashTable<(u32, NeighId)>,
+    entries: Segmented<Entry>,
+    limit: u32,
+    timers: Wheel,
+    due: Vec<u32>,
+    /// Neighbours with waiters that failed in the last poll.
+    failed: Vec<NeighId>,
+    /// The latest time that was handed in.
+    now: Instant,
+}
+
+impl NeighTable {
+    /// A table for at most `limit` neighbours.
+    pub fn new(limit: u32, key: SipKey, now: Instant) -> NeighTable {
+        NeighTable {
+            key,
+            by_addr: HashTable::new(),
+            entries: Segmented::new(),
+            limit,
+            timers: Wheel::new(now.tick()),
+            due: Vec::with_capacity(POLL_BUDGET),
+            failed: Vec::new(),
+            now,
+        }
+    }
+
+    /// Neighbours known or asked for; ids are below this.
+    pub fn len(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The id of a neighbour that somebody wants to send to. One that is new, or that failed more than
+    /// [`HOLD_NS`] ago, is asked for by the next [`NeighTable::poll`]. None when the table is full.
+    pub fn lookup_or_create(&mut self, addr: Addr, now: Instant) -> Option<NeighId> {
+        self.pass(now);
+        match self.find(&addr) {
+            Some(id) => {
+                self.demand(id);
+                Some(id)
+            }
+            None => {
+                let id = self.create(addr, self.limit)?;
+                self.ask_everybody(id);
+                Some(id)
+            }
+        }
+    }
+
+    /// The link address, if one is known. Using a stale one starts its delay.
+    #[inline]
+    pub fn mac(&mut self, id: NeighId) -> Option<Mac> {
+        let entry = self.entries.get_mut(id)?;
+        match entry.state {
+            NeighState::Reachable | NeighState::Static => Some(entry.mac),
+            NeighState::Stale => {
+                let mac = entry.mac;
+                if !entry.probing {
+                    entry.probing = true;
+                    entry.tries = 0;
+                    self.timers.arm(id, Tick::at_or_after(self.now.plus_nanos(DELAY_NS)));
+                }
+                Some(mac)
+            }
+            NeighState::Incomplete | NeighState::Failed => None,
+        }
+    }
+
+    pub fn addr(&self, id: NeighId) -> Option<Addr> {
+        self.entries.get(id).map(|e| e.addr)
+    }
+
+    /// `Failed` for an id that was never given out.
+    pub fn state(&self, id: NeighId) -> NeighState {
+        self.entries.get(id).map_or(NeighState::Failed, |e| e.state)
+    }
+
+    /// A neighbour that is configured: never asked, never changed by messages. None when the table is full.
+    pub fn add_static(&mut self, addr: Addr, mac: Mac) -> Option<NeighId> {
+        let id = match self.find(&addr) {
+            Some(id) => id,
+            None => self.create(addr, self.limit)?,
+        };
+        let entry = self.entries.get_mut(id)?;
+        entry.mac = mac;
+        entry.state = NeighState::Static;
+        self.timers.cancel(id);
+        Some(id)
+    }
+
+    /// A message from the neighbour itself that names its link address: ARP of either kind (RFC 826, whose newest
+    /// message wins), or the source of a neighbour solicitation (RFC 4861 7.2.3). A known entry takes the address
+    /// and counts as confirmed; an unknown one is created if `create` (the message was meant for us).
+    /// Some when the neighbour became resolved by this: somebody may wait for it.
+    pub fn learn(&mut self, addr: Addr, mac: Mac, now: Instant, create: bool) -> Option<NeighId> {
+        self.pass(now);
+        if !addr.is_unicast() || mac.is_group() || mac == Mac::ZERO {
+            return None;
+        }
+        let (id, created) = match self.find(&addr) {
+            Some(id) => (id, false),
+            None if create => (self.create(addr, self.limit - self.limit / 4)?, true),
+            None => return None,
+        };
+        let entry = self.entries.get_mut(id)?;
+        if entry.state == NeighState::Static {
+            return None;
+        }
+        let resolved = created || !entry.state.is_resolved();
+        entry.mac = mac;
+        self.reachable(id);
+        resolved.then_some(id)
+    }
+
+    /// A neighbour advertisement (RFC 4861 7.2.5), with its Solicited and Override flags. Never creates an entry.
+    /// Some when the neighbour became resolved by this.
+    pub fn advertised(
+        &mut self,
+        addr: Addr,
+        mac: Mac,
+        solicited: bool,
+        overrides: bool,
+        now: Instant,
+    ) -> Option<NeighId> {
+        self.pass(now);
+        if mac.is_group() || mac == Mac::ZERO {
+            return None;
+        }
+        let id = self.find(&addr)?;
+        let entry = self.entries.get_mut(id)?;
+        let changed = entry.mac != mac;
+        match entry.state {
+            NeighState::Static => return None,
+            NeighState::Incomplete | NeighState::Failed => {
+                entry.mac = mac;
+                if solicited {
+                    self.reachable(id)
+                } else {
+                    self.stale(id)
+                }
+                return Some(id);
+            }
+            // Part I: it contradicts what we know and does not claim to know better.
+            NeighState::Reachable if changed && !overrides => self.stale(id),
+            NeighState::Stale if changed && !overrides => {}
+            // Part II.
+            NeighState::Reachable | NeighState::Stale => {
+                entry.mac = mac;
+                if solicited {
+                    self.reachable(id);
+                } else if changed {
+                    self.stale(id);
+                }
+            }
+        }
+        None
+    }
+
+    /// TCP made progress with this neighbour: it received what we sent (RFC 4861 7.3.1).
+    #[inline]
+    pub fn confirm(&mut self, id: NeighId, now: Instant) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        match entry.state {
+            NeighState::Reachable => entry.since = now,
+            NeighState::Stale => {
+                self.pass(now);
+                self.reachable(id);
+            }
+            NeighState::Incomplete | NeighState::Failed | NeighState::Static => {}
+        }
+    }
+
+    /// Has `slot` handed out by [`NeighTable::take_waiters`] when the neighbour is resolved or has failed. False when
+    /// it will not be: resolved already, failed a moment ago, or [`WAITERS_MAX`] slots wait.
+    pub fn wait(&mut self, id: NeighId, slot: u32) -> bool {
+        self.demand(id);
+        match self.entries.get_mut(id) {
+            Some(entry) if entry.state == NeighState::Incomplete && entry.waiters.len() < WAITERS_MAX => {
+                entry.waiters.push(slot);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Appends the waiting slots, in the order in which they came, and forgets them. A slot that waited twice comes
+    /// twice.
+    pub fn take_waiters(&mut self, id: NeighId, out: &mut Vec<u32>) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            out.append(&mut entry.waiters);
+            entry.waiters = Vec::new();
+        }
+    }
+
+    /// A neighbour for which somebody waits and that failed in the last poll; each comes once.
+    pub fn pop_failed(&mut self) -> Option<NeighId> {
+        self.failed.pop()
+    }
+
+    /// Does what is due: calls `out` for each question to send. What it does not get done is left to the next call.
+    pub fn poll(&mut self, now: Instant, mut out: impl FnMut(Probe)) {
+        self.pass(now);
+        self.failed.clear();
+        let mut due = core::mem::take(&mut self.due);
+        self.timers.advance(self.now.tick(), POLL_BUDGET, &mut due);
+        for id in due.drain(..) {
+            if let Some(probe) = self.expire(id) {
+                out(probe);
+            }
+        }
+        self.due = due;
+    }
+
+    /// When [`NeighTable::poll`] next has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next_deadline().map(|tick| tick.to_instant(self.now))
+    }
+
+    /// The entry's timer has run out.
+    fn expire(&mut self, id: NeighId) -> Option<Probe> {
+        let now = self.now;
+        let entry = self.entries.get_mut(id)?;
+        match entry.state {
+            NeighState::Reachable if now.nanos_since(entry.since) < REACHABLE_NS => {
+                self.timers.arm(id, Tick::at_or_after(entry.since.plus_nanos(REACHABLE_NS)));
+                None
+            }
+            NeighState::Reachable => {
+                self.stale(id);
+                None
+            }
+            NeighState::Stale if entry.tries < TRIES => self.probe(id),
+            NeighState::Stale => {
+                // Perhaps it has moved to another link address.
+                self.ask_everybody(id);
+                None
+            }
+            NeighState::Incomplete if entry.tries < TRIES => self.probe(id),
+            NeighState::Incomplete => {
+                entry.state = NeighState::Failed;
+                entry.since = now;
+                if !entry.waiters.is_empty() {
+                    self.failed.push(id);
+                }
+                None
+            }
+            NeighState::Failed | NeighState::Static => None,
+        }
+    }
+
+    fn probe(&mut self, id: NeighId) -> Option<Probe> {
+        let entry = self.entries.get_mut(id)?;
+        entry.tries += 1;
+        self.timers.arm(id, Tick::at_or_after(self.now.plus_nanos(RETRANS_NS)));
+        Some(Probe { id, addr: entry.addr, unicast: entry.state.is_resolved().then_some(entry.mac) })
+    }
+
+    fn reachable(&mut self, id: NeighId) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.state = NeighState::Reachable;
+        entry.since = self.now;
+        self.timers.arm(id, Tick::at_or_after(self.now.plus_nanos(REACHABLE_NS)));
+    }
+
+    fn stale(&mut self, id: NeighId) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.state = NeighState::Stale;
+        entry.probing = false;
+        self.timers.cancel(id);
+    }
+
+    /// Begins to ask by broadcast or multicast, with the next poll.
+    fn ask_everybody(&mut self, id: NeighId) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.state = NeighState::Incomplete;
+        entry.tries = 0;
+        self.timers.arm(id, self.now.tick());
+    }
+
+    /// Somebody wants to send: a neighbour that failed is asked again, unless it failed a moment ago.
+    fn demand(&mut self, id: NeighId) {
+        let failed = self.entries.get(id).filter(|e| e.state == NeighState::Failed);
+        if failed.is_some_and(|e| self.now.nanos_since(e.since) >= HOLD_NS) {
+            self.ask_everybody(id);
+        }
+    }
+
+    /// Takes note of the time; keeps the wheel's own near it while no timer does.
+    fn pass(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        if self.timers.is_empty() {
+            self.timers.advance(self.now.tick(), 0, &mut self.due);
+        }
+    }
+
+    fn find(&self, addr: &Addr) -> Option<NeighId> {
+        let tag = self.tag(addr);
+        let is_it = |e: &&Entry| e.addr == *addr;
+        self.by_addr
+            .find(spread(tag), |(t, id)| *t == tag && self.entries.get(*id).as_ref().is_some_and(is_it))
+            .map(|(_, id)| *id)
+    }
+
+    /// Adds an entry, unless there are `limit` already.
+    fn create(&mut self, addr: Addr, limit: u32) -> Option<NeighId> {
+        let id = self.len();
+        if id >= limit {
+            return None;
+        }
+        let tag = self.tag(&addr);
+        self.entries.push(Entry::new(addr));
+        self.by_addr.insert_unique(spread(tag), (tag, id), |(t, _)| spread(*t));
+        Some(id)
+    }
+
+    fn tag(&self, addr: &Addr) -> u32 {
+        let v = u128::from_le_bytes(addr.0);
+        (siphash13(self.key, [v as u64, (v >> 64) as u64, 0]) >> 32) as u32
+    }
+}
+
+/// hashbrown takes the bucket from the low bits and its control byte from the top seven.
+const fn spread(tag: u32) -> u64 {
+    (tag as u64) << 32 | tag as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,89 +1,224 @@
-//! Handles through which an application reaches the shard during a callback.
+//! Handles through which an application reaches the shard during a callback. What is asked for here only marks
+//! the connection; it goes out with the burst.
 
 use super::app::{ConnId, Connect, ConnectError, Payload, SendError};
+use super::core::Core;
+use super::users::Users;
 use crate::base::Instant;
+use crate::table::{FlowKey, FlowKind, FlowRef};
+use crate::tcp::{State, Tcb, flag, open};
 use crate::wire::Addr;
+
+/// Below this many queued bytes `writable` is called.
+const LOW_WATER_BYTES: u32 = 64 * 1024;
 
 /// One connection during a callback.
 pub struct Conn<'a, U> {
     /// The application's own data.
     pub user: &'a mut U,
+    pub(super) core: &'a mut Core,
+    pub(super) slot: u32,
 }
 
 impl<U> Conn<'_, U> {
+    fn tcb(&self) -> Option<&Tcb> {
+        self.core.conns.get(self.slot)
+    }
+
+    fn tcb_mut(&mut self) -> Option<&mut Tcb> {
+        self.core.conns.get_mut(self.slot)
+    }
+
     pub fn id(&self) -> ConnId {
-        unimplemented!()
+        ConnId { slot: self.slot, generation: self.core.conns.generation(self.slot) }
     }
+
     pub fn now(&self) -> Instant {
-        unimplemented!()
+        self.core.proto.clock.now
     }
+
     pub fn local(&self) -> (Addr, u16) {
-        unimplemented!()
+        self.tcb().map_or((Addr::UNSPECIFIED_V6, 0), |t| (self.core.local_addr(&t.key), t.key.local_port))
     }
+
     pub fn remote(&self) -> (Addr, u16) {
-        unimplemented!()
+        self.tcb().map_or((Addr::UNSPECIFIED_V6, 0), |t| (t.key.remote, t.key.remote_port))
     }
-    /// Queues bytes. Empty payloads are accepted and do nothing.
-    pub fn send(&mut self, _payload: Payload) -> Result<(), SendError> {
-        unimplemented!()
+
+    pub fn state(&self) -> State {
+        self.tcb().map_or(State::Closed, Tcb::state)
     }
-    /// Copies bytes into pooled buffers and queues them; returns how many were taken (0 when full: `writable` follows).
-    pub fn send_copy(&mut self, _bytes: &[u8]) -> Result<usize, SendError> {
-        unimplemented!()
+
+    /// Queues bytes by reference. Empty payloads are accepted and do nothing.
+    ///
+    /// # Errors
+    /// `Full`: nothing was queued, `writable` will be called. `Closed`: our side is closed.
+    pub fn send(&mut self, payload: Payload) -> Result<(), SendError> {
+        let limit = self.core.config.limits.send_queue_bytes;
+        let Some(t) = self.core.conns.get_mut(self.slot).filter(|t| may_send(t)) else {
+            return Err(SendError::Closed);
+        };
+        if payload.is_empty() {
+            return Ok(());
+        }
+        let fits = u64::from(t.queued_bytes()) + payload.len() <= u64::from(limit);
+        let len = payload.len() as u32;
+        if !fits || !self.core.send.push(&mut t.send, t.snd_end, payload) {
+            t.set(flag::WANT_WRITABLE);
+            return Err(SendError::Full);
+        }
+        t.snd_end += len;
+        self.core.mark_pending(self.slot);
+        Ok(())
     }
+
+    /// Copies bytes into pooled buffers and queues them; returns how many were taken. Fewer than given: `writable` will
+    /// be called.
+    ///
+    /// # Errors
+    /// `Closed`: our side is closed.
+    pub fn send_copy(&mut self, bytes: &[u8]) -> Result<usize, SendError> {
+        let limit = self.core.config.limits.send_queue_bytes;
+        let Some(t) = self.core.conns.get_mut(self.slot).filter(|t| may_send(t)) else {
+            return Err(SendError::Closed);
+        };
+        let room = limit.saturating_sub(t.queued_bytes()) as usize;
+        let n = self.core.send.push_copy(&mut t.send, t.snd_end, &bytes[..bytes.len().min(room)]);
+        t.snd_end += n as u32;
+        if n < bytes.len() {
+            t.set(flag::WANT_WRITABLE);
+        }
+        self.core.mark_pending(self.slot);
+        Ok(n)
+    }
+
     /// Bytes queued and not yet acknowledged.
     pub fn queued_bytes(&self) -> u32 {
-        unimplemented!()
+        self.tcb().map_or(0, Tcb::queued_bytes)
     }
-    /// Asks for `writable` once fewer than 64 KiB are queued.
+
+    /// Asks for one call of `writable` when acknowledgements bring the queue below 64 KiB.
     pub fn want_writable(&mut self) {
-        unimplemented!()
+        if let Some(t) = self.tcb_mut() {
+            t.set(flag::WANT_WRITABLE);
+        }
     }
+
     /// Closes our direction after what is queued (FIN); receiving goes on.
     pub fn shutdown(&mut self) {
-        unimplemented!()
+        if let Some(t) = self.tcb_mut() {
+            if t.state() == State::SynSent {
+                return self.abort();
+            }
+            t.set(flag::FIN_QUEUED);
+            self.core.mark_pending(self.slot);
+        }
     }
-    /// Closes our direction after what is queued, and takes no more data: what still arrives is answered with RST.
+
+    /// Closes our direction after what is queued, and takes no more data: what has come and was not taken, or still
+    /// comes, is answered with RST (RFC 9293 3.10.4, RFC 2525 2.17).
     pub fn close(&mut self) {
-        unimplemented!()
+        let Some(t) = self.core.conns.get_mut(self.slot) else { return };
+        if self.core.recv.unread(t.recv, t.rcv_nxt) > 0 && t.has(flag::RECEIVE_STALLED) {
+            return self.abort();
+        }
+        t.set(flag::RECEIVE_SHUT);
+        self.shutdown();
     }
+
     /// RST now; `closed(Aborted)` follows.
     pub fn abort(&mut self) {
-        unimplemented!()
+        if let Some(t) = self.tcb_mut() {
+            t.set(flag::ABORT);
+            self.core.mark_pending(self.slot);
+        }
     }
+
     /// Offers again what `data` left.
     pub fn resume_receive(&mut self) {
-        unimplemented!()
+        if let Some(t) = self.tcb_mut() {
+            if t.take(flag::RECEIVE_STALLED) {
+                t.set(flag::RESUME);
+                self.core.mark_pending(self.slot);
+            }
+        }
     }
-    /// Nagle's algorithm off (true, the default) or on.
-    pub fn set_nodelay(&mut self, _on: bool) {
-        unimplemented!()
+
+    /// True: small segments go out at once. False: Nagle's algorithm (RFC 9293 3.7.4).
+    pub fn set_nodelay(&mut self, on: bool) {
+        if let Some(t) = self.tcb_mut() {
+            if on {
+                t.set(flag::NODELAY);
+            } else {
+                t.clear(flag::NODELAY);
+            }
+        }
     }
+
     /// Smoothed round-trip time in nanoseconds, once measured.
     pub fn srtt_ns(&self) -> Option<u64> {
-        unimplemented!()
+        self.tcb().filter(|t| t.has(flag::RTT_VALID)).map(|t| u64::from(t.srtt_us) << 10)
     }
+}
+
+fn may_send(t: &Tcb) -> bool {
+    let open = t.state().sends_data() || matches!(t.state(), State::SynSent | State::SynReceived);
+    open && !t.has(flag::FIN_QUEUED | flag::ABORT)
+}
+
+/// `writable` is due.
+pub(super) fn wants_writable(t: &Tcb) -> bool {
+    t.has(flag::WANT_WRITABLE) && t.queued_bytes() < LOW_WATER_BYTES && may_send(t)
 }
 
 /// The shard during `App::poll`.
 pub struct Net<'a, U> {
-    _marker: core::marker::PhantomData<&'a mut U>,
+    pub(super) core: &'a mut Core,
+    pub(super) users: &'a mut Users<U>,
 }
 
 impl<U: Default> Net<'_, U> {
     pub fn now(&self) -> Instant {
-        unimplemented!()
+        self.core.proto.clock.now
     }
-    /// Begins a connection: SYN goes out with this turn's burst.
-    pub fn connect(&mut self, _to: Connect, _user: U) -> Result<ConnId, ConnectError> {
-        unimplemented!()
+
+    /// Begins a connection: its SYN goes out with this turn's burst.
+    ///
+    /// # Errors
+    /// Why it cannot begin; nothing was sent.
+    pub fn connect(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError> {
+        let core = &mut *self.core;
+        let local = core.locals.id_of(&to.local).ok_or(ConnectError::NotLocal)?;
+        let key =
+            FlowKey { remote: to.remote, remote_port: to.remote_port, local_port: to.local_port, local, reserved: 0 };
+        let hash = core.flows.hash(&key);
+        if core.find(hash, &key).is_some() {
+            return Err(ConnectError::AddressInUse);
+        }
+        if core.locals.next_hop(local, &to.remote).is_none() || !to.remote.is_unicast() {
+            return Err(ConnectError::NoRoute);
+        }
+        let around = core.surroundings(key).ok_or(ConnectError::TableFull)?;
+        let iss = core.isn.iss(&key, core.proto.clock.now);
+        let tcb = open::active(&around, iss, &mut core.proto.env());
+        let slot = core.conns.insert(tcb).ok_or(ConnectError::TableFull)?;
+        core.flows.insert(hash, FlowRef::new(FlowKind::Conn, slot));
+        self.users.set(slot, user);
+        core.mark_pending(slot);
+        Ok(ConnId { slot, generation: core.conns.generation(slot) })
     }
+
     /// A live connection by its name.
-    pub fn conn(&mut self, _id: ConnId) -> Option<Conn<'_, U>> {
-        unimplemented!()
+    pub fn conn(&mut self, id: ConnId) -> Option<Conn<'_, U>> {
+        if !self.core.conns.is_live(id.slot, id.generation) {
+            return None;
+        }
+        let user = self.users.get_mut(id.slot)?;
+        Some(Conn { user, core: self.core, slot: id.slot })
     }
-    /// Connections that are not closed (half-open and TIME-WAIT not counted).
+
+    /// Connections that have a control block (half-open and TIME-WAIT not counted).
     pub fn live(&self) -> u32 {
-        unimplemented!()
+        self.core.conns.len()
     }
 }

@@ -1,8 +1,194 @@
-//! F3: one core's world. Sans-IO: frames and the time come in by argument, frames go out by argument.
+//! F3: one core's world: its connections, timers, neighbours and counters. Sans-IO: frames and the time come in by
+//! argument ([`Cx`]), frames go out by argument; it neither knows `io` nor asks the operating system for anything.
+//!
+//! One turn of the poll loop is `ingest` (received frames), `expire` (deadlines), `poll_app` (the application opens
+//! connections), `emit` (segments of all connections that have something to send). All records live in slabs under
+//! slot numbers; one keyed hash table leads from the 4-tuple to a connection, a half-open or a TIME-WAIT record.
 
 pub mod app;
 pub mod config;
 pub mod conn;
+mod core;
+mod expire;
+mod ingest;
+mod locals;
+mod recv_queue;
+mod recycle;
+mod resolve;
+mod segment;
+mod send_queue;
+mod stream;
+pub mod trace;
+mod transmit;
+mod users;
 
-pub use app::{App, CloseReason, Generator, Payload, SendError};
+pub use app::{App, CloseReason, ConnId, Connect, ConnectError, Generator, Payload, SendError};
 pub use config::{Limits, LocalNet, Secrets, ShardConfig};
+pub use conn::{Conn, Net};
+pub use core::Cx;
+pub use ingest::BURST;
+pub use trace::TraceEvent;
+
+use crate::base::{Counters, Instant};
+use crate::neigh::NeighState;
+use crate::tcp::flag;
+use crate::wire::Addr;
+use core::Core;
+use ingest::Item;
+use transmit::Sent;
+use users::Users;
+
+/// One core's share of the stack, with the application that runs on it.
+pub struct Shard<A: App> {
+    core: Core,
+    users: Users<A::Conn>,
+    app: A,
+    /// Scratch space, kept for its capacity.
+    batch: Vec<Item>,
+    due: Vec<u32>,
+    touched: Vec<u32>,
+    sending: Vec<u32>,
+}
+
+impl<A: App> Shard<A> {
+    /// A shard whose clock starts at `now`.
+    pub fn new(config: ShardConfig, app: A, now: Instant) -> Self {
+        Shard {
+            core: Core::new(config, now),
+            users: Users::new(),
+            app,
+            batch: Vec::with_capacity(BURST),
+            due: Vec::new(),
+            touched: Vec::new(),
+            sending: Vec::new(),
+        }
+    }
+
+    /// Accepts connections to `port` on all of the shard's addresses. Listening twice changes nothing.
+    pub fn listen(&mut self, port: u16) {
+        if let Err(at) = self.core.listeners.binary_search(&port) {
+            self.core.listeners.insert(at, port);
+        }
+    }
+
+    /// Takes no new connections any more; half-open ones may still complete.
+    pub fn stop_listening(&mut self) {
+        self.core.listeners.clear();
+    }
+
+    /// Lets the application act on its own account ([`App::poll`]).
+    pub fn poll_app(&mut self, cx: &mut Cx<'_>) {
+        self.core.set_clock(cx.now);
+        self.app.poll(&mut Net { core: &mut self.core, users: &mut self.users });
+    }
+
+    /// Runs `act` with the shard's connections, outside of a callback.
+    pub fn with_net<R>(&mut self, now: Instant, act: impl FnOnce(&mut A, &mut Net<'_, A::Conn>) -> R) -> R {
+        self.core.set_clock(now);
+        act(&mut self.app, &mut Net { core: &mut self.core, users: &mut self.users })
+    }
+
+    /// Sends what connections have to send, as far as there is room in `cx.tx` and there are frames; the rest stays
+    /// for the next call.
+    pub fn emit(&mut self, cx: &mut Cx<'_>) {
+        self.core.set_clock(cx.now);
+        let mut list = std::mem::replace(&mut self.core.pending, std::mem::take(&mut self.sending));
+        for slot in list.drain(..) {
+            self.emit_conn(slot, cx);
+        }
+        self.sending = list;
+    }
+
+    fn emit_conn(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        if !t.take(flag::PENDING) {
+            return;
+        }
+        if t.has(flag::RESUME | flag::ABORT | flag::UNREACHABLE) && self.emit_special(slot, cx) {
+            return;
+        }
+        if self.core.output(slot, cx) == Sent::NoRoom {
+            self.core.mark_pending(slot);
+        }
+        self.core.reschedule(slot);
+    }
+
+    /// What an application or an ICMP error asked for, other than sending. True: the connection is over.
+    #[cold]
+    fn emit_special(&mut self, slot: u32, cx: &mut Cx<'_>) -> bool {
+        let Some(t) = self.core.conns.get_mut(slot) else { return true };
+        let hash = self.core.flows.hash(&t.key);
+        if t.has(flag::ABORT | flag::UNREACHABLE) {
+            let why = if t.has(flag::ABORT) { CloseReason::Aborted } else { CloseReason::Unreachable };
+            self.core.send_reset(slot, cx);
+            self.finish(slot, hash, why, cx);
+            return true;
+        }
+        if t.take(flag::RESUME) {
+            self.offer_held(slot, cx);
+            self.tell_peer_closed(slot);
+            self.core.window_opened(slot);
+            self.conclude(slot, hash, cx);
+        }
+        self.core.conns.get(slot).is_none()
+    }
+
+    pub fn app(&self) -> &A {
+        &self.app
+    }
+
+    pub fn app_mut(&mut self) -> &mut A {
+        &mut self.app
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.core.proto.counters
+    }
+
+    pub fn counters_mut(&mut self) -> &mut Counters {
+        &mut self.core.proto.counters
+    }
+
+    pub fn config(&self) -> &ShardConfig {
+        &self.core.config
+    }
+
+    /// The segments since the last call, if tracing is on.
+    pub fn take_trace(&mut self) -> Vec<TraceEvent> {
+        self.core.trace.take()
+    }
+
+    /// Connections, half-open and TIME-WAIT records.
+    pub fn live(&self) -> (u32, u32, u32) {
+        (self.core.conns.len(), self.core.halves.len(), self.core.time_wait.len())
+    }
+
+    /// True when no record, side block or held frame is left.
+    pub fn is_empty(&self) -> bool {
+        self.core.is_empty()
+    }
+
+    /// Begins to resolve the next hop from `local` to `remote` and tells how far that is; `None` without a route.
+    pub fn resolve(&mut self, local: &Addr, remote: &Addr, now: Instant) -> Option<(Addr, NeighState)> {
+        let id = self.core.locals.id_of(local)?;
+        let hop = self.core.locals.next_hop(id, remote)?;
+        let neighbour = self.core.neigh.lookup_or_create(hop, now)?;
+        Some((hop, self.core.neigh.state(neighbour)))
+    }
+
+    /// Ends all connections with RST (and `closed(Aborted)`), as `cx.tx` has room for; call until it returns 0.
+    /// Returns how many are left.
+    pub fn abort_all(&mut self, cx: &mut Cx<'_>) -> u32 {
+        self.core.set_clock(cx.now);
+        for slot in 0..self.core.conns.slots() {
+            if cx.tx.len() == cx.tx.capacity() {
+                break;
+            }
+            if let Some(t) = self.core.conns.get_mut(slot) {
+                t.set(flag::ABORT | flag::PENDING);
+                self.emit_conn(slot, cx);
+            }
+        }
+        self.core.conns.len()
+    }
+}

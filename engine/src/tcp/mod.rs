@@ -1,5 +1,35 @@
-//! F2: the state machine. No clock, no I/O, no allocation.
+//! F2: the state machine (RFC 9293). No clock, no I/O, no allocation; it neither knows frames nor applications.
+//!
+//! One job a file: [`open`] and [`half_open`] the handshake, [`receive`] (with [`dispatch`] and `ack`) what a segment
+//! does, [`output`] what to send next, [`timers`] what a deadline does, [`timewait`] what is left afterwards,
+//! [`rtt`] and [`congestion`] when and how much, [`isn`], [`options`], [`reset`] what their names say. Segment
+//! processing returns an [`receive::Outcome`]; one `transition()` writes the state.
+//!
+//! Left out here on purpose: buffers. Send queues and reassembly are the shard's, since they hold frames and
+//! references to the application's bytes.
 
+mod ack;
 pub mod config;
+pub mod congestion;
+pub mod dispatch;
+pub mod env;
+pub mod half_open;
+pub mod isn;
+pub mod open;
+pub mod options;
+pub mod output;
+pub mod receive;
+pub mod reset;
+pub mod rtt;
+pub mod state;
+pub mod tcb;
+pub mod timers;
+pub mod timewait;
 
-pub use config::TcpConfig;
+pub use config::{Keepalive, TcpConfig};
+pub use env::{ChallengeLimiter, Clock, Env, Times};
+pub use half_open::{HalfOpen, HalfVerdict};
+pub use isn::IsnGenerator;
+pub use state::State;
+pub use tcb::{NONE, Tcb, flag};
+pub use timewait::{TimeWait, TimeWaitVerdict};

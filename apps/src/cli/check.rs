@@ -1,0 +1,117 @@
+//! What only shows when several options are looked at together, without asking the system.
+
+use super::values::{AddressRange, Host};
+use super::{LoadArgs, NetArgs, ServeArgs};
+use crate::failure::Failure;
+use crate::http::request::GENERATED_BYTES_MAX;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use synfin_engine::wire::Addr;
+
+/// More than any machine here could hold, and small enough for 32-bit slots.
+pub const CONNECTIONS_MAX: u64 = 50_000_000;
+const RATE_MAX: u64 = 100_000_000;
+
+pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    net(&args.net)?;
+    let unique: BTreeSet<u16> = args.listen.iter().copied().collect();
+    if unique.len() != args.listen.len() {
+        return Err(Failure::new("the same port is named twice in --listen", "Name each port once."));
+    }
+    if args.body_bytes > u64::from(GENERATED_BYTES_MAX) {
+        return Err(Failure::new("--body-bytes is larger than 1GiB", "Choose a smaller page."));
+    }
+    Ok(())
+}
+
+pub fn load(args: &LoadArgs) -> Result<(), Failure> {
+    net(&args.net)?;
+    if args.rate.is_some_and(|r| r > RATE_MAX) {
+        return Err(Failure::new("--rate is beyond 100M connections per second", "Choose a lower rate."));
+    }
+    if args.concurrency.is_some_and(|c| c > CONNECTIONS_MAX) {
+        return Err(Failure::new("--concurrency is beyond 50M connections", "Choose fewer."));
+    }
+    let workers = u64::from(args.net.machine.workers);
+    if let Some(c) = args.concurrency.filter(|c| *c < workers) {
+        return Err(Failure::new(
+            format!("{c} connections cannot be shared out among {workers} workers"),
+            "Give --concurrency at least the number of --workers.",
+        ));
+    }
+    if args.message_bytes == 0 || args.message_bytes > u64::from(GENERATED_BYTES_MAX) {
+        return Err(Failure::new("--message-bytes must be between 1 and 1GiB", "Choose another size."));
+    }
+    if args.requests_per_connection > u64::from(u32::MAX) {
+        return Err(Failure::new("--requests-per-connection is beyond 4G", "Choose fewer."));
+    }
+    for target in &args.target {
+        if let Host::Ip(ip) = target.host {
+            reachable_in_form(ip, &args.net)?;
+        }
+    }
+    Ok(())
+}
+
+/// The target is not ourselves, and there is an own address of its family.
+pub fn reachable_in_form(ip: IpAddr, net: &NetArgs) -> Result<(), Failure> {
+    let target = Addr::from(ip);
+    if net.address.iter().any(|r| r.contains(target)) {
+        return Err(Failure::new(
+            format!("target {ip} is one of our own addresses"),
+            "Give --address an address that the target does not have.",
+        ));
+    }
+    if !net.address.iter().any(|r| r.first.is_v4() == target.is_v4()) {
+        let family = if target.is_v4() { "IPv4" } else { "IPv6" };
+        return Err(Failure::new(
+            format!("target {ip} is {family}, but no --address is"),
+            format!("Add an {family} --address."),
+        ));
+    }
+    Ok(())
+}
+
+pub fn net(args: &NetArgs) -> Result<(), Failure> {
+    if args.vlan.len() > 2 {
+        return Err(Failure::new("more than two VLAN ids", "Give one, or two for QinQ."));
+    }
+    for family_v4 in [true, false] {
+        if args.gateway.iter().filter(|g| g.is_v4() == family_v4).count() > 1 {
+            return Err(Failure::new("more than one --gateway of the same family", "Give at most one of each."));
+        }
+    }
+    for (i, a) in args.address.iter().enumerate() {
+        if let Some(b) = args.address.iter().take(i).find(|b| overlap(a, b)) {
+            return Err(Failure::new(format!("addresses {b} and {a} overlap"), "Name each address once."));
+        }
+    }
+    for g in &args.gateway {
+        if !args.address.iter().any(|a| g.in_prefix(&a.first, a.prefix_len)) {
+            return Err(Failure::new(
+                format!("gateway {g} lies in the subnet of no --address"),
+                "Check the prefix length of --address.",
+            ));
+        }
+        if args.address.iter().any(|a| a.contains(*g)) {
+            return Err(Failure::new(format!("gateway {g} is one of our own addresses"), "Name another --gateway."));
+        }
+    }
+    if let Some(cores) = &args.machine.cores
+        && cores.0.len() < usize::from(args.machine.workers)
+    {
+        let (n, w) = (cores.0.len(), args.machine.workers);
+        return Err(Failure::new(
+            format!("{w} workers cannot be pinned to {n} cores"),
+            "Name at least as many --cores as --workers.",
+        ));
+    }
+    if args.mtu.is_some_and(|m| m < 1280) && args.address.iter().any(|a| !a.first.is_v4()) {
+        return Err(Failure::new("IPv6 needs an MTU of at least 1280", "Raise --mtu, or give IPv4 addresses only."));
+    }
+    Ok(())
+}
+
+fn overlap(a: &AddressRange, b: &AddressRange) -> bool {
+    a.contains(b.first) || b.contains(a.first)
+}

@@ -1,0 +1,145 @@
+//! `synfin load`.
+
+use super::net::NetArgs;
+use super::values::{self, Allowance, Ports, Target};
+use clap::{ArgGroup, Args, ValueEnum};
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  Open loop: 20,000 new connections a second, whatever the target does, after a ramp of 2 s:
+      synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --rate 20k --ramp 2s --duration 10s
+
+  Closed loop: 1,000 connections at any time, 100 requests each:
+      synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --concurrency 1000 --requests-per-connection 100
+
+  Exactly 10,000 connections from 200 addresses, IPv4 and IPv6 in rotation:
+      synfin load -i veth0 -a 198.18.0.10-198.18.0.209/24 -a 2001:2::10/64 \\
+          -t 198.18.0.2:80 -t [2001:2::2]:80 --concurrency 100 --connections 10k
+
+Latency is measured per connection: 'handshake' from the moment at which the connection was due (open loop) or begun
+(closed loop) until it is established; 'first byte' and 'request' from sending a request until the first and the last
+byte of the response; 'close' from the first FIN until both sides have closed; 'connection' from when it was due until
+it is over. In open loop a launch that comes late counts its lateness as latency, and one that comes more than
+--max-lateness late is not made but counted as missed.
+
+Ports: a client that closes first cannot use an address and port again for --time-wait, so a high rate needs many of
+them: give address ranges. Source ports default to 1024-65535 for addresses that only synfin has; for an address that
+the kernel has too, to those below the kernel's own ephemeral ports (1024-32767 unless ip_local_port_range says
+otherwise), since replies to the ports in use here no longer reach the kernel.";
+
+/// What is spoken to the target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum LoadApp {
+    /// HTTP/1.1 GET requests
+    Http,
+    /// Messages that must come back as they were sent
+    Echo,
+}
+
+impl LoadApp {
+    pub const fn name(self) -> &'static str {
+        match self {
+            LoadApp::Http => "http",
+            LoadApp::Echo => "echo",
+        }
+    }
+}
+
+/// How connections end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum CloseMode {
+    /// The client closes after the last response
+    Fin,
+    /// The client resets after the last response
+    Rst,
+    /// The client closes its direction right after the last request; the server closes the other
+    HalfClose,
+}
+
+impl CloseMode {
+    pub const fn name(self) -> &'static str {
+        match self {
+            CloseMode::Fin => "fin",
+            CloseMode::Rst => "rst",
+            CloseMode::HalfClose => "half-close",
+        }
+    }
+}
+
+/// Open connections, exchange requests and responses, close, and measure
+#[derive(Args, Debug, Clone)]
+#[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("load model").required(true).args(["rate", "concurrency"]))]
+pub struct LoadArgs {
+    /// Where to connect to, as address:port, [IPv6 address]:port or name:port; several are taken in rotation
+    #[arg(short, long, value_name = "HOST:PORT", required = true, value_parser = values::target)]
+    pub target: Vec<Target>,
+
+    /// Open loop: new connections per second, at even distances
+    #[arg(short, long, value_name = "N", value_parser = values::positive_count)]
+    pub rate: Option<u64>,
+
+    /// Closed loop: connections open at any time; one that ends is replaced at once
+    #[arg(short, long, value_name = "N", value_parser = values::positive_count)]
+    pub concurrency: Option<u64>,
+
+    /// How long to launch connections [default: 10s, or no limit with --connections]
+    #[arg(short, long, value_name = "TIME", value_parser = values::positive_duration)]
+    pub duration: Option<Duration>,
+
+    /// Stop launching after this many connections
+    #[arg(short = 'n', long, value_name = "N", value_parser = values::positive_count)]
+    pub connections: Option<u64>,
+
+    /// Begin with nothing and grow evenly to the full rate or concurrency in this time
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
+    pub ramp: Duration,
+
+    /// What is spoken
+    #[arg(long, value_enum, default_value_t = LoadApp::Http)]
+    pub app: LoadApp,
+
+    /// Requests (or messages) per connection, one after the other
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive_count)]
+    pub requests_per_connection: u64,
+
+    /// Path to request (HTTP)
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = values::path)]
+    pub path: String,
+
+    /// Size of a message (echo)
+    #[arg(long, value_name = "BYTES", default_value = "100", value_parser = values::bytes)]
+    pub message_bytes: u64,
+
+    /// How connections end
+    #[arg(long, value_enum, default_value_t = CloseMode::Fin)]
+    pub close: CloseMode,
+
+    /// Source ports to use [default: see below]
+    #[arg(long, value_name = "A-B", value_parser = values::ports)]
+    pub source_ports: Option<Ports>,
+
+    /// Give a connection up when its handshake, a response or its close takes longer
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::positive_duration)]
+    pub timeout: Duration,
+
+    /// At the end, how long connections that are still open may take to finish
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
+    pub drain: Duration,
+
+    /// Open loop: how late a connection may be launched before it is counted as missed instead
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = values::positive_duration)]
+    pub max_lateness: Duration,
+
+    /// Failed connections that still let the run succeed: a number, or a share of those started, as in 0.1%
+    #[arg(long, value_name = "N|P%", default_value = "0", value_parser = values::allowance)]
+    pub max_errors: Allowance,
+
+    /// Missed launches that still let the run succeed [default: any number]
+    #[arg(long, value_name = "N|P%", value_parser = values::allowance)]
+    pub max_missed: Option<Allowance>,
+
+    #[command(flatten)]
+    pub net: NetArgs,
+}

@@ -1,0 +1,58 @@
+//! The command line: what can be asked for, in words for people. One definition feeds parsing and `--help`.
+//!
+//! Values are checked one by one in [`values`]; what only shows when several are looked at together is checked in
+//! [`check`]. Nothing here touches the system.
+
+pub mod check;
+pub mod load;
+pub mod net;
+pub mod serve;
+pub mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use load::LoadArgs;
+pub use net::NetArgs;
+pub use serve::ServeArgs;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  Serve 200-byte pages on port 80 of an address that only synfin has:
+      synfin serve --interface veth1 --address 198.18.0.2/24 --listen 80
+
+  Open 20,000 connections a second to it for ten seconds, one request each:
+      synfin load --interface veth0 --address 198.18.0.1/24 --target 198.18.0.2:80 --rate 20k --duration 10s
+
+  Keep 1,000 connections busy with 100 requests each, over IPv6, and keep the figures:
+      synfin load --interface veth0 --address 2001:2::1/64 --target [2001:2::2]:80 \\
+          --concurrency 1000 --requests-per-connection 100 --duration 30s --json run.json
+
+Exit status:
+  0  the run did what was asked
+  1  it ran, but more connections failed than --max-errors allows
+  2  bad usage, or the run could not be set up
+
+Privileges: root, or the capabilities cap_net_raw, cap_net_admin and cap_bpf:
+  sudo setcap cap_net_raw,cap_net_admin,cap_bpf+ep $(command -v synfin)";
+
+/// A TCP load generator and server with a stack of its own, on Linux AF_XDP.
+///
+/// synfin takes the frames of its own addresses and ports off a network interface and speaks TCP itself; everything
+/// else on the interface goes on to the kernel undisturbed. No driver is unbound and nothing is left behind at the
+/// end.
+#[derive(Parser, Debug)]
+#[command(name = "synfin", version, long_version = crate::report::environment::LONG_VERSION)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    Serve(Box<ServeArgs>),
+    Load(Box<LoadArgs>),
+}

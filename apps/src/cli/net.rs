@@ -1,0 +1,213 @@
+//! What both subcommands are told about the network, the machine and TCP.
+
+use super::values::{self, AddressRange, Cores};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+use synfin_engine::wire::Addr;
+
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Network")]
+pub struct NetArgs {
+    /// Network interface whose frames are taken
+    #[arg(short, long, value_name = "IF")]
+    pub interface: String,
+
+    /// Own address with the prefix length of its subnet; may be given several times
+    ///
+    /// A range is written A-B/LEN, for example 198.18.0.10-198.18.0.99/24. An address that the kernel does not have
+    /// on this interface is synfin's alone: synfin answers ARP, neighbour solicitations and pings for it. An address
+    /// that the kernel has too is shared: the kernel goes on answering those and keeps all of its own connections.
+    #[arg(short, long, value_name = "ADDR/LEN", required = true, value_parser = values::address_range)]
+    pub address: Vec<AddressRange>,
+
+    /// Router for addresses outside the subnet, at most one per family [default: that of the kernel]
+    #[arg(long, value_name = "IP", value_parser = values::address)]
+    pub gateway: Vec<Addr>,
+
+    /// VLAN id of all frames; two ids separated by a comma for QinQ, the outer one first
+    #[arg(long, value_name = "ID[,ID]", value_delimiter = ',', value_parser = values::vlan_id)]
+    pub vlan: Vec<u16>,
+
+    /// IP MTU in bytes [default: that of the interface, at most 3498]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..=3498))]
+    pub mtu: Option<u16>,
+
+    #[command(flatten)]
+    pub machine: MachineArgs,
+
+    #[command(flatten)]
+    pub tcp: TcpArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Where frames come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Backend {
+    /// synfin's own AF_XDP rings
+    Xsk,
+    /// The afxdp crate (only when built with it)
+    Afxdp,
+}
+
+/// How the XDP program is attached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Mode {
+    /// What suits the device and the number of workers
+    Auto,
+    /// In the driver
+    Native,
+    /// In the kernel's generic path: works everywhere, one queue only on veth
+    Skb,
+}
+
+/// How frames get from the kernel to synfin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Bind {
+    /// Zero-copy where the driver can, else copy
+    Auto,
+    Zerocopy,
+    Copy,
+}
+
+/// Three-way switch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum AutoOnOff {
+    Auto,
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum OnOff {
+    On,
+    Off,
+}
+
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Machine")]
+pub struct MachineArgs {
+    /// Worker threads, each with a queue of the interface and a core of its own
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: u16,
+
+    /// First queue of the interface to use; worker K uses queue N+K
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub queue: u16,
+
+    /// Cores that the workers are pinned to, in order, for example 2,4-6 [default: 0, 1, 2 …]
+    #[arg(long, value_name = "LIST", value_parser = values::cores)]
+    pub cores: Option<Cores>,
+
+    /// Where frames come from
+    #[arg(long, value_enum, default_value_t = Backend::Xsk)]
+    pub backend: Backend,
+
+    /// How the XDP program is attached
+    #[arg(long, value_enum, default_value_t = Mode::Auto)]
+    pub mode: Mode,
+
+    /// How frames get from the kernel to synfin
+    #[arg(long, value_enum, default_value_t = Bind::Auto)]
+    pub bind: Bind,
+
+    /// Sleep while there is nothing to do, instead of polling all the time
+    ///
+    /// Costs some microseconds of latency, and leaves the machine usable for others when cores are few.
+    #[arg(long)]
+    pub sleep: bool,
+
+    /// Do not verify TCP and ICMP checksums of received segments
+    ///
+    /// For peers whose checksums are never filled in because they expect a device to do it: a kernel at the other
+    /// end of a veth pair, unless `ethtool -K PEER tx off`.
+    #[arg(long)]
+    pub no_verify_checksums: bool,
+
+    /// Let the device compute the checksums of sent segments (TX metadata)
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = AutoOnOff::Auto)]
+    pub checksum_offload: AutoOnOff,
+}
+
+/// Congestion controllers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum CongestionControl {
+    /// RFC 5681 and 6582
+    Newreno,
+}
+
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "TCP")]
+pub struct TcpArgs {
+    /// Congestion control
+    #[arg(long, value_enum, default_value_t = CongestionControl::Newreno)]
+    pub cc: CongestionControl,
+
+    /// How long the side that closes first remembers a connection (2MSL)
+    ///
+    /// A client that closes first cannot use the same addresses and ports again before. Shorter than 60 s only where
+    /// no old segments can wander about: on a lab link.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::duration)]
+    pub time_wait: Duration,
+
+    /// How long an ACK may wait for data to travel with
+    #[arg(long, value_name = "TIME", default_value = "40ms", value_parser = values::duration)]
+    pub delayed_ack: Duration,
+
+    /// Neither offer nor accept timestamps (RFC 7323)
+    #[arg(long)]
+    pub no_timestamps: bool,
+
+    /// Neither offer nor accept selective acknowledgements (RFC 2018)
+    #[arg(long)]
+    pub no_sack: bool,
+
+    /// Hold back small segments while others are unacknowledged (Nagle's algorithm)
+    #[arg(long)]
+    pub nagle: bool,
+}
+
+/// The line that shows how a run is going.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Progress {
+    /// A line that rewrites itself, if standard error is a terminal
+    Auto,
+    /// A new line every second
+    Plain,
+    Off,
+}
+
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Write the report as JSON too ('-': to standard output, instead of the text)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Record every frame, sent and received, in a pcap file with nanosecond times
+    ///
+    /// With several workers each writes a file of its own: FILE, FILE.1, FILE.2 …
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+
+    /// Print each segment to standard error, with the connection's state before and after; for small runs
+    #[arg(long)]
+    pub trace: bool,
+
+    /// Damage the traffic on purpose, for example loss=1%,duplicate=0.5%
+    ///
+    /// Options: loss, duplicate, reorder, corrupt (percentages) and delay (a time), for both directions, or with a
+    /// prefix rx. or tx. for one.
+    #[arg(long, value_name = "SPEC")]
+    pub fault: Option<String>,
+
+    /// Show how the run is going, on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Progress::Auto)]
+    pub progress: Progress,
+
+    /// Seed of everything that is chosen at random [default: drawn from the system]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}

@@ -1,0 +1,106 @@
+//! A table of wrong command lines, each with its sentence; and the examples of the help texts, which must be right.
+
+use super::*;
+use clap::{CommandFactory, Parser, error::ErrorKind};
+
+/// The sentence that a command line is refused with, without touching the system.
+fn refusal(line: &str) -> Option<String> {
+    match Cli::try_parse_from(line.split_whitespace()) {
+        Err(e) => {
+            assert_eq!(e.exit_code(), 2, "{line}");
+            Some(e.to_string())
+        }
+        Ok(Cli { command: Command::Serve(args) }) => check::serve(&args).err().map(|f| f.to_string()),
+        Ok(Cli { command: Command::Load(args) }) => check::load(&args).err().map(|f| f.to_string()),
+    }
+}
+
+#[test]
+fn wrong_command_lines_are_refused_with_a_sentence_each() {
+    const S: &str = "synfin serve -i v1 -a 198.18.0.2/24 --listen 80";
+    const L: &str = "synfin load -i v0 -a 198.18.0.1/24 -t 198.18.0.2:80 --rate 10";
+    const B: &str = "synfin load -i v0 -a 198.18.0.1/24";
+    let table: &[(&str, &str, &str)] = &[
+        ("synfin", "fly", "unrecognized subcommand"),
+        ("synfin serve", "", "--interface <IF>"),
+        ("synfin serve -i v1 --listen 80", "", "--address <ADDR/LEN>"),
+        ("synfin serve -i v1 -a 198.18.0.2/24", "", "--listen <PORT>"),
+        ("synfin serve -i v1 -a 198.18.0.2 --listen 80", "", "prefix length is missing"),
+        (S, "--listen 0", "not a port"),
+        (S, "--listen 80", "named twice"),
+        (S, "--listen 81,x", "not a port"),
+        (S, "--app gopher", "invalid value 'gopher'"),
+        (S, "--body-bytes 2GiB", "larger than 1GiB"),
+        (S, "--body-bytes many", "not a number"),
+        (S, "--keepalive maybe", "invalid value 'maybe'"),
+        (S, "--duration 0s", "longer than zero"),
+        (S, "--mtu 100", "not in 576..=3498"),
+        (S, "--mtu 9000", "not in 576..=3498"),
+        (S, "-a 2001:2::2/64 --mtu 1000", "at least 1280"),
+        (S, "-a 198.18.0.2/24", "overlap"),
+        (S, "--vlan 0", "not a VLAN id"),
+        (S, "--vlan 1,2,3", "more than two VLAN"),
+        (S, "--workers 0", "not in 1..=256"),
+        (S, "--workers 3 --cores 0-1", "cannot be pinned"),
+        (S, "--gateway 10.0.0.1", "subnet of no --address"),
+        (S, "--gateway 198.18.0.2", "our own"),
+        (S, "--gateway 198.18.0.3 --gateway 198.18.0.4", "more than one --gateway"),
+        (S, "--mode fast", "invalid value 'fast'"),
+        (S, "--backend dpdk", "invalid value 'dpdk'"),
+        (S, "--queue -1", "unexpected argument '-1'"),
+        (S, "--rate 10", "unexpected argument '--rate'"),
+        (B, "--rate 10", "--target <HOST:PORT>"),
+        (B, "-t 198.18.0.2:80", "--rate <N>|--concurrency <N>"),
+        (L, "--concurrency 5", "cannot be used with"),
+        (B, "-t 198.18.0.2:80 --rate 0", "at least 1"),
+        (B, "-t 198.18.0.2:80 --rate 1e6", "not a number"),
+        (B, "-t 198.18.0.2:80 --rate 1G", "beyond 100M"),
+        (B, "-t 198.18.0.2:80 --concurrency 1 --workers 2", "cannot be shared out"),
+        (B, "-t 198.18.0.2:80 --concurrency 60M", "beyond 50M"),
+        (B, "-t 198.18.0.2 --rate 1", "port is missing"),
+        (B, "-t 198.18.0.1:80 --rate 1", "one of our own"),
+        (B, "-t [2001:2::2]:80 --rate 1", "no --address is"),
+        (L, "--requests-per-connection 0", "at least 1"),
+        (L, "--message-bytes 0", "between 1 and 1GiB"),
+        (L, "--path index.html", "begins with '/'"),
+        (L, "--close slam", "invalid value 'slam'"),
+        (L, "--source-ports 9-1", "ends before it begins"),
+        (L, "--max-errors 200%", "between 0% and 100%"),
+        (L, "--timeout 0s", "longer than zero"),
+        (L, "--listen 80", "unexpected argument '--listen'"),
+    ];
+    for (line, more, want) in table {
+        let line = format!("{line} {more}");
+        let got = refusal(&line).unwrap_or_else(|| panic!("accepted: {line}"));
+        assert!(got.contains(want), "{line}: {got}");
+    }
+}
+
+#[test]
+fn the_definition_is_consistent_and_help_ends_well() {
+    Cli::command().debug_assert();
+    for (line, kind) in [
+        ("synfin --help", ErrorKind::DisplayHelp),
+        ("synfin load --help", ErrorKind::DisplayHelp),
+        ("synfin --version", ErrorKind::DisplayVersion),
+        ("synfin", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+    ] {
+        let e = Cli::try_parse_from(line.split_whitespace()).unwrap_err();
+        assert_eq!(e.kind(), kind, "{line}");
+        assert_eq!(e.exit_code(), if line == "synfin" { 2 } else { 0 });
+    }
+}
+
+#[test]
+fn the_examples_in_the_help_texts_are_accepted() {
+    let mut examples = 0;
+    for line in ["synfin --help", "synfin serve --help", "synfin load --help"] {
+        let help = Cli::try_parse_from(line.split_whitespace()).unwrap_err().to_string();
+        let joined = help.replace("\\\n", " ");
+        for example in joined.lines().map(str::trim).filter(|l| l.starts_with("synfin ") && l.contains("veth")) {
+            assert_eq!(refusal(example), None, "{example}");
+            examples += 1;
+        }
+    }
+    assert_eq!(examples, 9);
+}

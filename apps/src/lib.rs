@@ -1,0 +1,9 @@
+pub mod cli;
+pub mod failure;
+pub mod http;
+pub mod live;
+pub mod load;
+pub mod pattern;
+pub mod pipe;
+pub mod report;
+pub mod serve;

@@ -1,0 +1,52 @@
+//! The words of the live line.
+
+use super::Figures;
+use crate::report::number::grouped;
+use std::time::Duration;
+
+/// One line about the last stretch of time: totals, and rates over `step`.
+pub fn load(at: Duration, step: Duration, before: &Figures, now: &Figures) -> String {
+    let rate = |a: u64, b: u64| grouped(per_second(a.saturating_sub(b), step));
+    format!(
+        "{:>6.1} s  {} conn/s  {} req/s  open {}  done {}  failed {}  missed {}",
+        at.as_secs_f64(),
+        rate(now.established, before.established),
+        rate(now.requests, before.requests),
+        grouped(now.open()),
+        grouped(now.completed),
+        grouped(now.failed),
+        grouped(now.missed)
+    )
+}
+
+pub fn serve(at: Duration, step: Duration, before: &Figures, now: &Figures) -> String {
+    let rate = |a: u64, b: u64| grouped(per_second(a.saturating_sub(b), step));
+    format!(
+        "{:>6.1} s  {} conn/s  {} req/s  open {}  accepted {}  closed {}",
+        at.as_secs_f64(),
+        rate(now.started, before.started),
+        rate(now.requests, before.requests),
+        grouped(now.open()),
+        grouped(now.started),
+        grouped(now.completed + now.failed)
+    )
+}
+
+fn per_second(n: u64, step: Duration) -> u64 {
+    let s = step.as_secs_f64();
+    if s > 0.0 { (n as f64 / s).round() as u64 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_those_of_the_last_stretch() {
+        let a = Figures { established: 1000, started: 1000, completed: 900, ..Figures::default() };
+        let b = Figures { established: 3500, started: 3510, completed: 3400, failed: 10, missed: 7, requests: 2500 };
+        let line = load(Duration::from_secs(2), Duration::from_millis(500), &a, &b);
+        assert_eq!(line, "   2.0 s  5,000 conn/s  5,000 req/s  open 100  done 3,400  failed 10  missed 7");
+        assert!(serve(Duration::ZERO, Duration::ZERO, &a, &b).contains("0 conn/s"));
+    }
+}

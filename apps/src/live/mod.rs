@@ -1,0 +1,8 @@
+//! How a run is going, while it runs: workers publish figures, one thread prints them and says when to stop.
+
+pub mod board;
+pub mod line;
+pub mod signals;
+
+pub use board::{Board, Figures};
+pub use signals::Signals;

@@ -1,0 +1,347 @@
+//! The load generator on one worker: an engine `App` that launches connections when they are due, gives up those that
+//! take too long, and finishes tidily.
+
+use super::conn::{ClientConn, Dialogue, time_out};
+use super::dialer::Dialer;
+use super::latency::Latencies;
+use super::protocol::Protocol;
+use super::schedule::{ClosedLoop, OpenLoop, Share};
+use super::tally::{MissReason, Tally};
+use super::timeouts::{Timeouts, Verdict};
+use super::tuples::Tuples;
+use crate::cli::load::CloseMode;
+use crate::live::{Board, Figures, Signals};
+use crate::pipe::Pipe;
+use std::sync::Arc;
+use synfin_engine::base::{Instant, Rng};
+use synfin_engine::shard::app::{ConnId, Connect, ConnectError};
+use synfin_engine::shard::conn::{Conn, Net};
+use synfin_engine::shard::{App, CloseReason};
+
+/// Launches in one turn of the poll loop at most, so that a burst of them does not hold up what has come in.
+const LAUNCHES_PER_TURN: u32 = 64;
+/// Tuples tried for one launch, per worker (each worker can use one in so many).
+const TRIES_PER_LAUNCH: u32 = 64;
+/// Timeouts looked at in one turn.
+const EXPIRIES_PER_TURN: usize = 256;
+/// After a search for a free tuple in vain, closed loop waits this long.
+const RETRY_NS: u64 = 1_000_000;
+const PUBLISH_NS: u64 = 50_000_000;
+
+/// Whether replies to a tuple reach this worker.
+pub type Steer = Box<dyn Fn(&Connect) -> bool + Send>;
+
+/// When connections are launched.
+pub enum Plan {
+    Open(OpenLoop),
+    Closed(ClosedLoop),
+}
+
+/// What one worker is to do.
+pub struct ClientConfig {
+    pub plan: Plan,
+    pub share: Share,
+    /// Launches of this worker at most, missed ones included.
+    pub launches_max: u64,
+    pub duration_ns: Option<u64>,
+    pub drain_ns: u64,
+    pub max_lateness_ns: u64,
+    pub timeout_ns: u64,
+    pub requests_per_connection: u32,
+    pub close: CloseMode,
+    pub seed: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Launching,
+    /// Waiting until this time for connections to finish.
+    Draining(Instant),
+    /// What was still open has been aborted.
+    Cutting,
+    Done,
+}
+
+pub struct Client<P: Protocol> {
+    dialogue: Dialogue<P>,
+    config: ClientConfig,
+    tuples: Tuples,
+    steer: Option<Steer>,
+    timeouts: Timeouts,
+    start: Option<Instant>,
+    phase: Phase,
+    /// Launches that were due so far.
+    launches: u64,
+    /// Closed loop found no free tuple: since when, and when to look again.
+    starved: Option<(Instant, Instant)>,
+    starved_ns: u64,
+    /// When launching ended.
+    launching_ended: Option<Instant>,
+    board: Arc<Board>,
+    signals: Arc<Signals>,
+    published: Instant,
+}
+
+/// What a worker has found out.
+#[derive(Clone, Default)]
+pub struct Outcome {
+    pub tally: Tally,
+    pub latencies: Latencies,
+    /// How long launching lasted.
+    pub launching_ns: u64,
+    /// Closed loop: how long connections could not be replaced for want of a free address and port.
+    pub starved_ns: u64,
+}
+
+impl<P: Protocol> Client<P> {
+    pub fn new(
+        protocol: P,
+        config: ClientConfig,
+        tuples: Tuples,
+        steer: Option<Steer>,
+        board: Arc<Board>,
+        signals: Arc<Signals>,
+    ) -> Client<P> {
+        let rng = Rng::new(config.seed);
+        let dialogue =
+            Dialogue { protocol, close: config.close, rng, tally: Tally::default(), latencies: Latencies::default() };
+        Client {
+            dialogue,
+            timeouts: Timeouts::new(config.timeout_ns, Instant::ZERO),
+            config,
+            tuples,
+            steer,
+            start: None,
+            phase: Phase::Launching,
+            launches: 0,
+            starved: None,
+            starved_ns: 0,
+            launching_ended: None,
+            board,
+            signals,
+            published: Instant::ZERO,
+        }
+    }
+
+    pub fn into_outcome(self) -> Outcome {
+        let launching = self.start.zip(self.launching_ended.or(Some(self.published)));
+        Outcome {
+            tally: self.dialogue.tally,
+            latencies: self.dialogue.latencies,
+            launching_ns: launching.map_or(0, |(start, end)| end.nanos_since(start)),
+            starved_ns: self.starved_ns,
+        }
+    }
+
+    /// One turn of the poll loop.
+    fn turn(&mut self, net: &mut impl Dialer<ClientConn<P::State>>) {
+        let now = net.now();
+        let start = *self.start.get_or_insert(now);
+        self.expire(net, now);
+        if self.phase == Phase::Launching {
+            match self.config.plan {
+                Plan::Open(_) => self.launch_due(net, start, now),
+                Plan::Closed(_) => self.launch_replacements(net, start, now),
+            }
+            if self.launching_is_over(start, now) {
+                self.launching_ended = Some(now);
+                self.settle_starved(now);
+                self.phase = Phase::Draining(now.plus_nanos(self.config.drain_ns));
+            }
+        }
+        self.wind_up(net, now);
+        self.publish(now);
+    }
+
+    fn launch_due(&mut self, net: &mut impl Dialer<ClientConn<P::State>>, start: Instant, now: Instant) {
+        for _ in 0..LAUNCHES_PER_TURN {
+            let Plan::Open(plan) = &mut self.config.plan else { return };
+            let due = start.plus_nanos(plan.due_ns());
+            let ended = self.config.duration_ns.is_some_and(|d| plan.due_ns() >= d);
+            if due > now || ended || self.launches >= self.config.launches_max {
+                return;
+            }
+            let index = plan.index();
+            plan.advance();
+            self.launches += 1;
+            if now.nanos_since(due) > self.config.max_lateness_ns {
+                self.dialogue.tally.miss(MissReason::Late, 1);
+            } else if let Err(reason) = self.dial(net, index, due, now) {
+                self.dialogue.tally.miss(reason, 1);
+            }
+        }
+    }
+
+    fn launch_replacements(&mut self, net: &mut impl Dialer<ClientConn<P::State>>, start: Instant, now: Instant) {
+        let Plan::Closed(plan) = &self.config.plan else { return };
+        let allowed = plan.allowed(now.nanos_since(start));
+        if self.starved.is_some_and(|(_, again)| now < again) || self.ran_out(start, now) {
+            return;
+        }
+        for _ in 0..LAUNCHES_PER_TURN {
+            if self.dialogue.tally.open() >= allowed || self.launches >= self.config.launches_max {
+                break;
+            }
+            let index = u64::from(self.config.share.worker) + self.launches * u64::from(self.config.share.workers);
+            if self.dial(net, index, now, now).is_err() {
+                let since = self.starved.map_or(now, |(since, _)| since);
+                self.starved = Some((since, now.plus_nanos(RETRY_NS)));
+                return;
+            }
+            self.launches += 1;
+        }
+        self.settle_starved(now);
+    }
+
+    fn settle_starved(&mut self, now: Instant) {
+        if let Some((since, _)) = self.starved.take() {
+            self.starved_ns += now.nanos_since(since);
+        }
+    }
+
+    fn dial(
+        &mut self,
+        net: &mut impl Dialer<ClientConn<P::State>>,
+        index: u64,
+        due: Instant,
+        now: Instant,
+    ) -> Result<(), MissReason> {
+        let tries = TRIES_PER_LAUNCH.saturating_mul(self.config.share.workers);
+        let left = self.config.requests_per_connection;
+        let target = self.tuples.target(index);
+        let steer = &self.steer;
+        let mut result: Result<ConnId, MissReason> = Err(MissReason::NoTuple);
+        self.tuples.next(target, tries, |to| {
+            if steer.as_ref().is_some_and(|is_mine| !is_mine(&to)) {
+                return false;
+            }
+            let user = ClientConn { due, mark: now, left, target, ..ClientConn::default() };
+            result = match net.connect(to, user) {
+                Ok(id) => Ok(id),
+                Err(ConnectError::AddressInUse) => return false,
+                Err(ConnectError::TableFull) => Err(MissReason::TableFull),
+                Err(ConnectError::NotLocal | ConnectError::NoRoute) => Err(MissReason::NoRoute),
+            };
+            true
+        });
+        self.dialogue.tally.started += 1;
+        result.map(|id| self.timeouts.watch(id, now)).inspect_err(|_| self.dialogue.tally.started -= 1)
+    }
+
+    /// The time or the number of launches asked for is used up, or somebody has stopped the run.
+    fn ran_out(&self, start: Instant, now: Instant) -> bool {
+        let elapsed = now.nanos_since(start);
+        self.signals.launching_is_stopped() || self.config.duration_ns.is_some_and(|d| elapsed >= d)
+    }
+
+    fn launching_is_over(&self, start: Instant, now: Instant) -> bool {
+        let counted_out = self.launches >= self.config.launches_max;
+        match &self.config.plan {
+            // What was due before the end may still be launched a little after it.
+            Plan::Open(plan) => {
+                let planned_out = self.config.duration_ns.is_some_and(|d| plan.due_ns() >= d);
+                counted_out || self.signals.launching_is_stopped() || (planned_out && self.ran_out(start, now))
+            }
+            Plan::Closed(_) => counted_out || self.ran_out(start, now),
+        }
+    }
+
+    fn wind_up(&mut self, net: &mut impl Dialer<ClientConn<P::State>>, now: Instant) {
+        let open = self.dialogue.tally.open();
+        match self.phase {
+            Phase::Draining(_) | Phase::Cutting if open == 0 => {
+                self.phase = Phase::Done;
+                self.published = Instant::ZERO;
+                self.publish(now);
+                self.signals.finish();
+            }
+            Phase::Draining(until) if now >= until => {
+                self.phase = Phase::Cutting;
+                self.timeouts.drain(|id| {
+                    if let Some(mut conn) = net.conn(id) {
+                        conn.abort();
+                    }
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn expire(&mut self, net: &mut impl Dialer<ClientConn<P::State>>, now: Instant) {
+        let timeout_ns = self.timeouts.timeout_ns();
+        self.timeouts.expire(now, EXPIRIES_PER_TURN, |id| {
+            let Some(mut conn) = net.conn(id) else { return Verdict::Drop };
+            let deadline = conn.user().mark.plus_nanos(timeout_ns);
+            if deadline > now {
+                return Verdict::Later(deadline);
+            }
+            time_out(&mut conn);
+            Verdict::Drop
+        });
+    }
+
+    fn publish(&mut self, now: Instant) {
+        if now.nanos_since(self.published) < PUBLISH_NS {
+            return;
+        }
+        self.published = now;
+        let t = &self.dialogue.tally;
+        self.board.publish(&Figures {
+            started: t.started,
+            established: t.established,
+            completed: t.completed,
+            failed: t.failed_total(),
+            missed: t.missed_total(),
+            requests: t.responses_total(),
+        });
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let Some(start) = self.start else { return Some(Instant::ZERO) };
+        let next = match (self.phase, &self.config.plan) {
+            (Phase::Launching, Plan::Open(plan)) => Some(start.plus_nanos(plan.due_ns())),
+            (Phase::Launching, Plan::Closed(plan)) => {
+                let end = self.config.duration_ns.map(|d| start.plus_nanos(d));
+                let more = plan.grows_beyond_ns(self.dialogue.tally.open()).map(|ns| start.plus_nanos(ns));
+                let again = self.starved.map(|(_, again)| again);
+                more.map(|at| again.map_or(at, |again| at.max(again))).into_iter().chain(end).min()
+            }
+            (Phase::Draining(until), _) => Some(until),
+            (Phase::Cutting, _) => Some(Instant::ZERO),
+            (Phase::Done, _) => return None,
+        };
+        next.into_iter().chain(self.timeouts.next_due()).min()
+    }
+}
+
+impl<P: Protocol> App for Client<P> {
+    type Conn = ClientConn<P::State>;
+
+    fn connected(&mut self, conn: &mut Conn<'_, Self::Conn>) {
+        self.dialogue.connected(conn);
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_, Self::Conn>, bytes: &[u8]) -> usize {
+        self.dialogue.data(conn, bytes)
+    }
+
+    fn peer_closed(&mut self, conn: &mut Conn<'_, Self::Conn>) {
+        self.dialogue.peer_closed(conn);
+    }
+
+    fn closed(&mut self, user: Self::Conn, why: CloseReason, now: Instant) {
+        self.dialogue.closed(&user, why, now);
+    }
+
+    fn poll(&mut self, net: &mut Net<'_, Self::Conn>) {
+        self.turn(net);
+    }
+
+    fn next_wakeup(&self) -> Option<Instant> {
+        self.due()
+    }
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,290 @@
+use super::*;
+use crate::cli::values::{Ports, address, address_range};
+use crate::http::response::ResponseParser;
+use crate::load::protocol::Http;
+use crate::pipe::fake::FakePipe;
+use std::collections::HashSet;
+use synfin_engine::shard::{Payload, SendError};
+
+type User = ClientConn<ResponseParser>;
+
+const MS: u64 = 1_000_000;
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+/// A network in which the test decides what happens to each connection.
+#[derive(Default)]
+struct FakeNet {
+    now: Instant,
+    conns: Vec<Option<FakePipe<User>>>,
+    tuples: HashSet<(synfin_engine::wire::Addr, u16)>,
+    connects: Vec<(Instant, Connect)>,
+    full: bool,
+}
+
+impl Pipe for &mut FakePipe<User> {
+    type User = User;
+    fn user(&mut self) -> &mut User {
+        (**self).user()
+    }
+    fn now(&self) -> Instant {
+        Pipe::now(&**self)
+    }
+    fn send(&mut self, payload: Payload) -> Result<(), SendError> {
+        (**self).send(payload)
+    }
+    fn send_copy(&mut self, bytes: &[u8]) -> Result<usize, SendError> {
+        (**self).send_copy(bytes)
+    }
+    fn queued_bytes(&self) -> u32 {
+        (**self).queued_bytes()
+    }
+    fn want_writable(&mut self) {
+        (**self).want_writable();
+    }
+    fn resume_receive(&mut self) {
+        (**self).resume_receive();
+    }
+    fn shutdown(&mut self) {
+        (**self).shutdown();
+    }
+    fn close(&mut self) {
+        (**self).close();
+    }
+    fn abort(&mut self) {
+        (**self).abort();
+    }
+}
+
+impl Dialer<User> for FakeNet {
+    type Pipe<'a> = &'a mut FakePipe<User>;
+
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn connect(&mut self, to: Connect, user: User) -> Result<ConnId, ConnectError> {
+        if self.full {
+            return Err(ConnectError::TableFull);
+        }
+        if !self.tuples.insert((to.local, to.local_port)) {
+            return Err(ConnectError::AddressInUse);
+        }
+        self.connects.push((self.now, to));
+        let mut pipe = FakePipe::new();
+        pipe.user = user;
+        self.conns.push(Some(pipe));
+        Ok(ConnId { slot: self.conns.len() as u32 - 1, generation: 0 })
+    }
+
+    fn conn(&mut self, id: ConnId) -> Option<&mut FakePipe<User>> {
+        let now = self.now;
+        self.conns.get_mut(id.slot as usize)?.as_mut().inspect(|_| ()).map(|c| {
+            c.now = now;
+            c
+        })
+    }
+}
+
+struct Rig {
+    client: Client<Http>,
+    net: FakeNet,
+    signals: Arc<Signals>,
+    board: Arc<Board>,
+}
+
+impl Rig {
+    fn new(plan: Plan, ports: u16, change: impl FnOnce(&mut ClientConfig)) -> Rig {
+        let mut config = ClientConfig {
+            plan,
+            share: Share { worker: 0, workers: 1 },
+            launches_max: u64::MAX,
+            duration_ns: Some(100 * MS),
+            drain_ns: 50 * MS,
+            max_lateness_ns: 10 * MS,
+            timeout_ns: 1000 * MS,
+            requests_per_connection: 1,
+            close: CloseMode::Fin,
+            seed: 1,
+        };
+        change(&mut config);
+        let targets = [(address("198.18.0.2").unwrap(), 80)];
+        let sources = [address_range("198.18.0.1/24").unwrap()];
+        let tuples = Tuples::new(&targets, &sources, Ports { first: 1, last: ports }, 1);
+        let (board, signals) = (Arc::new(Board::default()), Arc::new(Signals::default()));
+        let protocol = Http::new("/", &["a".into()]);
+        let client = Client::new(protocol, config, tuples, None, board.clone(), signals.clone());
+        Rig { client, net: FakeNet::default(), signals, board }
+    }
+
+    fn open_loop(rate: u64, ports: u16) -> Rig {
+        Rig::new(Plan::Open(OpenLoop::new(rate, 0, Share { worker: 0, workers: 1 })), ports, |_| {})
+    }
+
+    /// Turns at steps of a millisecond up to (not including) `ms`.
+    fn run_to(&mut self, ms: u64, serve: bool) {
+        while self.net.now < Instant::from_nanos(ms * MS) {
+            self.client.turn(&mut self.net);
+            if serve {
+                self.serve();
+            }
+            self.reap();
+            self.net.now = self.net.now.plus_nanos(MS);
+        }
+    }
+
+    /// Every connection gets its handshake, its response and its close.
+    fn serve(&mut self) {
+        for slot in 0..self.net.conns.len() as u32 {
+            let Some(pipe) = self.net.conn(ConnId { slot, generation: 0 }) else { continue };
+            self.client.dialogue.connected(pipe);
+            self.client.dialogue.data(pipe, OK);
+            self.client.dialogue.peer_closed(pipe);
+            let pipe = self.net.conns[slot as usize].take().unwrap();
+            self.client.dialogue.closed(&pipe.user, CloseReason::Graceful, self.net.now);
+        }
+    }
+
+    /// What was aborted is gone.
+    fn reap(&mut self) {
+        for conn in &mut self.net.conns {
+            if conn.as_ref().is_some_and(|c| c.calls.contains(&"abort")) {
+                let pipe = conn.take().unwrap();
+                self.client.dialogue.closed(&pipe.user, CloseReason::Aborted, self.net.now);
+            }
+        }
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.client.dialogue.tally
+    }
+
+    fn missed(&self, reason: MissReason) -> u64 {
+        self.tally().missed[reason as usize]
+    }
+}
+
+#[test]
+fn open_loop_launches_what_is_due_and_ends_after_the_duration() {
+    let mut rig = Rig::open_loop(2000, 60_000);
+    rig.run_to(100, true);
+    assert_eq!(rig.tally().started, 199);
+    rig.run_to(110, true);
+    assert_eq!((rig.tally().started, rig.tally().completed, rig.tally().missed_total()), (200, 200, 0));
+    assert_eq!((rig.signals.finished(), rig.board.read().completed), (1, 200));
+    assert_eq!(rig.client.due(), None);
+    assert_eq!(rig.client.into_outcome().launching_ns, 100 * MS);
+}
+
+#[test]
+fn a_stall_is_caught_up_within_the_lateness_allowed_and_the_rest_is_missed() {
+    let mut rig = Rig::open_loop(1000, 60_000);
+    rig.run_to(10, true);
+    rig.net.now = Instant::from_nanos(50 * MS);
+    rig.run_to(52, true);
+    // Due at 10 to 50 ms; those at 40 and later are at most 10 ms late.
+    assert_eq!(rig.missed(MissReason::Late), 30);
+    assert_eq!(rig.tally().started + rig.tally().missed_total(), 52);
+    // The lateness of those that were launched is in their handshakes.
+    assert!(rig.client.dialogue.latencies.of(super::super::latency::Measure::Handshake).max() >= 10 * MS - MS);
+}
+
+#[test]
+fn a_launch_without_a_free_tuple_is_missed_and_told_from_a_full_table() {
+    let mut rig = Rig::open_loop(1000, 20);
+    rig.run_to(40, false);
+    assert_eq!((rig.tally().started, rig.missed(MissReason::NoTuple)), (20, 20));
+    rig.net.full = true;
+    rig.run_to(45, false);
+    assert_eq!(rig.missed(MissReason::TableFull), 5);
+    assert_eq!(rig.tally().started, 20);
+}
+
+#[test]
+fn closed_loop_keeps_its_number_open_and_replaces_what_ends() {
+    let mut rig = Rig::new(Plan::Closed(ClosedLoop::new(8, 0)), 60_000, |_| {});
+    rig.run_to(5, false);
+    assert_eq!((rig.tally().open(), rig.tally().started), (8, 8));
+    rig.run_to(15, true);
+    assert_eq!(rig.tally().started, 8 + 9 * 8);
+}
+
+#[test]
+fn closed_loop_that_runs_out_of_tuples_says_for_how_long() {
+    let mut rig = Rig::new(Plan::Closed(ClosedLoop::new(8, 0)), 4, |_| {});
+    rig.run_to(20, false);
+    assert_eq!((rig.tally().started, rig.tally().missed_total()), (4, 0));
+    rig.net.tuples.clear();
+    rig.run_to(30, false);
+    assert_eq!(rig.tally().started, 8);
+    assert_eq!(rig.client.into_outcome().starved_ns, 20 * MS);
+}
+
+#[test]
+fn exactly_the_connections_asked_for_are_launched() {
+    let closed = Plan::Closed(ClosedLoop::new(3, 0));
+    let open = Plan::Open(OpenLoop::new(1000, 0, Share { worker: 0, workers: 1 }));
+    for plan in [closed, open] {
+        let mut rig = Rig::new(plan, 60_000, |c| {
+            c.launches_max = 10;
+            c.duration_ns = None;
+        });
+        rig.run_to(30, true);
+        assert_eq!((rig.tally().started, rig.tally().completed, rig.signals.finished()), (10, 10, 1));
+    }
+}
+
+#[test]
+fn what_does_not_finish_in_the_drain_is_cut_and_counted_apart() {
+    let mut rig = Rig::open_loop(1000, 60_000);
+    rig.run_to(149, false);
+    assert_eq!((rig.tally().started, rig.signals.finished()), (100, 0));
+    rig.run_to(155, false);
+    assert_eq!((rig.tally().unfinished, rig.tally().failed_total(), rig.signals.finished()), (100, 0, 1));
+}
+
+#[test]
+fn a_stop_ends_launching_at_once_but_lets_connections_finish() {
+    for plan in
+        [Plan::Open(OpenLoop::new(1000, 0, Share { worker: 0, workers: 1 })), Plan::Closed(ClosedLoop::new(30, 0))]
+    {
+        let mut rig = Rig::new(plan, 60_000, |_| {});
+        rig.run_to(30, false);
+        rig.signals.stop_launching();
+        rig.run_to(40, false);
+        let started = rig.tally().started;
+        assert!((30..=31).contains(&started), "{started}");
+        rig.run_to(42, true);
+        assert_eq!((rig.tally().completed, rig.signals.finished()), (started, 1));
+    }
+}
+
+#[test]
+fn connections_that_take_too_long_are_given_up() {
+    let mut rig = Rig::new(Plan::Closed(ClosedLoop::new(5, 0)), 60_000, |c| {
+        c.timeout_ns = 16 * MS;
+        c.launches_max = 5;
+    });
+    rig.run_to(40, false);
+    let reason = crate::load::FailReason::ConnectTimeout;
+    assert_eq!((rig.tally().failed[reason as usize], rig.signals.finished()), (5, 1));
+}
+
+#[test]
+fn tuples_of_other_workers_are_left_alone() {
+    let mut rig = Rig::open_loop(1000, 60_000);
+    rig.client.steer = Some(Box::new(|c| c.local_port.is_multiple_of(2)));
+    rig.run_to(100, true);
+    assert!(rig.tally().started >= 99);
+    assert!(rig.net.connects.iter().all(|(_, c)| c.local_port % 2 == 0));
+}
+
+#[test]
+fn a_sleeping_worker_is_told_when_the_next_launch_or_timeout_is_due() {
+    let mut rig = Rig::open_loop(100, 60_000);
+    assert_eq!(rig.client.due(), Some(Instant::ZERO));
+    rig.run_to(1, true);
+    assert_eq!(rig.client.due(), Some(Instant::from_nanos(10 * MS)));
+    let mut rig = Rig::new(Plan::Closed(ClosedLoop::new(2, 0)), 60_000, |c| c.timeout_ns = 100_000 * MS);
+    rig.run_to(1, false);
+    assert_eq!(rig.client.due(), Some(Instant::from_nanos(100 * MS)));
+}

@@ -1,0 +1,153 @@
+//! What is said over a connection, from the client's side.
+
+use crate::http::response::{self, ResponseParser};
+use crate::load::tally::FailReason;
+use crate::pattern;
+use synfin_engine::shard::{Generator, Payload};
+
+/// What the bytes so far amount to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    More,
+    /// A whole response.
+    Done {
+        status: u16,
+        keep_alive: bool,
+    },
+    Failed(FailReason),
+}
+
+/// A protocol of requests and responses, one at a time.
+pub trait Protocol {
+    /// Kept per connection.
+    type State: Default;
+
+    /// The request to target number `target`, the `left`th from the last of its connection.
+    fn request(&self, target: u16, state: &mut Self::State, random: u64) -> Payload;
+
+    /// Takes bytes of the response; returns how many belong to it.
+    fn response(&self, state: &mut Self::State, bytes: &[u8]) -> (usize, Progress);
+
+    /// The peer has closed its direction.
+    fn end(&self, state: &mut Self::State) -> Progress;
+}
+
+/// HTTP/1.1 GET.
+pub struct Http {
+    /// By target.
+    requests: Vec<&'static [u8]>,
+}
+
+impl Http {
+    /// `hosts` are the targets as they go into the Host field.
+    pub fn new(path: &str, hosts: &[String]) -> Http {
+        let request = |host: &String| {
+            let text = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: synfin\r\nAccept: */*\r\n\r\n");
+            // Lives until the process ends, as the run does.
+            &*Box::leak(text.into_bytes().into_boxed_slice())
+        };
+        Http { requests: hosts.iter().map(request).collect() }
+    }
+}
+
+impl Protocol for Http {
+    type State = ResponseParser;
+
+    fn request(&self, target: u16, _state: &mut ResponseParser, _random: u64) -> Payload {
+        Payload::Static(self.requests.get(usize::from(target)).copied().unwrap_or(b""))
+    }
+
+    fn response(&self, state: &mut ResponseParser, bytes: &[u8]) -> (usize, Progress) {
+        let (n, outcome) = state.feed(bytes);
+        (n, progress(outcome, FailReason::Malformed))
+    }
+
+    fn end(&self, state: &mut ResponseParser) -> Progress {
+        match state.end_of_stream() {
+            response::Outcome::More => Progress::Failed(FailReason::ClosedEarly),
+            outcome => progress(outcome, FailReason::ClosedEarly),
+        }
+    }
+}
+
+fn progress(outcome: response::Outcome, malformed: FailReason) -> Progress {
+    match outcome {
+        response::Outcome::More => Progress::More,
+        response::Outcome::Response(r) => Progress::Done { status: r.status, keep_alive: r.keep_alive },
+        response::Outcome::Malformed => Progress::Failed(malformed),
+    }
+}
+
+/// Messages that must come back as they were sent.
+pub struct Echo {
+    message_bytes: u64,
+}
+
+impl Echo {
+    pub fn new(message_bytes: u64) -> Echo {
+        Echo { message_bytes }
+    }
+}
+
+#[derive(Default)]
+pub struct EchoState {
+    seed: u64,
+    received: u64,
+}
+
+impl Protocol for Echo {
+    type State = EchoState;
+
+    fn request(&self, _target: u16, state: &mut EchoState, random: u64) -> Payload {
+        *state = EchoState { seed: random, received: 0 };
+        Payload::Generated(Generator { len: self.message_bytes, seed: random, fill: pattern::fill })
+    }
+
+    fn response(&self, state: &mut EchoState, bytes: &[u8]) -> (usize, Progress) {
+        let n = bytes.len().min((self.message_bytes - state.received) as usize);
+        if !pattern::matches(state.seed, state.received, &bytes[..n]) {
+            return (n, Progress::Failed(FailReason::Mismatch));
+        }
+        state.received += n as u64;
+        let done = state.received == self.message_bytes;
+        (n, if done { Progress::Done { status: 200, keep_alive: true } } else { Progress::More })
+    }
+
+    fn end(&self, _state: &mut EchoState) -> Progress {
+        Progress::Failed(FailReason::ClosedEarly)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_is_checked_byte_by_byte_over_any_cut() {
+        let echo = Echo::new(1000);
+        let mut state = EchoState::default();
+        let Payload::Generated(g) = echo.request(0, &mut state, 99) else { panic!("not generated") };
+        let mut bytes = vec![0; g.len as usize];
+        (g.fill)(g.seed, 0, &mut bytes);
+        assert_eq!(echo.response(&mut state, &bytes[..600]), (600, Progress::More));
+        let rest = [&bytes[600..], b"next"].concat();
+        assert_eq!(echo.response(&mut state, &rest), (400, Progress::Done { status: 200, keep_alive: true }));
+
+        echo.request(0, &mut state, 99);
+        bytes[700] ^= 1;
+        assert_eq!(echo.response(&mut state, &bytes).1, Progress::Failed(FailReason::Mismatch));
+    }
+
+    #[test]
+    fn http_requests_name_their_target_and_an_early_end_is_told_from_a_complete_one() {
+        let http = Http::new("/x", &["a:1".into(), "b:2".into()]);
+        let mut state = ResponseParser::default();
+        let Payload::Static(text) = http.request(1, &mut state, 0) else { panic!("not static") };
+        assert!(text.starts_with(b"GET /x HTTP/1.1\r\nHost: b:2\r\n"));
+        assert_eq!(http.end(&mut state), Progress::Failed(FailReason::ClosedEarly));
+        http.response(&mut state, b"HTTP/1.1 200 OK\r\n\r\nabc");
+        assert_eq!(http.end(&mut state), Progress::Done { status: 200, keep_alive: false });
+        http.response(&mut state, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+        assert_eq!(http.end(&mut state), Progress::Failed(FailReason::ClosedEarly));
+    }
+}

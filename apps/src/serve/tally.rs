@@ -1,0 +1,69 @@
+//! What a server counts, one per worker, added up at the end.
+
+use crate::live::{Board, Figures};
+use std::sync::Arc;
+use synfin_engine::base::Instant;
+use synfin_engine::shard::CloseReason;
+
+/// How often figures for the live line are published.
+const PUBLISH_NS: u64 = 50_000_000;
+
+#[derive(Clone, Default)]
+pub struct Tally {
+    pub accepted: u64,
+    pub requests: u64,
+    /// Responses by status class; index 2 is 2xx.
+    pub responses: [u64; 6],
+    /// Ended connections by [`CloseReason`].
+    pub closed: [u64; CloseReason::ALL.len()],
+    board: Option<Arc<Board>>,
+    published: Instant,
+}
+
+impl Tally {
+    pub fn new(board: Arc<Board>) -> Tally {
+        Tally { board: Some(board), ..Tally::default() }
+    }
+
+    pub fn closed(&mut self, why: CloseReason) {
+        self.closed[why as usize] += 1;
+    }
+
+    pub fn closed_total(&self) -> u64 {
+        self.closed.iter().sum()
+    }
+
+    pub fn closed_by(&self, why: CloseReason) -> u64 {
+        self.closed[why as usize]
+    }
+
+    pub fn response(&mut self, status: u16) {
+        self.responses[usize::from(status / 100).min(5)] += 1;
+    }
+
+    pub fn merge(&mut self, other: &Tally) {
+        self.accepted += other.accepted;
+        self.requests += other.requests;
+        self.responses.iter_mut().zip(other.responses).for_each(|(a, b)| *a += b);
+        self.closed.iter_mut().zip(other.closed).for_each(|(a, b)| *a += b);
+    }
+
+    /// Called on every turn of the poll loop; now and then it tells the live line how things stand.
+    pub fn publish(&mut self, now: Instant) {
+        if now.nanos_since(self.published) < PUBLISH_NS {
+            return;
+        }
+        self.published = now;
+        if let Some(board) = &self.board {
+            let graceful = self.closed_by(CloseReason::Graceful);
+            board.publish(&Figures {
+                started: self.accepted,
+                established: self.accepted,
+                completed: graceful,
+                failed: self.closed_total() - graceful,
+                missed: 0,
+                requests: self.requests,
+            });
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The program on real (virtual) devices. Without privileges these tests print why they are skipped.
+
+use super::*;
+use crate::io::bpf::FilterAddr;
+use crate::io::sys::interface;
+use crate::io::test_net::{in_new_namespace, ip, veth_pair};
+use crate::wire::Addr;
+
+fn spec() -> FilterSpec {
+    FilterSpec { addresses: vec![FilterAddr::exclusive(Addr::v4([198, 18, 0, 1]), 1)] }
+}
+
+fn va() -> u32 {
+    interface("va").unwrap().ifindex
+}
+
+#[test]
+fn the_program_is_on_the_device_as_long_as_its_link() {
+    in_new_namespace(|| {
+        veth_pair(2);
+        for mode in [XdpMode::Native, XdpMode::Skb] {
+            let link = XdpLink::attach(va(), mode, &spec(), 2).unwrap();
+            assert_eq!(link.mode(), mode);
+            let ids = interface("va").unwrap().xdp_program_ids;
+            assert_eq!(syscalls::program_name(ids[0]).as_deref(), Some(syscalls::PROGRAM_NAME));
+            assert!(ip("-details link show va").contains(if mode == XdpMode::Skb { "xdpgeneric" } else { "xdp" }));
+            drop(link);
+            assert!(interface("va").unwrap().xdp_program_ids.is_empty());
+        }
+    });
+}
+
+#[test]
+fn auto_takes_native_mode_where_the_device_has_it() {
+    in_new_namespace(|| {
+        veth_pair(1);
+        let link = XdpLink::attach_auto(va(), &spec(), 1).unwrap();
+        assert_eq!((link.mode(), link.note()), (XdpMode::Native, "native XDP"));
+    });
+}
+
+#[test]
+fn auto_falls_back_to_skb_mode_and_says_why() {
+    in_new_namespace(|| {
+        veth_pair(1);
+        ip("link set dev va mtu 4000");
+        ip("link set dev vb mtu 4000");
+        let link = XdpLink::attach_auto(va(), &spec(), 1).unwrap();
+        assert_eq!(link.mode(), XdpMode::Skb);
+        assert!(link.note().contains("MTU 4000") && link.note().contains("native"), "{}", link.note());
+    });
+}
+
+#[test]
+fn a_device_held_by_another_program_names_it() {
+    in_new_namespace(|| {
+        veth_pair(1);
+        let first = XdpLink::attach(va(), XdpMode::Native, &spec(), 1).unwrap();
+        let id = interface("va").unwrap().xdp_program_ids[0];
+        let same = XdpLink::attach(va(), XdpMode::Native, &spec(), 1).unwrap_err();
+        let other = XdpLink::attach(va(), XdpMode::Skb, &spec(), 1).unwrap_err();
+        let auto = XdpLink::attach_auto(va(), &spec(), 1).unwrap_err();
+        for e in [same, other, auto] {
+            assert!(e.what.contains("va"), "{e}");
+            assert!(e.hint.contains(&format!("id {id} 'synfin_filter'")), "{e}");
+        }
+        drop(first);
+        assert!(XdpLink::attach(va(), XdpMode::Native, &spec(), 1).is_ok());
+    });
+}
+
+#[test]
+fn an_mtu_too_big_for_native_mode_is_named_with_the_limit() {
+    in_new_namespace(|| {
+        veth_pair(1);
+        ip("link set dev vb mtu 3600");
+        ip("link set dev va mtu 3600");
+        let e = XdpLink::attach(va(), XdpMode::Native, &spec(), 1).unwrap_err();
+        assert!(e.hint.contains("MTU 3600") && e.hint.contains("3506"), "{e}");
+    });
+}
+
+#[test]
+fn the_largest_mtu_of_native_mode_on_veth_is_the_one_in_the_message() {
+    in_new_namespace(|| {
+        if page_bytes() != 4096 {
+            return eprintln!("skipped: the limit is for pages of 4 KiB");
+        }
+        veth_pair(1);
+        ip("link set dev va mtu 3506");
+        ip("link set dev vb mtu 3506");
+        assert!(XdpLink::attach(va(), XdpMode::Native, &spec(), 1).is_ok());
+        ip("link set dev va mtu 3507");
+        ip("link set dev vb mtu 3507");
+        assert!(XdpLink::attach(va(), XdpMode::Native, &spec(), 1).is_err());
+    });
+}
+
+fn page_bytes() -> i64 {
+    // SAFETY: no pointers are involved.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) }
+}
+
+#[test]
+fn a_veth_peer_with_more_queues_is_explained() {
+    in_new_namespace(|| {
+        ip("link add va numrxqueues 1 numtxqueues 1 type veth peer name vb numrxqueues 4 numtxqueues 4");
+        ip("link set dev va up");
+        ip("link set dev vb up");
+        let e = XdpLink::attach(va(), XdpMode::Native, &spec(), 1).unwrap_err();
+        assert!(e.hint.contains("numrxqueues"), "{e}");
+    });
+}
+
+#[test]
+fn an_interface_that_has_gone_is_an_error() {
+    in_new_namespace(|| {
+        let e = XdpLink::attach(4711, XdpMode::Native, &spec(), 1).unwrap_err();
+        assert!(e.what.contains("4711"), "{e}");
+    });
+}
+
+#[test]
+fn a_queue_beyond_the_map_is_refused() {
+    in_new_namespace(|| {
+        veth_pair(1);
+        let link = XdpLink::attach(va(), XdpMode::Native, &spec(), 2).unwrap();
+        // SAFETY: no pointers are involved.
+        let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+        assert!(link.set_socket(1, fd).is_ok());
+        let e = link.set_socket(2, fd).unwrap_err();
+        assert!(e.what.contains("queue 2") && e.hint.contains("queue"), "{e}");
+        assert!(link.set_socket(0, -1).is_err());
+        // SAFETY: the descriptor is ours and closed once.
+        unsafe { libc::close(fd) };
+    });
+}

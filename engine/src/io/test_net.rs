@@ -1,0 +1,43 @@
+//! For tests of this floor: threads in network namespaces of their own, which vanish with them.
+
+use std::process::Command;
+
+/// Runs `body` on a thread in a new network namespace. Without the privilege for that, says so and does nothing.
+pub(crate) fn in_new_namespace(body: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            if enter_new_namespace() {
+                body();
+            }
+        });
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+/// Moves this thread to a new namespace; false, with the reason printed, if it may not.
+pub(crate) fn enter_new_namespace() -> bool {
+    // SAFETY: no pointers are involved; only the calling thread's namespace changes.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        eprintln!("skipped: cannot make a network namespace: {}", std::io::Error::last_os_error());
+        return false;
+    }
+    ip("link set dev lo up");
+    true
+}
+
+/// Runs `ip` with these words, in this thread's namespace; returns what it prints.
+pub(crate) fn ip(words: &str) -> String {
+    let out = Command::new("ip").args(words.split_whitespace()).output().expect("ip(8) of iproute2 is needed");
+    assert!(out.status.success(), "ip {words}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// A veth pair `va` and `vb` of `queues` queues each, both up, in this thread's namespace.
+pub(crate) fn veth_pair(queues: u32) {
+    let n = format!("numrxqueues {queues} numtxqueues {queues}");
+    ip(&format!("link add va {n} type veth peer name vb {n}"));
+    ip("link set dev va up");
+    ip("link set dev vb up");
+}

@@ -1,0 +1,209 @@
+//! What a shard consists of, apart from the application. Everything here is owned by one thread.
+
+use super::config::ShardConfig;
+use super::locals::Locals;
+use super::recv_queue::RecvPool;
+use super::send_queue::SendPool;
+use super::trace::Trace;
+use crate::base::hash::SipKey;
+use crate::base::time::Tick;
+use crate::base::{Counters, Frame, FramePool, Instant};
+use crate::neigh::{NeighId, NeighTable};
+use crate::table::{FlowKey, FlowKind, FlowRef, FlowTable, Ring, Slab};
+use crate::tcp::open::Surroundings;
+use crate::tcp::{
+    ChallengeLimiter, Clock, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
+};
+use crate::timer::{Fifo, Wheel};
+use crate::wire::{Addr, TcpSegment};
+
+/// Neighbours that the table can hold.
+const NEIGHBOURS: u32 = 65_536;
+
+/// The world outside, for the length of one call: the time, the frame pool, and where frames to send are put. `tx` is
+/// never grown beyond its capacity.
+pub struct Cx<'a> {
+    pub now: Instant,
+    pub pool: &'a mut FramePool,
+    pub tx: &'a mut Vec<Frame>,
+}
+
+/// The parts that segment processing needs together ([`Env`] borrows them).
+pub(super) struct Protocol {
+    pub clock: Clock,
+    pub config: TcpConfig,
+    pub times: Times,
+    pub counters: Counters,
+    pub challenge: ChallengeLimiter,
+}
+
+impl Protocol {
+    #[inline(always)]
+    pub fn env(&mut self) -> Env<'_> {
+        Env {
+            clock: self.clock,
+            config: &self.config,
+            times: &self.times,
+            counters: &mut self.counters,
+            challenge: &mut self.challenge,
+        }
+    }
+}
+
+pub struct Core {
+    pub(super) config: ShardConfig,
+    pub(super) proto: Protocol,
+    pub(super) locals: Locals,
+    pub(super) flows: FlowTable,
+    pub(super) conns: Slab<Tcb>,
+    pub(super) halves: Slab<HalfOpen>,
+    pub(super) time_wait: Ring<TimeWait>,
+    /// One node per connection, armed at or before the earliest of its deadlines.
+    pub(super) wheel: Wheel,
+    /// SYN,ACK retransmissions: one queue for each number of tries, entries (slot, deadline it was queued for).
+    pub(super) half_timers: Vec<Fifo<(u32, Tick)>>,
+    pub(super) send: SendPool,
+    pub(super) recv: RecvPool,
+    pub(super) neigh: NeighTable,
+    pub(super) isn: IsnGenerator,
+    /// Ports with a listener, sorted.
+    pub(super) listeners: Vec<u16>,
+    /// Connections with something to send (flag PENDING).
+    pub(super) pending: Vec<u32>,
+    pub(super) trace: Trace,
+}
+
+impl Core {
+    pub fn new(config: ShardConfig, now: Instant) -> Core {
+        let limits = config.limits;
+        let tcp = config.tcp;
+        let key = SipKey { k0: config.secrets.flow_hash[0], k1: config.secrets.flow_hash[1] };
+        let mut neigh = NeighTable::new(NEIGHBOURS, key, now);
+        for &(addr, mac) in &config.static_neighbours {
+            neigh.add_static(addr, mac);
+        }
+        let flows = limits.connections.saturating_add(limits.half_open).saturating_add(limits.time_wait);
+        Core {
+            proto: Protocol {
+                clock: Clock::at(now),
+                times: Times::new(&tcp),
+                config: tcp,
+                counters: Counters::default(),
+                challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s),
+            },
+            locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
+            flows: FlowTable::new(key, flows),
+            conns: Slab::with_limit(limits.connections),
+            halves: Slab::with_limit(limits.half_open),
+            time_wait: Ring::new(limits.time_wait),
+            wheel: Wheel::new(now.tick()),
+            half_timers: (0..=tcp.syn_retries).map(|_| Fifo::new(u32::MAX)).collect(),
+            send: SendPool::new(limits.connections, limits.copy_buffers),
+            recv: RecvPool::new(limits.connections, limits.held_frames),
+            neigh,
+            isn: IsnGenerator::new(config.secrets.isn, config.secrets.timestamp, tcp.fixed_iss),
+            listeners: Vec::new(),
+            pending: Vec::new(),
+            trace: Trace::new(config.trace),
+            config,
+        }
+    }
+
+    #[inline]
+    pub(super) fn set_clock(&mut self, now: Instant) {
+        self.proto.clock = Clock::at(now);
+    }
+
+    pub(super) fn is_listening(&self, port: u16) -> bool {
+        self.listeners.binary_search(&port).is_ok()
+    }
+
+    /// The record of this 4-tuple, whatever kind it is.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<FlowRef> {
+        self.flows.find(hash, |flow| {
+            let index = flow.index();
+            match flow.kind() {
+                FlowKind::Conn => self.conns.get(index).is_some_and(|t| t.key == *key),
+                FlowKind::HalfOpen => self.halves.get(index).is_some_and(|h| h.key == *key),
+                FlowKind::TimeWait => self.time_wait.get(index).is_some_and(|w| w.key == *key),
+            }
+        })
+    }
+
+    /// The key of a received segment; `None` when it is not for one of our addresses.
+    #[inline]
+    pub(super) fn key_of(&self, seg: &TcpSegment) -> Option<FlowKey> {
+        let local = self.locals.id_of(&seg.dst)?;
+        Some(FlowKey { remote: seg.src, remote_port: seg.src_port, local_port: seg.dst_port, local, reserved: 0 })
+    }
+
+    #[inline]
+    pub(super) fn own_mss(&self, v4: bool) -> u16 {
+        options::own_mss(self.config.mtu, v4)
+    }
+
+    /// What a new connection has to know about where it is. `None`: no route, or no room for the neighbour.
+    pub(super) fn surroundings(&mut self, key: FlowKey) -> Option<Surroundings> {
+        let hop = self.locals.next_hop(key.local, &key.remote)?;
+        let neighbour: NeighId = self.neigh.lookup_or_create(hop, self.proto.clock.now)?;
+        Some(Surroundings {
+            key,
+            own_mss: self.own_mss(key.remote.is_v4()),
+            neighbour,
+            ts_offset: self.isn.timestamp_offset(&key),
+        })
+    }
+
+    /// Puts a connection on the list of those that have something to send.
+    #[inline]
+    pub(super) fn mark_pending(&mut self, slot: u32) {
+        if let Some(t) = self.conns.get_mut(slot) {
+            if !t.has(flag::PENDING) {
+                t.set(flag::PENDING);
+                self.pending.push(slot);
+            }
+        }
+    }
+
+    /// Sees to it that the wheel comes round by the earliest deadline. A deadline that only moved later costs nothing
+    /// here: the wheel comes too early once and is told then.
+    #[inline]
+    pub(super) fn reschedule(&mut self, slot: u32) {
+        let Some(deadline) = self.conns.get(slot).and_then(Tcb::next_deadline) else { return };
+        match self.wheel.armed(slot) {
+            Some(armed) if armed.since(deadline) <= 0 => {}
+            _ => self.wheel.arm(slot, deadline),
+        }
+    }
+
+    /// The application took what it had left: if that opens the window worthwhile, the peer must hear of it
+    /// (RFC 9293 3.8.6.2.2).
+    pub(super) fn window_opened(&mut self, slot: u32) {
+        let Some(t) = self.conns.get_mut(slot) else { return };
+        let unread = self.recv.unread(t.recv, t.rcv_nxt);
+        let buffer = self.proto.config.receive_buffer_bytes.min(0xffff << t.rcv_scale());
+        let edge = t.rcv_nxt + buffer.saturating_sub(unread);
+        let step = (buffer / 2).min(u32::from(t.mss));
+        if t.state().receives_data() && edge.after(t.rcv_adv) && edge.since(t.rcv_adv) >= step {
+            t.set(flag::ACK_NOW);
+        }
+    }
+
+    #[inline]
+    pub(super) fn local_addr(&self, t: &FlowKey) -> Addr {
+        self.locals.addr(t.local)
+    }
+
+    /// True when nothing is left: no record, no side block, no held frame (for leak checks).
+    pub fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+            && self.conns.is_empty()
+            && self.halves.is_empty()
+            && self.time_wait.is_empty()
+            && self.send.blocks_in_use() == 0
+            && self.send.buffers_in_use() == 0
+            && self.recv.blocks_in_use() == 0
+            && self.recv.frames_held() == 0
+    }
+}

@@ -1,0 +1,76 @@
+//! The engine's own addresses, numbered, and the way from each of them to the rest of the world.
+
+use super::config::LocalNet;
+use crate::wire::Addr;
+
+struct Entry {
+    net: LocalNet,
+    first_id: u32,
+    v4: bool,
+    first: u128,
+}
+
+pub struct Locals {
+    entries: Vec<Entry>,
+    gateway_v4: Option<Addr>,
+    gateway_v6: Option<Addr>,
+}
+
+impl Locals {
+    /// Ids are 16 bits: addresses beyond 65,536 are left out (the programs refuse such a configuration).
+    pub fn new(nets: &[LocalNet], gateway_v4: Option<Addr>, gateway_v6: Option<Addr>) -> Locals {
+        let mut first_id = 0u32;
+        let mut entries = Vec::new();
+        for net in nets {
+            let mut net = *net;
+            net.count = net.count.min(65_536 - first_id);
+            let first = u128::from_be_bytes(net.first.0);
+            entries.push(Entry { net, first_id, v4: net.first.is_v4(), first });
+            first_id += net.count;
+        }
+        Locals { entries, gateway_v4, gateway_v6 }
+    }
+
+    /// Number of an address of ours.
+    #[inline]
+    pub fn id_of(&self, addr: &Addr) -> Option<u16> {
+        let a = u128::from_be_bytes(addr.0);
+        self.entries.iter().find_map(|e| {
+            let offset = a.wrapping_sub(e.first);
+            (offset < u128::from(e.net.count)).then(|| (e.first_id + offset as u32) as u16)
+        })
+    }
+
+    fn entry(&self, id: u16) -> Option<&Entry> {
+        self.entries.iter().find(|e| u32::from(id).wrapping_sub(e.first_id) < e.net.count)
+    }
+
+    #[inline]
+    pub fn addr(&self, id: u16) -> Addr {
+        self.entry(id).map_or(Addr::UNSPECIFIED_V6, |e| e.net.first.plus(u32::from(id) - e.first_id))
+    }
+
+    /// Address `id` is the engine's alone.
+    pub fn is_exclusive(&self, id: u16) -> bool {
+        self.entry(id).is_some_and(|e| e.net.exclusive)
+    }
+
+    /// The station to which a packet from `id` to `remote` has to go first; `None`: no route.
+    pub fn next_hop(&self, id: u16, remote: &Addr) -> Option<Addr> {
+        let e = self.entry(id)?;
+        if e.v4 != remote.is_v4() {
+            return None;
+        }
+        if remote.in_prefix(&e.net.first, e.net.prefix_len) {
+            return Some(*remote);
+        }
+        if e.v4 { self.gateway_v4 } else { self.gateway_v6 }
+    }
+
+    /// An address of ours in the subnet of `addr`, or any of its family: the sender of ARP and NDP requests.
+    pub fn speaker_for(&self, addr: &Addr) -> Option<Addr> {
+        let mut same_family = self.entries.iter().filter(|e| e.v4 == addr.is_v4());
+        let on_link = same_family.clone().find(|e| addr.in_prefix(&e.net.first, e.net.prefix_len));
+        on_link.or_else(|| same_family.next()).map(|e| e.net.first)
+    }
+}

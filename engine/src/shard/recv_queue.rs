@@ -1,0 +1,260 @@
+//! Received bytes that cannot be handed on yet: out of order, or not wanted by the application so far. The
+//! frames themselves are kept, in pooled side blocks that a connection has only while it needs one; a budget over
+//! all connections keeps the frame pool from running dry.
+
+use super::recycle::Recycler;
+use crate::base::{Frame, FramePool};
+use crate::tcp::NONE;
+use crate::wire::Seq;
+use crate::wire::segment::SackBlock;
+use std::collections::VecDeque;
+
+/// Segments kept for one connection.
+const MAX_HELD: usize = 4096;
+
+struct Held {
+    seq: Seq,
+    /// Where the bytes lie in the frame.
+    start: u16,
+    len: u16,
+    frame: Frame,
+}
+
+impl Held {
+    fn end(&self) -> Seq {
+        self.seq + u32::from(self.len)
+    }
+}
+
+#[derive(Default)]
+struct Block {
+    /// In sequence order, without overlaps.
+    held: VecDeque<Held>,
+    fin: Option<Seq>,
+    /// The segment that came last starts here: its SACK block goes first (RFC 2018 section 4).
+    latest: Seq,
+}
+
+pub struct RecvPool {
+    blocks: Recycler<Block>,
+    frames: u32,
+    limit_frames: u32,
+}
+
+/// What became of a segment offered to [`RecvPool::hold`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hold {
+    Kept,
+    Duplicate,
+    Full,
+}
+
+impl RecvPool {
+    pub fn new(blocks: u32, limit_frames: u32) -> RecvPool {
+        RecvPool { blocks: Recycler::with_limit(blocks), frames: 0, limit_frames }
+    }
+
+    pub fn blocks_in_use(&self) -> usize {
+        self.blocks.in_use()
+    }
+
+    pub fn frames_held(&self) -> u32 {
+        self.frames
+    }
+
+    /// Keeps the bytes `start..start + len` of `frame`, numbered from `seq` on, clipped to what is not held yet. On
+    /// anything but `Kept` the frame is given back through `frame`.
+    pub fn hold(
+        &mut self,
+        block: &mut u32,
+        mut seq: Seq,
+        mut start: u16,
+        mut len: u16,
+        frame: &mut Option<Frame>,
+        pool: &mut FramePool,
+    ) -> Hold {
+        if self.frames >= self.limit_frames {
+            return Hold::Full;
+        }
+        if *block == NONE {
+            let Some(index) = self.blocks.take() else { return Hold::Full };
+            *block = index;
+        }
+        let Some(b) = self.blocks.get_mut(*block) else { return Hold::Full };
+        if b.held.len() >= MAX_HELD {
+            return Hold::Full;
+        }
+        // Almost always it belongs at the end or right before it.
+        let mut at = b.held.len();
+        while at > 0 && b.held[at - 1].seq.after(seq) {
+            at -= 1;
+        }
+        if at > 0 {
+            let covered = b.held[at - 1].end();
+            if covered.after(seq) {
+                let cut = covered.since(seq).min(u32::from(len)) as u16;
+                seq += u32::from(cut);
+                start += cut;
+                len -= cut;
+            }
+        }
+        let end = seq + u32::from(len);
+        while len > 0 && at < b.held.len() && b.held[at].end().at_or_before(end) {
+            if let Some(covered) = b.held.remove(at) {
+                pool.free(covered.frame);
+                self.frames -= 1;
+            }
+        }
+        if len > 0 && at < b.held.len() && b.held[at].seq.before(end) {
+            len = b.held[at].seq.since(seq).min(u32::from(len)) as u16;
+        }
+        if len == 0 {
+            self.give_back_if_empty(block);
+            return Hold::Duplicate;
+        }
+        let Some(frame) = frame.take() else { return Hold::Full };
+        b.latest = seq;
+        b.held.insert(at, Held { seq, start, len, frame });
+        self.frames += 1;
+        Hold::Kept
+    }
+
+    /// Remembers a FIN that came before bytes in front of it. The first number counts.
+    pub fn note_fin(&mut self, block: &mut u32, fin: Seq) {
+        if *block == NONE {
+            match self.blocks.take() {
+                Some(index) => *block = index,
+                None => return,
+            }
+        }
+        if let Some(b) = self.blocks.get_mut(*block) {
+            b.fin.get_or_insert(fin);
+        }
+    }
+
+    /// The FIN, if it is known and next in line.
+    pub fn fin_due(&self, block: u32, rcv_nxt: Seq) -> bool {
+        self.blocks.get(block).is_some_and(|b| b.fin == Some(rcv_nxt))
+    }
+
+    pub fn clear_fin(&mut self, block: &mut u32) {
+        if let Some(b) = self.blocks.get_mut(*block) {
+            b.fin = None;
+        }
+        self.give_back_if_empty(block);
+    }
+
+    /// The number after the last byte that follows `rcv_nxt` without a gap.
+    pub fn contiguous_from(&self, block: u32, rcv_nxt: Seq) -> Seq {
+        let mut edge = rcv_nxt;
+        if let Some(b) = self.blocks.get(block) {
+            for h in &b.held {
+                if h.seq.after(edge) {
+                    break;
+                }
+                edge = edge.max(h.end());
+            }
+        }
+        edge
+    }
+
+    /// Bytes below `rcv_nxt` that the application has not taken.
+    pub fn unread(&self, block: u32, rcv_nxt: Seq) -> u32 {
+        match self.blocks.get(block).and_then(|b| b.held.front()) {
+            Some(first) if first.seq.before(rcv_nxt) => rcv_nxt.since(first.seq),
+            _ => 0,
+        }
+    }
+
+    /// The first held segment, taken out, if all of it lies below `rcv_nxt`: (frame, start, length, number after its
+    /// last byte).
+    pub fn take_ready(&mut self, block: u32, rcv_nxt: Seq) -> Option<(Frame, u16, u16, Seq)> {
+        let b = self.blocks.get_mut(block)?;
+        if !b.held.front()?.end().at_or_before(rcv_nxt) {
+            return None;
+        }
+        let h = b.held.pop_front()?;
+        self.frames -= 1;
+        let end = h.end();
+        Some((h.frame, h.start, h.len, end))
+    }
+
+    /// Puts back what the application left of a segment from `take_ready`; `end` is the number after its last byte.
+    pub fn put_back(&mut self, block: &mut u32, frame: Frame, start: u16, len: u16, end: Seq, pool: &mut FramePool) {
+        if *block == NONE {
+            match self.blocks.take() {
+                Some(index) => *block = index,
+                None => return pool.free(frame),
+            }
+        }
+        match self.blocks.get_mut(*block) {
+            Some(b) => {
+                b.held.push_front(Held { seq: end - u32::from(len), start, len, frame });
+                self.frames += 1;
+            }
+            None => pool.free(frame),
+        }
+    }
+
+    /// SACK blocks for what lies beyond `rcv_nxt`, the latest first (RFC 2018 section 4). Returns how many.
+    pub fn sack_blocks(&self, block: u32, rcv_nxt: Seq, out: &mut [SackBlock; 4], room: usize) -> u8 {
+        let Some(b) = self.blocks.get(block) else { return 0 };
+        let mut ranges = Ranges { held: b.held.iter(), current: None };
+        let mut count = 0;
+        while let Some(r) = ranges.next_beyond(rcv_nxt) {
+            if b.latest.within(r.start, r.end.since(r.start)) {
+                let shift = count.min(out.len() - 1).min(room.saturating_sub(1));
+                out.copy_within(0..shift, 1);
+                out[0] = r;
+                count = (count + 1).min(room).min(out.len());
+            } else if count < room.min(out.len()) {
+                out[count] = r;
+                count += 1;
+            }
+        }
+        count as u8
+    }
+
+    pub fn give_back_if_empty(&mut self, block: &mut u32) {
+        if let Some(b) = self.blocks.get(*block) {
+            if b.held.is_empty() && b.fin.is_none() {
+                self.blocks.give_back(*block);
+                *block = NONE;
+            }
+        }
+    }
+
+    /// Frees everything.
+    pub fn discard(&mut self, block: &mut u32, pool: &mut FramePool) {
+        let Some(b) = self.blocks.get_mut(*block) else { return };
+        for h in b.held.drain(..) {
+            pool.free(h.frame);
+            self.frames -= 1;
+        }
+        b.fin = None;
+        self.blocks.give_back(*block);
+        *block = NONE;
+    }
+}
+
+/// Joins neighbouring segments into ranges.
+struct Ranges<'a> {
+    held: std::collections::vec_deque::Iter<'a, Held>,
+    current: Option<SackBlock>,
+}
+
+impl Ranges<'_> {
+    fn next_beyond(&mut self, rcv_nxt: Seq) -> Option<SackBlock> {
+        for h in self.held.by_ref() {
+            if h.end().at_or_before(rcv_nxt) {
+                continue;
+            }
+            match &mut self.current {
+                Some(c) if c.end == h.seq => c.end = h.end(),
+                Some(_) => return self.current.replace(SackBlock { start: h.seq, end: h.end() }),
+                None => self.current = Some(SackBlock { start: h.seq, end: h.end() }),
+            }
+        }
+        self.current.take()
+    }
+}

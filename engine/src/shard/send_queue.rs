@@ -1,0 +1,192 @@
+//! Send queues: references to the application's bytes, in pooled side blocks that a connection has only while
+//! something is queued. Bytes are read when a segment is built and read again when it is retransmitted.
+
+use super::app::{Generator, Payload};
+use super::recycle::Recycler;
+use crate::tcp::NONE;
+use crate::wire::Seq;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Size of a buffer for bytes that had to be copied.
+pub const COPY_BUFFER_BYTES: usize = 2048;
+/// References that one connection may have queued.
+const MAX_CHUNKS: usize = 1024;
+
+enum Source {
+    Static(&'static [u8]),
+    Shared(Arc<[u8]>),
+    Generated(Generator),
+    Copied(u32),
+}
+
+struct Chunk {
+    source: Source,
+    /// First byte of the source that is still unacknowledged.
+    offset: u64,
+    /// Bytes from there on.
+    len: u32,
+}
+
+#[derive(Default)]
+struct Block {
+    chunks: VecDeque<Chunk>,
+    /// Sequence number of the first chunk's first byte.
+    base: Seq,
+}
+
+struct CopyBuffer([u8; COPY_BUFFER_BYTES]);
+
+impl Default for CopyBuffer {
+    fn default() -> Self {
+        CopyBuffer([0; COPY_BUFFER_BYTES])
+    }
+}
+
+pub struct SendPool {
+    blocks: Recycler<Block>,
+    buffers: Recycler<CopyBuffer>,
+}
+
+impl SendPool {
+    pub fn new(blocks: u32, buffers: u32) -> SendPool {
+        SendPool { blocks: Recycler::with_limit(blocks), buffers: Recycler::with_limit(buffers) }
+    }
+
+    pub fn blocks_in_use(&self) -> usize {
+        self.blocks.in_use()
+    }
+
+    pub fn buffers_in_use(&self) -> usize {
+        self.buffers.in_use()
+    }
+
+    /// The block `*block`, or a new one starting at `base`. `None` when the pool is empty or the block is full.
+    fn open(&mut self, block: &mut u32, base: Seq) -> Option<&mut Block> {
+        if *block == NONE {
+            *block = self.blocks.take()?;
+            let b = self.blocks.get_mut(*block)?;
+            b.base = base;
+        }
+        let b = self.blocks.get_mut(*block)?;
+        (b.chunks.len() < MAX_CHUNKS).then_some(b)
+    }
+
+    /// Appends `payload`, whose first byte gets number `at`. False: full.
+    pub fn push(&mut self, block: &mut u32, at: Seq, payload: Payload) -> bool {
+        let len = payload.len() as u32;
+        let Some(b) = self.open(block, at) else { return false };
+        let source = match payload {
+            Payload::Static(bytes) => Source::Static(bytes),
+            Payload::Shared(bytes) => Source::Shared(bytes),
+            Payload::Generated(g) => Source::Generated(g),
+        };
+        b.chunks.push_back(Chunk { source, offset: 0, len });
+        true
+    }
+
+    /// Copies as many of `bytes` as there is room for; the first gets number `at`. Returns how many.
+    pub fn push_copy(&mut self, block: &mut u32, at: Seq, bytes: &[u8]) -> usize {
+        let mut done = 0;
+        while done < bytes.len() {
+            let n = self.append_to_last(*block, &bytes[done..]);
+            if n > 0 {
+                done += n;
+                continue;
+            }
+            let Some(buffer) = self.buffers.take() else { break };
+            let Some(b) = self.open(block, at + done as u32) else {
+                self.buffers.give_back(buffer);
+                break;
+            };
+            b.chunks.push_back(Chunk { source: Source::Copied(buffer), offset: 0, len: 0 });
+        }
+        self.drop_if_empty(block);
+        done
+    }
+
+    /// Fills the free rest of the last chunk's buffer, if it has one.
+    fn append_to_last(&mut self, block: u32, bytes: &[u8]) -> usize {
+        let Some(last) = self.blocks.get_mut(block).and_then(|b| b.chunks.back_mut()) else { return 0 };
+        let Source::Copied(buffer) = last.source else { return 0 };
+        let end = last.offset as usize + last.len as usize;
+        let Some(room) = self.buffers.get_mut(buffer).and_then(|b| b.0.get_mut(end..)) else { return 0 };
+        let n = room.len().min(bytes.len());
+        room[..n].copy_from_slice(&bytes[..n]);
+        last.len += n as u32;
+        n
+    }
+
+    /// An exhausted pool can leave a block with an empty last chunk, or without any.
+    fn drop_if_empty(&mut self, block: &mut u32) {
+        let Some(b) = self.blocks.get_mut(*block) else { return };
+        if b.chunks.is_empty() {
+            self.blocks.give_back(*block);
+            *block = NONE;
+        }
+    }
+
+    /// Writes the bytes from number `seq` on into `out`. What is not queued is left as it is.
+    pub fn read(&self, block: u32, seq: Seq, mut out: &mut [u8]) {
+        let Some(b) = self.blocks.get(block) else { return };
+        let mut skip = u64::from(seq.since(b.base));
+        for chunk in &b.chunks {
+            if out.is_empty() {
+                return;
+            }
+            let len = u64::from(chunk.len);
+            if skip >= len {
+                skip -= len;
+                continue;
+            }
+            let n = (len - skip).min(out.len() as u64) as usize;
+            let (now, rest) = out.split_at_mut(n);
+            self.copy_out(chunk, chunk.offset + skip, now);
+            out = rest;
+            skip = 0;
+        }
+    }
+
+    fn copy_out(&self, chunk: &Chunk, offset: u64, out: &mut [u8]) {
+        let from = |bytes: &[u8], out: &mut [u8]| {
+            let start = (offset as usize).min(bytes.len());
+            let n = out.len().min(bytes.len() - start);
+            out[..n].copy_from_slice(&bytes[start..start + n]);
+        };
+        match &chunk.source {
+            Source::Static(bytes) => from(bytes, out),
+            Source::Shared(bytes) => from(bytes, out),
+            Source::Generated(g) => (g.fill)(g.seed, offset, out),
+            Source::Copied(buffer) => {
+                if let Some(b) = self.buffers.get(*buffer) {
+                    from(&b.0, out);
+                }
+            }
+        }
+    }
+
+    /// Lets go of the first `acked` bytes; gives the block back once nothing is left.
+    pub fn release(&mut self, block: &mut u32, mut acked: u32) {
+        let Some(b) = self.blocks.get_mut(*block) else { return };
+        b.base += acked;
+        while let Some(first) = b.chunks.front_mut() {
+            if acked < first.len {
+                first.offset += u64::from(acked);
+                first.len -= acked;
+                return;
+            }
+            acked -= first.len;
+            if let Source::Copied(buffer) = first.source {
+                self.buffers.give_back(buffer);
+            }
+            b.chunks.pop_front();
+        }
+        self.blocks.give_back(*block);
+        *block = NONE;
+    }
+
+    /// Gives everything back.
+    pub fn discard(&mut self, block: &mut u32) {
+        self.release(block, u32::MAX);
+    }
+}

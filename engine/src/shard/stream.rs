@@ -1,0 +1,224 @@
+//! The byte stream: from segments to the application, and the end of it.
+
+use super::Shard;
+use super::app::{App, CloseReason};
+use super::conn::Conn;
+use super::core::Cx;
+use super::ingest::Item;
+use super::recv_queue::Hold;
+use crate::base::{DropReason, Event};
+use crate::table::{FlowKind, FlowRef};
+use crate::tcp::receive::{self, Outcome};
+use crate::tcp::{NONE, State, TimeWait, flag, output};
+use crate::wire::Seq;
+
+impl<A: App> Shard<A> {
+    /// Calls the application with a handle of connection `slot`.
+    #[inline]
+    pub(super) fn with_app<R: Default>(
+        &mut self,
+        slot: u32,
+        call: impl FnOnce(&mut A, &mut Conn<'_, A::Conn>) -> R,
+    ) -> R {
+        let Some(user) = self.users.get_mut(slot) else { return R::default() };
+        call(&mut self.app, &mut Conn { user, core: &mut self.core, slot })
+    }
+
+    /// What of a segment's payload and FIN lies in the window.
+    pub(super) fn take_payload(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) {
+        if out.data_len > 0 && !self.take_bytes(slot, item, out, cx) {
+            return;
+        }
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot) else { return };
+        if let Some(fin) = out.fin.filter(|&fin| fin != t.rcv_nxt) {
+            core.recv.note_fin(&mut t.recv, fin);
+            t.set(flag::ACK_NOW);
+        }
+        if out.fin == Some(t.rcv_nxt) || core.recv.fin_due(t.recv, t.rcv_nxt) {
+            let before = t.state();
+            core.recv.clear_fin(&mut t.recv);
+            t.rcv_nxt += 1;
+            t.rcv_adv = t.rcv_adv.max(t.rcv_nxt);
+            receive::on_fin(t);
+            if core.trace.is_on() {
+                let after = t.state();
+                core.trace_in(&item.seg, before, after);
+            }
+        }
+        self.offer_held(slot, cx);
+        self.tell_peer_closed(slot);
+        if self.core.conns.get(slot).is_some_and(|t| t.state() == State::TimeWait) {
+            self.acknowledge_last(slot, item, cx);
+            self.conclude(slot, item.hash, cx);
+        }
+    }
+
+    /// The payload. False: the connection is being reset because of it.
+    fn take_bytes(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) -> bool {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot) else { return false };
+        if t.has(flag::RECEIVE_SHUT) {
+            // RFC 9293 3.10.4: nobody will ever read this.
+            core.proto.counters.drop(DropReason::DataAfterClose);
+            t.set(flag::ABORT);
+            return false;
+        }
+        let start = item.seg.payload_start + out.data_skip;
+        if out.data_seq == t.rcv_nxt && t.recv == NONE {
+            self.take_in_order(slot, item, start, out.data_len, cx);
+        } else {
+            self.hold(slot, item, start, out, cx);
+        }
+        true
+    }
+
+    /// The ordinary case: the next bytes, and nothing is waiting.
+    #[inline]
+    fn take_in_order(&mut self, slot: u32, item: &mut Item, start: u16, len: u16, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot) else { return };
+        t.rcv_nxt += u32::from(len);
+        output::data_received(t, &core.proto.env());
+        core.proto.counters.add(Event::PayloadIn, u64::from(len));
+        let Some(frame) = item.frame.take() else { return };
+        let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
+        let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
+        if taken == len {
+            item.frame = Some(frame);
+            return;
+        }
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
+        t.set(flag::RECEIVE_STALLED);
+        core.recv.put_back(&mut t.recv, frame, start + taken, len - taken, t.rcv_nxt, cx.pool);
+    }
+
+    /// Out of order, or behind bytes that the application has not taken.
+    fn hold(&mut self, slot: u32, item: &mut Item, start: u16, out: &Outcome, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot) else { return };
+        let ahead = out.data_seq.after(t.rcv_nxt);
+        let had_gap = core.recv.contiguous_from(t.recv, t.rcv_nxt) != t.rcv_nxt || ahead;
+        let kept = core.recv.hold(&mut t.recv, out.data_seq, start, out.data_len, &mut item.frame, cx.pool);
+        match kept {
+            Hold::Kept if ahead => core.proto.counters.event(Event::OutOfOrderIn),
+            Hold::Kept => {}
+            Hold::Duplicate => core.proto.counters.drop(DropReason::DataDuplicate),
+            Hold::Full => core.proto.counters.drop(DropReason::ReassemblyFull),
+        }
+        let edge = core.recv.contiguous_from(t.recv, t.rcv_nxt);
+        core.proto.counters.add(Event::PayloadIn, u64::from(edge.since(t.rcv_nxt)));
+        t.rcv_nxt = edge;
+        if ahead || kept != Hold::Kept {
+            // One duplicate ACK for each such segment, at once (RFC 5681 4.2): the peer counts them.
+            let seq = t.snd_max;
+            core.send_ack(slot, seq, None, cx);
+        } else if had_gap {
+            t.set(flag::ACK_NOW);
+        } else {
+            output::data_received(t, &core.proto.env());
+        }
+    }
+
+    /// Offers the application what is held and in order, until it has enough.
+    pub(super) fn offer_held(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        loop {
+            let core = &mut self.core;
+            let Some(t) = core.conns.get_mut(slot) else { return };
+            if t.recv == NONE || t.has(flag::RECEIVE_STALLED | flag::ABORT) {
+                return;
+            }
+            let Some((frame, start, len, end)) = core.recv.take_ready(t.recv, stream_end(t)) else {
+                return core.recv.give_back_if_empty(&mut t.recv);
+            };
+            let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
+            let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
+            if taken == len {
+                cx.pool.free(frame);
+                continue;
+            }
+            let core = &mut self.core;
+            let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
+            t.set(flag::RECEIVE_STALLED);
+            core.recv.put_back(&mut t.recv, frame, start + taken, len - taken, end, cx.pool);
+        }
+    }
+
+    /// The stream has ended and everything before was taken: the application learns of it, once.
+    pub(super) fn tell_peer_closed(&mut self, slot: u32) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot) else { return };
+        let ended = matches!(t.state(), State::CloseWait | State::Closing | State::LastAck | State::TimeWait);
+        if !ended || t.has(flag::PEER_CLOSED_TOLD) || core.recv.unread(t.recv, stream_end(t)) > 0 {
+            return;
+        }
+        t.set(flag::PEER_CLOSED_TOLD);
+        if !t.has(flag::RECEIVE_SHUT) {
+            self.with_app(slot, |app, conn| app.peer_closed(conn));
+        }
+    }
+
+    /// The ACK of the peer's FIN goes out before the connection becomes a TIME-WAIT record.
+    fn acknowledge_last(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let Some(t) = self.core.conns.get(slot) else { return };
+        if t.has(flag::ACK_NOW) {
+            let seq = t.snd_max;
+            let frame = item.frame.take();
+            self.core.send_ack(slot, seq, frame, cx);
+        }
+    }
+
+    /// Both FINs are acknowledged. As soon as the application has taken everything, the connection ends: as a
+    /// TIME-WAIT record for the side that closed first, at once for the other.
+    pub(super) fn conclude(&mut self, slot: u32, hash: u64, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get(slot) else { return };
+        if core.recv.unread(t.recv, stream_end(t)) > 0 {
+            return;
+        }
+        match t.state() {
+            State::TimeWait => {
+                let record = TimeWait::new(t, core.proto.clock.tick, core.proto.times.time_wait);
+                core.keep_time_wait(record, hash, FlowRef::new(FlowKind::Conn, slot));
+                self.release(slot, CloseReason::Graceful, cx);
+            }
+            State::Closed => self.finish(slot, hash, CloseReason::Graceful, cx),
+            _ => {}
+        }
+    }
+
+    /// Ends a connection for good.
+    pub(super) fn finish(&mut self, slot: u32, hash: u64, why: CloseReason, cx: &mut Cx<'_>) {
+        self.core.flows.remove(hash, FlowRef::new(FlowKind::Conn, slot));
+        self.release(slot, why, cx);
+    }
+
+    /// Gives back all that a connection holds and tells the application. Its table entry is gone already.
+    fn release(&mut self, slot: u32, why: CloseReason, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(mut t) = core.conns.remove(slot) else { return };
+        core.wheel.cancel(slot);
+        core.send.discard(&mut t.send);
+        core.recv.discard(&mut t.recv, cx.pool);
+        core.proto.counters.event(match why {
+            CloseReason::Graceful => Event::ClosedGraceful,
+            CloseReason::Reset => Event::ClosedReset,
+            CloseReason::Refused => Event::ClosedRefused,
+            CloseReason::TimedOut => Event::ClosedTimeout,
+            CloseReason::Unreachable => Event::ClosedUnreachable,
+            CloseReason::Aborted => Event::ClosedAborted,
+            CloseReason::Orphaned => Event::ClosedOrphan,
+        });
+        let user = self.users.take(slot);
+        self.app.closed(user, why, cx.now);
+    }
+}
+
+/// The number after the last byte of the stream received so far: rcv_nxt, less the FIN if that is in it.
+fn stream_end(t: &crate::tcp::Tcb) -> Seq {
+    match t.state() {
+        State::CloseWait | State::Closing | State::LastAck | State::TimeWait | State::Closed => t.rcv_nxt - 1,
+        _ => t.rcv_nxt,
+    }
+}

@@ -1,0 +1,339 @@
+//! From decisions to frames: everything the shard sends as TCP goes through here.
+
+use super::core::{Core, Cx};
+use super::ingest::Item;
+use super::trace::TraceEvent;
+use crate::base::{DropReason, Event, Frame};
+use crate::table::FlowKey;
+use crate::tcp::output::{self, Plan};
+use crate::tcp::reset::Bare;
+use crate::tcp::{HalfOpen, State, Tcb, TimeWait, flag, options, rtt};
+use crate::wire::emit::{self, LinkOut, SegmentOut};
+use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
+
+/// What became of a segment that was to be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sent {
+    Done,
+    /// No free frame, or the burst is full: try again next time.
+    NoRoom,
+    /// The next hop's link address is not known yet.
+    NoNeighbour,
+}
+
+/// Everything about a segment that is not the connection's business.
+struct Header<'a> {
+    key: FlowKey,
+    dst_mac: Mac,
+    seq: Seq,
+    ack: Seq,
+    flags: TcpFlags,
+    window: u16,
+    options: &'a TcpOptions,
+    payload_len: u16,
+    /// For the trace.
+    before: State,
+    after: State,
+}
+
+impl Core {
+    /// Sends all that connection `slot` may send now.
+    pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
+        loop {
+            let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
+            let Some(plan) = output::next(t) else { break };
+            match self.send_plan(slot, &plan, cx) {
+                Sent::Done => {}
+                Sent::NoNeighbour => return self.wait_for_neighbour(slot),
+                Sent::NoRoom => return Sent::NoRoom,
+            }
+        }
+        let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
+        output::settle(t, &self.proto.env());
+        if t.take(flag::KEEPALIVE_PROBE) {
+            let seq = t.snd_nxt - 1;
+            return self.send_ack(slot, seq, None, cx);
+        }
+        if t.has(flag::ACK_NOW) && !matches!(t.state(), State::SynSent | State::Closed) {
+            let seq = t.snd_max;
+            return self.send_ack(slot, seq, None, cx);
+        }
+        Sent::Done
+    }
+
+    /// The connection is tried again when the neighbour answers; its retransmission timer sees to it if not.
+    fn wait_for_neighbour(&mut self, slot: u32) -> Sent {
+        let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
+        self.neigh.wait(t.neighbour, slot);
+        if !t.has(flag::RTX_ON) {
+            let rto = rtt::rto_ticks(t, &self.proto.times);
+            t.arm_rtx(self.proto.clock.tick.plus(rto));
+        }
+        Sent::Done
+    }
+
+    fn take_frame(&mut self, cx: &mut Cx<'_>) -> Option<Frame> {
+        if cx.tx.len() == cx.tx.capacity() {
+            return None;
+        }
+        cx.pool.alloc()
+    }
+
+    fn send_plan(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
+        let Some(mut frame) = self.take_frame(cx) else { return Sent::NoRoom };
+        let Some(t) = self.conns.get_mut(slot) else {
+            cx.pool.free(frame);
+            return Sent::Done;
+        };
+        let Some(dst_mac) = self.neigh.mac(t.neighbour) else {
+            cx.pool.free(frame);
+            return Sent::NoNeighbour;
+        };
+        let is_syn = plan.flags.syn();
+        let before = t.state();
+        let unread = self.recv.unread(t.recv, t.rcv_nxt);
+        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let options = if is_syn {
+            let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
+            syn_options(t, &self.proto.config, own_mss, ts_val)
+        } else {
+            timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
+        };
+        let window = output::acknowledge(t, unread, &self.proto.env(), is_syn);
+        let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
+        let (key, block) = (t.key, t.send);
+        output::commit(t, plan, &mut self.proto.env());
+        let header = Header {
+            key,
+            dst_mac,
+            seq: plan.seq,
+            ack,
+            flags: plan.flags,
+            window,
+            options: &options,
+            payload_len: plan.len as u16,
+            before,
+            after: t.state(),
+        };
+        let written = self.write(&mut frame, &header, |core, out| core.send.read(block, plan.seq, out));
+        self.push(frame, written, cx);
+        Sent::Done
+    }
+
+    /// A bare ACK of connection `slot`, in `frame` if there is one. SACK blocks go with it (RFC 2018).
+    pub(super) fn send_ack(&mut self, slot: u32, seq: Seq, frame: Option<Frame>, cx: &mut Cx<'_>) -> Sent {
+        self.send_control(slot, seq, TcpFlags::ACK, frame, cx)
+    }
+
+    /// The RST that ends connection `slot` (RFC 9293 3.10.5).
+    pub(super) fn send_reset(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let Some(t) = self.conns.get(slot) else { return };
+        if matches!(t.state(), State::Closed | State::SynSent | State::TimeWait) {
+            return;
+        }
+        let seq = t.snd_nxt;
+        self.send_control(slot, seq, TcpFlags::RST | TcpFlags::ACK, None, cx);
+        self.proto.counters.event(Event::ResetsOut);
+    }
+
+    fn send_control(&mut self, slot: u32, seq: Seq, flags: TcpFlags, frame: Option<Frame>, cx: &mut Cx<'_>) -> Sent {
+        let full = cx.tx.len() == cx.tx.capacity();
+        let Some(mut frame) = frame.or_else(|| self.take_frame(cx)) else { return Sent::NoRoom };
+        let t = self.conns.get_mut(slot);
+        let mac = t.as_ref().and_then(|t| self.neigh.mac(t.neighbour));
+        let (Some(t), Some(dst_mac), false) = (t, mac, full) else {
+            cx.pool.free(frame);
+            return if full { Sent::NoRoom } else { Sent::Done };
+        };
+        let unread = self.recv.unread(t.recv, t.rcv_nxt);
+        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let mut options = timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent);
+        if t.has(flag::SACK) && t.recv != crate::tcp::NONE {
+            let room = if t.has(flag::TIMESTAMPS) { 3 } else { 4 };
+            options.sack_len = self.recv.sack_blocks(t.recv, t.rcv_nxt, &mut options.sack, room);
+        }
+        let window = output::acknowledge(t, unread, &self.proto.env(), false);
+        let header = Header {
+            key: t.key,
+            dst_mac,
+            seq,
+            ack: t.rcv_nxt,
+            flags,
+            window,
+            options: &options,
+            payload_len: 0,
+            before: t.state(),
+            after: t.state(),
+        };
+        let written = self.write(&mut frame, &header, |_, _| {});
+        self.push(frame, written, cx);
+        Sent::Done
+    }
+
+    /// The SYN,ACK of a half-open connection, in `frame`.
+    pub(super) fn send_syn_ack(&mut self, slot: u32, mut frame: Frame, cx: &mut Cx<'_>) {
+        let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
+            return cx.pool.free(frame);
+        };
+        let Some(dst_mac) = self.neigh.mac(h.neighbour) else {
+            self.proto.counters.drop(DropReason::NeighbourUnresolved);
+            return cx.pool.free(frame);
+        };
+        let own_mss = options::own_mss(self.config.mtu, h.key.remote.is_v4());
+        let ts_val = self.proto.clock.ts.wrapping_add(h.ts_offset);
+        let mut options = options::for_syn(&self.proto.config, own_mss, ts_val);
+        // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2).
+        options.timestamp = (h.flags & HalfOpen::TIMESTAMPS != 0).then_some((ts_val, h.ts_recent));
+        options.sack_permitted &= h.flags & HalfOpen::SACK != 0;
+        if h.flags & HalfOpen::SCALED == 0 {
+            options.window_scale = None;
+        }
+        let header = Header {
+            key: h.key,
+            dst_mac,
+            seq: h.iss,
+            ack: h.irs + 1,
+            flags: TcpFlags::SYN | TcpFlags::ACK,
+            window: self.proto.config.receive_buffer_bytes.min(0xffff) as u16,
+            options: &options,
+            payload_len: 0,
+            before: if h.retries == 0 { State::Listen } else { State::SynReceived },
+            after: State::SynReceived,
+        };
+        let written = self.write(&mut frame, &header, |_, _| {});
+        self.push(frame, written, cx);
+    }
+
+    /// A half-open connection's bare ACK, in the frame of the segment that it answers.
+    pub(super) fn half_open_ack(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let Some(h) = self.halves.get(slot) else { return };
+        let ts_val = self.proto.clock.ts.wrapping_add(h.ts_offset);
+        let options = timestamp_option(h.flags & HalfOpen::TIMESTAMPS != 0, ts_val, h.ts_recent);
+        let window = options::window_field(self.proto.config.receive_buffer_bytes, h.scales & 15);
+        let bare = Bare { seq: h.iss + 1, ack: h.irs + 1, flags: TcpFlags::ACK };
+        self.answer(item, bare, window, &options, State::SynReceived, cx);
+    }
+
+    /// The ACK of a TIME-WAIT record, in the frame of the segment that it answers.
+    pub(super) fn time_wait_ack(&mut self, w: &TimeWait, item: &mut Item, cx: &mut Cx<'_>) {
+        let ts_val = self.proto.clock.ts.wrapping_add(w.ts_offset);
+        let options = timestamp_option(w.timestamps, ts_val, w.ts_recent);
+        let bare = Bare { seq: w.snd_nxt, ack: w.rcv_nxt, flags: TcpFlags::ACK };
+        self.answer(item, bare, w.window, &options, State::TimeWait, cx);
+    }
+
+    /// An RST for a segment that belongs nowhere, in its own frame.
+    pub(super) fn reset_answer(&mut self, item: &mut Item, bare: Bare, state: State, cx: &mut Cx<'_>) {
+        self.proto.counters.event(Event::ResetsOut);
+        self.answer(item, bare, 0, &TcpOptions::default(), state, cx);
+    }
+
+    /// A segment without payload that goes back to where `item` came from, in the same frame.
+    fn answer(
+        &mut self,
+        item: &mut Item,
+        bare: Bare,
+        window: u16,
+        options: &TcpOptions,
+        state: State,
+        cx: &mut Cx<'_>,
+    ) {
+        if cx.tx.len() == cx.tx.capacity() {
+            self.proto.counters.drop(DropReason::TxFull);
+            return;
+        }
+        let Some(mut frame) = item.frame.take() else { return };
+        let header = Header {
+            key: item.key,
+            dst_mac: item.link.src,
+            seq: bare.seq,
+            ack: bare.ack,
+            flags: bare.flags,
+            window,
+            options,
+            payload_len: 0,
+            before: state,
+            after: state,
+        };
+        let written = self.write(&mut frame, &header, |_, _| {});
+        self.push(frame, written, cx);
+    }
+
+    #[inline]
+    fn write(&mut self, frame: &mut Frame, h: &Header<'_>, fill: impl FnOnce(&Core, &mut [u8])) -> bool {
+        let src = self.local_addr(&h.key);
+        let segment = SegmentOut {
+            src,
+            dst: h.key.remote,
+            src_port: h.key.local_port,
+            dst_port: h.key.remote_port,
+            seq: h.seq,
+            ack: h.ack,
+            flags: h.flags,
+            window: h.window,
+            options: h.options,
+            payload_len: h.payload_len,
+            checksum: self.config.checksum,
+        };
+        if self.trace.is_on() {
+            self.trace_out(&segment, h.before, h.after);
+        }
+        let link = LinkOut { src: self.config.mac, dst: h.dst_mac, vlan: self.config.vlan };
+        emit::tcp(frame, &link, &segment, |out| fill(self, out))
+    }
+
+    #[cold]
+    fn trace_out(&mut self, s: &SegmentOut<'_>, before: State, after: State) {
+        self.trace.push(TraceEvent {
+            at: self.proto.clock.now,
+            outgoing: true,
+            src: s.src,
+            dst: s.dst,
+            src_port: s.src_port,
+            dst_port: s.dst_port,
+            seq: s.seq,
+            ack: s.ack,
+            flags: s.flags,
+            window: s.window,
+            options: *s.options,
+            payload_len: s.payload_len,
+            before,
+            after,
+        });
+    }
+
+    #[inline]
+    fn push(&mut self, frame: Frame, written: bool, cx: &mut Cx<'_>) {
+        if !written {
+            self.proto.counters.drop(DropReason::NoFrame);
+            return cx.pool.free(frame);
+        }
+        self.proto.counters.event(Event::SegmentsOut);
+        self.push_frame(frame, cx);
+    }
+
+    /// Puts a finished frame into the burst.
+    #[inline]
+    pub(super) fn push_frame(&mut self, frame: Frame, cx: &mut Cx<'_>) {
+        self.proto.counters.event(Event::FramesOut);
+        self.proto.counters.add(Event::BytesOut, frame.len() as u64);
+        cx.tx.push(frame);
+    }
+}
+
+fn timestamp_option(on: bool, ts_val: u32, ts_recent: u32) -> TcpOptions {
+    TcpOptions { timestamp: on.then_some((ts_val, ts_recent)), ..TcpOptions::default() }
+}
+
+/// Options of our SYN, or of the SYN,ACK of a simultaneous open (where only what the peer offered is repeated).
+fn syn_options(t: &Tcb, config: &crate::tcp::TcpConfig, own_mss: u16, ts_val: u32) -> TcpOptions {
+    let mut o = options::for_syn(config, own_mss, ts_val);
+    if t.state() == State::SynReceived {
+        o.timestamp = t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent));
+        o.sack_permitted = t.has(flag::SACK);
+        if t.scales == 0 {
+            o.window_scale = None;
+        }
+    }
+    o
+}

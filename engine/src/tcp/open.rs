@@ -1,0 +1,180 @@
+//! Opening: SYN-SENT (RFC 9293 3.10.7.3), and how a control block comes into being.
+
+use super::State;
+use super::congestion::{Controller, NewReno};
+use super::env::Env;
+use super::half_open::HalfOpen;
+use super::options::{self, Agreed};
+use super::receive::{Happened, Outcome, Reply};
+use super::reset::Bare;
+use super::rtt;
+use super::state::transition;
+use super::tcb::{Tcb, flag};
+use crate::base::{DropReason, Event};
+use crate::table::FlowKey;
+use crate::wire::{Seq, TcpFlags, TcpSegment};
+
+/// What the shard knows about a connection's surroundings when it is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings {
+    pub key: FlowKey,
+    /// The MSS we announce.
+    pub own_mss: u16,
+    pub neighbour: u32,
+    pub ts_offset: u32,
+}
+
+/// A control block in SYN-SENT, its SYN not yet sent.
+pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
+    let mut t = Tcb {
+        key: s.key,
+        mss: s.own_mss,
+        neighbour: s.neighbour,
+        ts_offset: s.ts_offset,
+        snd_una: iss,
+        snd_nxt: iss,
+        snd_max: iss,
+        snd_end: iss + 1,
+        recover: iss,
+        ..Tcb::default()
+    };
+    if env.config.nodelay {
+        t.set(flag::NODELAY);
+    }
+    transition(&mut t, State::SynSent);
+    env.counters.event(Event::ActiveOpens);
+    t
+}
+
+/// The control block of a half-open connection whose handshake is now complete: still in SYN-RECEIVED, so that
+/// the segment that completed it takes the ordinary way.
+pub fn promote(h: &HalfOpen, config: &super::TcpConfig) -> Tcb {
+    let mut t = Tcb {
+        key: h.key,
+        mss: h.mss,
+        neighbour: h.neighbour,
+        ts_offset: h.ts_offset,
+        scales: h.scales,
+        snd_una: h.iss,
+        snd_nxt: h.iss + 1,
+        snd_max: h.iss + 1,
+        snd_end: h.iss + 1,
+        snd_wnd: u32::from(h.snd_wnd),
+        max_snd_wnd: u32::from(h.snd_wnd),
+        snd_wl1: h.irs,
+        snd_wl2: h.iss,
+        recover: h.iss,
+        rcv_nxt: h.irs + 1,
+        rcv_adv: h.irs + 1 + config.receive_buffer_bytes.min(0xffff),
+        last_ack_sent: h.irs + 1,
+        ts_recent: h.ts_recent,
+        ..Tcb::default()
+    };
+    t.ts_recent_at = h.deadline;
+    t.set(flag::PASSIVE);
+    if h.flags & HalfOpen::TIMESTAMPS != 0 {
+        t.set(flag::TIMESTAMPS);
+    }
+    if h.flags & HalfOpen::SACK != 0 {
+        t.set(flag::SACK);
+    }
+    if config.nodelay {
+        t.set(flag::NODELAY);
+    }
+    if h.retries == 0 {
+        // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
+        t.rtt_seq = h.iss + 1;
+        t.rtt_at_us = h.sent_us;
+        t.set(flag::RTT_TIMING);
+    }
+    t.write_state(State::SynReceived);
+    t
+}
+
+/// A segment for a connection in SYN-SENT.
+pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) -> Outcome {
+    let mut out = Outcome::default();
+    // First check: the ACK. Only our SYN can be acknowledged (nothing else was ever sent), and only once sent.
+    if seg.flags.ack() && !(seg.ack.after(t.snd_una) && seg.ack.at_or_before(t.snd_max)) {
+        out.drop = Some(DropReason::AckUnacceptable);
+        if !seg.flags.rst() {
+            out.reply = Reply::Bare(Bare { seq: seg.ack, ack: Seq(0), flags: TcpFlags::RST });
+        }
+        return out;
+    }
+    // Second check: RST. Without ACK it could come from anybody (RFC 9293: "drop the segment").
+    if seg.flags.rst() {
+        if seg.flags.ack() {
+            transition(t, State::Closed);
+            out.happened |= Happened::REFUSED;
+        } else {
+            out.drop = Some(DropReason::RstOutOfWindow);
+        }
+        return out;
+    }
+    // Fourth check: SYN.
+    if !seg.flags.syn() {
+        out.drop = Some(DropReason::TcpFlagsBad);
+        return out;
+    }
+    take_syn(t, seg, own_mss, env);
+    if seg.flags.ack() {
+        if t.take(flag::RTT_TIMING) && t.retries == 0 {
+            rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
+        }
+        established(t, seg, env);
+        t.snd_una = seg.ack;
+        t.snd_nxt = t.snd_nxt.max(seg.ack);
+        t.set(flag::ACK_NOW);
+        out.happened |= Happened::ESTABLISHED;
+        out.payload(seg, t, 1);
+    } else {
+        // Simultaneous open (RFC 9293 3.5, figure 8): answer with SYN,ACK.
+        transition(t, State::SynReceived);
+        t.snd_nxt = t.snd_una;
+    }
+    out
+}
+
+/// Takes over the peer's initial sequence number, options and window.
+fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
+    let Agreed { timestamps, sack, scales, mss } =
+        options::agree(env.config, own_mss, t.key.remote.is_v4(), &seg.options);
+    t.rcv_nxt = seg.seq + 1;
+    t.last_ack_sent = t.rcv_nxt;
+    t.rcv_adv = t.rcv_nxt + env.config.receive_buffer_bytes.min(0xffff);
+    t.mss = mss;
+    t.scales = scales;
+    if timestamps {
+        t.set(flag::TIMESTAMPS);
+        t.ts_recent = seg.options.timestamp.map_or(0, |(val, _)| val);
+        t.ts_recent_at = env.clock.tick;
+    }
+    if sack {
+        t.set(flag::SACK);
+    }
+    // The window of a SYN is never scaled (RFC 7323 2.2).
+    t.snd_wnd = u32::from(seg.window);
+    t.max_snd_wnd = t.snd_wnd;
+    t.snd_wl1 = seg.seq;
+    t.snd_wl2 = seg.ack;
+}
+
+/// Enters ESTABLISHED: timers, congestion window, keepalive.
+pub(super) fn established(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
+    transition(t, State::Established);
+    NewReno::on_established(t, env.config.initial_window_segments);
+    if t.retries > 0 {
+        // RFC 5681 3.1: a lost SYN or SYN,ACK means an initial window of one segment.
+        t.cwnd = u32::from(t.mss);
+    }
+    t.retries = 0;
+    t.backoff = 0;
+    t.stop_rtx();
+    t.snd_wl2 = seg.ack;
+    if env.times.keepalive_idle > 0 {
+        t.life_at = env.clock.tick.plus(env.times.keepalive_idle);
+        t.set(flag::LIFE_ON);
+    }
+    env.counters.event(Event::Established);
+}

@@ -1,0 +1,70 @@
+//! What is agreed in the handshake: MSS, window scale, SACK, timestamps.
+
+use super::TcpConfig;
+use crate::wire::TcpOptions;
+
+/// Default MSS when the peer names none (RFC 9293 3.7.1, MUST-15).
+const DEFAULT_MSS_V4: u16 = 536;
+const DEFAULT_MSS_V6: u16 = 1220;
+/// A peer that asks for less gets this much all the same (guards against silly segment floods).
+const MIN_MSS: u16 = 48;
+/// NOP NOP TS.
+pub const TIMESTAMP_BYTES: u16 = 12;
+
+/// Shift count that lets the receive buffer be offered in 16 bits (RFC 7323 2.2), at most 14.
+pub fn own_scale(receive_buffer_bytes: u32) -> u8 {
+    let mut shift = 0;
+    while shift < 14 && receive_buffer_bytes > (0xffff_u32 << shift) {
+        shift += 1;
+    }
+    shift
+}
+
+/// The MSS we announce: what fits into our link's MTU (RFC 9293 3.7.1; options are not counted, RFC 6691).
+pub fn own_mss(mtu: u16, v4: bool) -> u16 {
+    mtu.saturating_sub(if v4 { 40 } else { 60 }).max(MIN_MSS)
+}
+
+/// Options for a SYN.
+pub fn for_syn(c: &TcpConfig, own_mss: u16, ts_val: u32) -> TcpOptions {
+    TcpOptions {
+        mss: Some(own_mss),
+        window_scale: Some(own_scale(c.receive_buffer_bytes)),
+        sack_permitted: c.sack,
+        timestamp: c.timestamps.then_some((ts_val, 0)),
+        ..Default::default()
+    }
+}
+
+/// What both sides' SYNs together mean.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Agreed {
+    pub timestamps: bool,
+    pub sack: bool,
+    /// Peer's shift in the high nibble, ours in the low one; 0 unless both sent the option.
+    pub scales: u8,
+    /// Largest payload we may send, timestamps already taken off.
+    pub mss: u16,
+}
+
+pub fn agree(c: &TcpConfig, own_mss: u16, v4: bool, peer: &TcpOptions) -> Agreed {
+    let timestamps = c.timestamps && peer.timestamp.is_some();
+    let default_mss = if v4 { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
+    let mss = peer.mss.unwrap_or(default_mss).max(MIN_MSS).min(own_mss);
+    let scales = match peer.window_scale {
+        Some(theirs) => (theirs.min(14) << 4) | own_scale(c.receive_buffer_bytes),
+        None => 0,
+    };
+    Agreed {
+        timestamps,
+        sack: c.sack && peer.sack_permitted,
+        scales,
+        mss: mss - if timestamps { TIMESTAMP_BYTES } else { 0 },
+    }
+}
+
+/// The window field for `window` bytes: rounded up, so that the offered edge never moves left by rounding.
+pub fn window_field(window: u32, scale: u8) -> u16 {
+    let unit = (1u32 << scale) - 1;
+    (window.saturating_add(unit) >> scale).min(0xffff) as u16
+}

@@ -1,0 +1,187 @@
+//! What to send next (RFC 9293 3.10.2, 3.8.6.2; RFC 5681). `next` only decides; the shard builds the segment and
+//! then calls `commit`, so a segment for which there is no frame leaves no trace.
+
+use super::State;
+use super::env::Env;
+use super::options::window_field;
+use super::rtt;
+use super::state::transition;
+use super::tcb::{Tcb, flag};
+use crate::base::Event;
+use crate::wire::{Seq, TcpFlags};
+
+/// A segment to be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    pub seq: Seq,
+    /// Payload bytes.
+    pub len: u32,
+    pub flags: TcpFlags,
+    /// It was sent before, in whole or in part.
+    pub retransmit: bool,
+    /// Fast retransmission of the oldest segment: snd_nxt stays where it is.
+    pub head: bool,
+}
+
+/// The next segment that may be sent now, bare ACKs not counted.
+pub fn next(t: &Tcb) -> Option<Plan> {
+    match t.state() {
+        State::SynSent => syn(t, TcpFlags::SYN),
+        State::SynReceived => syn(t, TcpFlags::SYN | TcpFlags::ACK),
+        State::Closed | State::Listen | State::TimeWait => None,
+        _ if t.has(flag::RESEND_HEAD) => head(t),
+        _ => data(t),
+    }
+}
+
+fn syn(t: &Tcb, flags: TcpFlags) -> Option<Plan> {
+    (t.snd_nxt == t.snd_una).then(|| Plan {
+        seq: t.snd_una,
+        len: 0,
+        flags,
+        retransmit: t.snd_max != t.snd_una,
+        head: false,
+    })
+}
+
+/// The oldest unacknowledged segment again.
+fn head(t: &Tcb) -> Option<Plan> {
+    let left = t.queued_bytes();
+    let len = left.min(u32::from(t.mss));
+    let mut flags = TcpFlags::ACK;
+    if t.has(flag::FIN_SENT) && len == left && t.snd_una.at_or_before(t.snd_end) {
+        flags |= TcpFlags::FIN;
+    }
+    if len == left {
+        flags |= TcpFlags::PSH;
+    }
+    (len > 0 || flags.fin()).then_some(Plan { seq: t.snd_una, len, flags, retransmit: true, head: true })
+}
+
+fn data(t: &Tcb) -> Option<Plan> {
+    let seq = t.snd_nxt;
+    let waiting = if seq.before(t.snd_end) { t.snd_end.since(seq) } else { 0 };
+    let fin_due = t.has(flag::FIN_QUEUED) && seq.at_or_before(t.snd_end);
+    if waiting == 0 && !fin_due {
+        return None;
+    }
+    let used = seq.since(t.snd_una);
+    let room = usable_window(t, used);
+    let mss = u32::from(t.mss);
+    let len = waiting.min(room).min(mss);
+    let fin = fin_due && len == waiting && room > len;
+    if len == 0 && !fin {
+        return None;
+    }
+    if len < mss && !fin && !may_send_small(t, len, waiting, used) {
+        return None;
+    }
+    let mut flags = TcpFlags::ACK;
+    if fin {
+        flags |= TcpFlags::FIN;
+    }
+    if len > 0 && len == waiting {
+        flags |= TcpFlags::PSH;
+    }
+    Some(Plan { seq, len, flags, retransmit: seq.before(t.snd_max), head: false })
+}
+
+/// Bytes that may be sent from snd_nxt on: the peer's window and ours, less what is under way.
+fn usable_window(t: &Tcb, used: u32) -> u32 {
+    let mut cwnd = t.cwnd;
+    if !t.has(flag::IN_RECOVERY) {
+        // Limited transmit (RFC 3042): the first two duplicate ACKs let a new segment out each.
+        cwnd = cwnd.saturating_add(u32::from(t.dup_acks.min(2)) * u32::from(t.mss));
+    }
+    let room = t.snd_wnd.min(cwnd).saturating_sub(used);
+    if t.has(flag::PROBE) { room.max(1) } else { room }
+}
+
+/// Less than a full segment: silly-window avoidance (RFC 9293 3.8.6.2.1) and Nagle (3.7.4).
+fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
+    if t.has(flag::PROBE) {
+        return true;
+    }
+    if len < waiting {
+        // Cut by the window: wait for a better one, unless this is half of the best we ever saw.
+        return len >= t.max_snd_wnd / 2;
+    }
+    used == 0 || t.has(flag::NODELAY) || t.has(flag::FIN_QUEUED)
+}
+
+/// Takes note that `plan` was sent.
+pub fn commit(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
+    let end = plan.seq + plan.len + u32::from(plan.flags.syn()) + u32::from(plan.flags.fin());
+    if plan.head {
+        t.clear(flag::RESEND_HEAD);
+        t.snd_nxt = t.snd_nxt.max(end);
+    } else {
+        t.snd_nxt = end;
+    }
+    if plan.retransmit {
+        let event = if plan.flags.syn() { Event::SynRetransmits } else { Event::Retransmits };
+        env.counters.event(event);
+        env.counters.add(Event::PayloadOut, u64::from(end.max(t.snd_max).since(t.snd_max)));
+    } else {
+        env.counters.add(Event::PayloadOut, u64::from(plan.len));
+        if !t.has(flag::RTT_TIMING) {
+            t.rtt_seq = end;
+            t.rtt_at_us = env.clock.us;
+            t.set(flag::RTT_TIMING);
+        }
+    }
+    t.snd_max = t.snd_max.max(end);
+    if !t.has(flag::RTX_ON) || t.has(flag::PERSIST) {
+        t.clear(flag::PERSIST);
+        let rto = rtt::rto_ticks(t, env.times);
+        t.arm_rtx(env.clock.tick.plus(rto));
+    }
+    if plan.flags.fin() && !t.has(flag::FIN_SENT) {
+        t.set(flag::FIN_SENT);
+        match t.state() {
+            State::Established => transition(t, State::FinWait1),
+            State::CloseWait => transition(t, State::LastAck),
+            _ => {}
+        }
+    }
+}
+
+/// Nothing more can be sent now. If that is because of the peer's window and nothing is under way whose ACK could
+/// open it, the persist timer has to (RFC 9293 3.8.6.1).
+pub fn settle(t: &mut Tcb, env: &Env<'_>) {
+    let waits = t.snd_nxt.before(t.snd_end) || (t.has(flag::FIN_QUEUED) && t.snd_nxt.at_or_before(t.snd_end));
+    if waits && t.state().is_synchronized() && !t.is_outstanding() && !t.has(flag::RTX_ON) {
+        t.set(flag::PERSIST);
+        let rto = rtt::rto_ticks(t, env.times);
+        t.arm_rtx(env.clock.tick.plus(rto));
+    }
+}
+
+/// The window field of a segment about to be sent, `unread` bytes of the buffer being taken. Moves the offered edge
+/// (never left; only by worthwhile steps, RFC 9293 3.8.6.2.2) and takes note of the ACK that goes with it.
+pub fn acknowledge(t: &mut Tcb, unread: u32, env: &Env<'_>, is_syn: bool) -> u16 {
+    let scale = if is_syn { 0 } else { t.rcv_scale() };
+    let buffer = env.config.receive_buffer_bytes.min(0xffff << scale);
+    let edge = t.rcv_nxt + buffer.saturating_sub(unread);
+    let step = (buffer / 2).min(u32::from(t.mss)).max(1);
+    if edge.after(t.rcv_adv) && edge.since(t.rcv_adv) >= step {
+        t.rcv_adv = edge;
+    }
+    let field = window_field(t.rcv_wnd(), scale);
+    t.rcv_adv = t.rcv_adv.max(t.rcv_nxt + (u32::from(field) << scale));
+    t.last_ack_sent = t.rcv_nxt;
+    t.clear(flag::ACK_NOW | flag::ACK_ON);
+    field
+}
+
+/// In-order bytes have come: acknowledge at once every second full segment, else within the delay
+/// (RFC 9293 3.8.6.3, RFC 5681 4.2).
+#[inline]
+pub fn data_received(t: &mut Tcb, env: &Env<'_>) {
+    if t.rcv_nxt.since(t.last_ack_sent) >= 2 * u32::from(t.mss) {
+        t.set(flag::ACK_NOW);
+    } else if !t.has(flag::ACK_ON) {
+        t.ack_at = env.clock.tick.plus(env.times.delayed_ack);
+        t.set(flag::ACK_ON);
+    }
+}

@@ -1,0 +1,36 @@
+//! Round-trip time and retransmission time-out (RFC 6298). One segment is timed at a time and never a
+//! retransmitted one (Karn); with timestamps, an ACK of a retransmitted segment gives a sample too.
+
+use super::env::Times;
+use super::tcb::{Tcb, flag};
+use crate::base::time::TICK_SHIFT;
+
+/// Ticks are 2^17 ns, our microseconds 2^10 ns.
+const US_PER_TICK_SHIFT: u32 = TICK_SHIFT - 10;
+
+/// Takes a measurement in units of 1024 ns (RFC 6298 2.2 and 2.3).
+pub fn sample(t: &mut Tcb, rtt_us: u32) {
+    let r = rtt_us.clamp(1, 1 << 28);
+    if t.has(flag::RTT_VALID) {
+        let delta = t.srtt_us.abs_diff(r);
+        t.rttvar_us = t.rttvar_us - (t.rttvar_us >> 2) + (delta >> 2);
+        t.srtt_us = t.srtt_us - (t.srtt_us >> 3) + (r >> 3);
+    } else {
+        t.srtt_us = r;
+        t.rttvar_us = r >> 1;
+        t.set(flag::RTT_VALID);
+    }
+}
+
+/// The current time-out in ticks, back-off included (RFC 6298 2.3, 2.4, 2.5, 5.5).
+pub fn rto_ticks(t: &Tcb, times: &Times) -> u32 {
+    let base = if t.has(flag::RTT_VALID) {
+        let us = u64::from(t.srtt_us) + (u64::from(t.rttvar_us) << 2);
+        // One tick of granularity, rounded up.
+        ((us >> US_PER_TICK_SHIFT) as u32 + 2).clamp(times.rto_min, times.rto_max)
+    } else {
+        times.rto_initial
+    };
+    let shifted = u64::from(base) << t.backoff.min(20);
+    shifted.min(u64::from(times.rto_max)) as u32
+}

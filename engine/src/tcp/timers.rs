@@ -1,0 +1,87 @@
+//! What a connection does when a deadline has come.
+
+use super::congestion::{Controller, NewReno};
+use super::env::Env;
+use super::tcb::{Tcb, flag};
+use super::{State, rtt};
+use crate::base::Event;
+
+/// Why a connection has to be given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GiveUp {
+    /// No sign of life after all retries.
+    TimedOut,
+    /// FIN-WAIT-2 lasted too long.
+    Orphaned,
+}
+
+/// Handles every deadline of `t` that has come. What has to be sent is left to `output`.
+pub fn expire(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
+    let now = env.clock.tick;
+    if t.has(flag::ACK_ON) && t.ack_at.is_due(now) {
+        t.clear(flag::ACK_ON);
+        t.set(flag::ACK_NOW);
+        env.counters.event(Event::DelayedAcks);
+    }
+    if t.has(flag::RTX_ON) && t.rtx_at.is_due(now) {
+        if let Some(end) = retransmission(t, env) {
+            return Some(end);
+        }
+    }
+    if t.has(flag::LIFE_ON) && t.life_at.is_due(now) {
+        return life(t, env);
+    }
+    None
+}
+
+/// RFC 6298 5.4 to 5.7, and the persist timer of RFC 9293 3.8.6.1.
+fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
+    let opening = !t.state().is_synchronized();
+    let limit = if opening { env.config.syn_retries } else { env.config.data_retries };
+    if t.retries >= limit {
+        return Some(GiveUp::TimedOut);
+    }
+    t.retries += 1;
+    t.backoff = t.backoff.saturating_add(1);
+    t.clear(flag::RTT_TIMING);
+    t.dup_acks = 0;
+    if !opening && (t.has(flag::PERSIST) || t.snd_wnd == 0) {
+        env.counters.event(Event::ZeroWindowProbes);
+        t.set(flag::PROBE);
+    } else {
+        env.counters.event(Event::RtoExpiries);
+        if !opening {
+            NewReno::on_timeout(t, t.retries == 1);
+        }
+    }
+    t.snd_nxt = t.snd_una;
+    t.stop_rtx();
+    // The segment that goes out next starts the timer again; should none go out, this keeps the clock running.
+    let rto = rtt::rto_ticks(t, env.times);
+    t.arm_rtx(env.clock.tick.plus(rto));
+    None
+}
+
+/// Keepalive (RFC 9293 3.8.4), or the limit of FIN-WAIT-2.
+fn life(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
+    if t.state() == State::FinWait2 {
+        return Some(GiveUp::Orphaned);
+    }
+    let Some(keepalive) = env.config.keepalive else {
+        t.clear(flag::LIFE_ON);
+        return None;
+    };
+    if t.is_outstanding() {
+        // Retransmissions find out whether the peer lives.
+        t.life_at = env.clock.tick.plus(env.times.keepalive_idle);
+        return None;
+    }
+    if t.keepalive_probes >= keepalive.probes {
+        return Some(GiveUp::TimedOut);
+    }
+    t.keepalive_probes += 1;
+    t.set(flag::KEEPALIVE_PROBE);
+    t.life_at = env.clock.tick.plus(env.times.keepalive_interval);
+    env.counters.event(Event::KeepaliveProbes);
+    None
+}
