@@ -7,9 +7,9 @@ use std::io::Write;
 use std::sync::Arc;
 use synfin_engine::base::{Counters, Frame, Instant};
 use synfin_engine::neigh::NeighState;
-use synfin_engine::shard::{self, App, Shard};
+use synfin_engine::shard::{App, Cx, Shard};
 use synfin_engine::wire::Addr;
-use synfin_engine::worker::{Cx, Engine};
+use synfin_engine::worker::Engine;
 
 /// Own address and target whose next hop must be known before the application starts.
 pub type FirstHop = (Addr, Addr);
@@ -22,10 +22,6 @@ pub struct Runner<A: App> {
     tracer: Option<Tracer>,
     /// When the current turn began.
     now: Instant,
-}
-
-fn inner<'a>(cx: &'a mut Cx<'_>) -> shard::Cx<'a> {
-    shard::Cx { now: cx.now, pool: cx.pool, tx: cx.tx }
 }
 
 impl<A: App> Runner<A> {
@@ -70,31 +66,30 @@ impl<A: App> Runner<A> {
 impl<A: App> Engine for Runner<A> {
     fn ingest(&mut self, rx: &mut Vec<Frame>, cx: &mut Cx<'_>) {
         self.now = cx.now;
-        self.shard.ingest(rx, &mut inner(cx));
+        self.shard.ingest(rx, cx);
     }
 
     fn expire(&mut self, cx: &mut Cx<'_>) {
-        self.shard.expire(&mut inner(cx));
+        self.shard.expire(cx);
     }
 
     fn poll_app(&mut self, cx: &mut Cx<'_>) {
         if !self.first_hops.is_empty() {
             self.resolve_first_hops();
         } else {
-            self.shard.poll_app(&mut inner(cx));
+            self.shard.poll_app(cx);
         }
     }
 
     fn emit(&mut self, cx: &mut Cx<'_>) {
-        self.shard.emit(&mut inner(cx));
+        self.shard.emit(cx);
         if self.tracer.is_some() {
             self.print_trace();
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
-        let app = if self.first_hops.is_empty() { self.shard.app().next_wakeup() } else { None };
-        self.shard.next_deadline(self.now).into_iter().chain(app).min()
+    fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        self.shard.next_deadline(now)
     }
 
     fn counters(&self) -> &Counters {
@@ -108,8 +103,8 @@ impl<A: App> Engine for Runner<A> {
     }
 
     fn shut_down(&mut self, cx: &mut Cx<'_>) -> bool {
-        let left = self.shard.abort_all(&mut inner(cx));
-        self.shard.emit(&mut inner(cx));
+        let left = self.shard.abort_all(cx);
+        self.shard.emit(cx);
         if self.tracer.is_some() {
             self.print_trace();
         }
