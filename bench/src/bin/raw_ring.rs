@@ -89,8 +89,11 @@ struct Args {
     #[arg(long, default_value_t = 256)]
     tx_budget: u32,
     /// Frames of the pool.
-    #[arg(long, default_value_t = 12288)]
+    #[arg(long, default_value_t = 8192)]
     frames: u32,
+    /// Entries of the fill ring: frames that wait for reception.
+    #[arg(long, default_value_t = 4096)]
+    fill: u32,
     /// Bytes of a frame, without checksum.
     #[arg(long, default_value_t = 64)]
     frame_bytes: usize,
@@ -163,6 +166,7 @@ fn config(args: &Args, ifindex: u32, mode: XdpMode) -> XskConfig {
         },
         tx_budget: args.tx_budget,
         frames_per_queue: args.frames,
+        fill_size: args.fill,
         huge_pages: args.huge_pages,
         ..XskConfig::new(&args.interface, ifindex, 1)
     }
@@ -193,7 +197,7 @@ struct Bursts {
 }
 
 /// How long `ping` waits for frames before it takes them for lost.
-const LOST_AFTER: Duration = Duration::from_millis(50);
+const LOST_AFTER: Duration = Duration::from_millis(250);
 
 /// How long an end waits for the other one to start.
 const START_PATIENCE: Duration = Duration::from_secs(20);
