@@ -141,6 +141,11 @@ impl<A: App> Shard<A> {
         &mut self.app
     }
 
+    /// Ends the shard; whatever it still held goes with it.
+    pub fn into_app(self) -> A {
+        self.app
+    }
+
     pub fn counters(&self) -> &Counters {
         &self.core.proto.counters
     }

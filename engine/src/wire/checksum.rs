@@ -223,6 +223,7 @@ mod tests {
     #[test]
     fn incremental_update_agrees_with_the_example_of_rfc_1624() {
         assert_eq!(update(0xdd2f, 0x5555, 0x3285), 0x0000);
+        assert_eq!(update(0x0000, 0x0000, 0x0001), 0xfffe, "folded twice");
     }
 
     proptest! {

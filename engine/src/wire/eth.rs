@@ -172,6 +172,7 @@ mod tests {
         for (vlan, want) in [
             (VlanTags::default(), vec![]),
             (VlanTags { count: 1, ids: [100, 0] }, vec![(0x8100, 100)]),
+            (VlanTags { count: 1, ids: [0xf064, 0] }, vec![(0x8100, 100)]),
             (VlanTags { count: 2, ids: [100, 7] }, vec![(0x88a8, 100), (0x8100, 7)]),
         ] {
             let link = LinkOut { src: Mac([2, 0, 0, 0, 0, 2]), dst: Mac([2, 0, 0, 0, 0, 1]), vlan };

@@ -5,6 +5,7 @@
 //! allocates, never locks, and enters the kernel only in `kick` and, when it may sleep, in `wait`.
 
 pub mod clock;
+pub mod endpoint;
 pub mod engine;
 pub mod handoff;
 pub mod pin;
@@ -12,6 +13,7 @@ pub mod run;
 pub mod watch;
 
 pub use clock::Clock;
+pub use endpoint::Endpoint;
 pub use engine::Engine;
 pub use run::{Finished, RunError, RunOptions, Running, start};
 
