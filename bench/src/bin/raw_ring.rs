@@ -78,10 +78,10 @@ struct Args {
     #[arg(long, default_value_t = 256)]
     tx_budget: u32,
     /// Frames of the pool.
-    #[arg(long, default_value_t = 8192)]
+    #[arg(long, default_value_t = 12288)]
     frames: u32,
     /// Entries of the fill ring: frames that wait for reception.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 8192)]
     fill: u32,
     /// Bytes of a frame, without checksum.
     #[arg(long, default_value_t = 64)]
