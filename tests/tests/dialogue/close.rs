@@ -269,7 +269,8 @@ fn closing_when_told_of_resumed_bytes_resets_when_some_are_left() {
 
 #[test]
 fn abort_sends_a_reset_and_drops_what_was_queued() {
-    for state in [State::Established, State::FinWait1, State::FinWait2, State::CloseWait, State::Closing, State::LastAck]
+    for state in
+        [State::Established, State::FinWait1, State::FinWait2, State::CloseWait, State::Closing, State::LastAck]
     {
         let mut host = in_state(state);
         if state == State::Established {

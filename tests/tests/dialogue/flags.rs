@@ -57,7 +57,8 @@ fn every_flag_combination_in_every_state_is_taken_or_counted() {
             }
             let (ours, theirs) = numbers(state);
             for flags in 0..=255u8 {
-                for (seq, ack, len) in [(theirs, ours, 0), (theirs, ours, 3), (theirs + 9, ours, 3), (theirs - 1, 5, 0)] {
+                for (seq, ack, len) in [(theirs, ours, 0), (theirs, ours, 3), (theirs + 9, ours, 3), (theirs - 1, 5, 0)]
+                {
                     let mut host = host_in(state, passive);
                     let before = visible(&mut host);
                     host.send(segment(flags, seq, ack, len));
