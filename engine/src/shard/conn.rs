@@ -119,7 +119,7 @@ impl<U> Conn<'_, U> {
     /// comes, is answered with RST (RFC 9293 3.10.4, RFC 2525 2.17).
     pub fn close(&mut self) {
         let Some(t) = self.core.conns.get_mut(self.slot) else { return };
-        if self.core.recv.unread(t.recv, t.rcv_nxt) > 0 && t.has(flag::RECEIVE_STALLED) {
+        if self.core.recv.unread(t.recv, t.rcv_nxt) > 0 {
             return self.abort();
         }
         t.set(flag::RECEIVE_SHUT);

@@ -136,10 +136,11 @@ impl<A: App> Shard<A> {
                 core.proto.counters.drop(reason);
                 core.proto.counters.event(Event::SynRetransmits);
                 if let Some(h) = core.halves.get_mut(slot) {
-                    // Two SYN,ACKs are out: an ACK cannot be timed any more (Karn).
-                    h.retries = h.retries.max(1);
+                    // The timer runs on: a peer that only repeats its SYN neither keeps the record nor fills the queues.
+                    h.flags |= HalfOpen::RESENT;
+                    // RFC 7323 4.3: the SYN touches Last.ACK.sent.
+                    h.ts_recent = item.seg.options.timestamp.map_or(h.ts_recent, |(val, _)| val);
                 }
-                core.requeue_half_open(slot);
                 if let Some(frame) = item.frame.take() {
                     core.send_syn_ack(slot, frame, cx);
                 }
@@ -167,7 +168,7 @@ impl<A: App> Shard<A> {
     fn promote(&mut self, flow: FlowRef, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(h) = core.halves.get(flow.index()) else { return };
-        let tcb = open::promote(h, &core.proto.config);
+        let tcb = open::promote(h, &core.proto.config, &core.proto.clock);
         let Some(slot) = core.conns.insert(tcb) else {
             core.proto.counters.drop(DropReason::TableFull);
             return;
@@ -213,10 +214,18 @@ impl Core {
         let Some(w) = self.time_wait.get_mut(flow.index()) else { return };
         let mut moved = *w;
         moved.expires = self.proto.clock.tick.plus(self.proto.times.time_wait);
-        if let Some(index) = self.time_wait.push_back(moved) {
-            self.flows.replace(hash, flow, FlowRef::new(FlowKind::TimeWait, index));
-            if let Some(w) = self.time_wait.get_mut(flow.index()) {
-                w.live = false;
+        w.live = false;
+        let mut index = self.time_wait.push_back(moved);
+        if index.is_none() {
+            self.drop_oldest_time_wait();
+            index = self.time_wait.push_back(moved);
+        }
+        match index {
+            Some(index) => {
+                self.flows.replace(hash, flow, FlowRef::new(FlowKind::TimeWait, index));
+            }
+            None => {
+                self.flows.remove(hash, flow);
             }
         }
     }

@@ -77,7 +77,10 @@ fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) 
     congestion(t, acked, flight);
     t.retries = 0;
     t.dup_acks = 0;
-    t.backoff = 0;
+    if t.has(flag::PROBE | flag::PERSIST) {
+        // The back-off of window probes says nothing about the path.
+        t.backoff = 0;
+    }
     // RFC 6298 5.2 and 5.3.
     if t.is_outstanding() {
         let rto = rtt::rto_ticks(t, env.times);
