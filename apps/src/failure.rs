@@ -22,9 +22,16 @@ impl Failure {
     }
 }
 
+impl From<synfin_engine::io::IoError> for Failure {
+    fn from(e: synfin_engine::io::IoError) -> Failure {
+        Failure { what: e.what, next: e.hint }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}. {}", self.what, self.next)
+        f.write_str(&self.what)?;
+        if self.next.is_empty() { Ok(()) } else { write!(f, "\n  {}", self.next) }
     }
 }
 

@@ -1,3 +1,10 @@
+//! `synfin`: a TCP load generator and server on `synfin-engine`. The program is `main.rs`, a few lines around
+//! [`main`]; everything else is here, where tests reach it.
+//!
+//! [`cli`] says what can be asked for, [`setup`] turns it into queues and shards, [`run`] lets workers run and watches
+//! over them, [`serve`] and [`load`] are the applications on the engine, [`http`] and [`pattern`] what they speak,
+//! [`live`] and [`report`] what people and programs get to see, [`trace`] the segments one by one.
+
 pub mod cli;
 pub mod failure;
 pub mod http;
@@ -6,4 +13,52 @@ pub mod load;
 pub mod pattern;
 pub mod pipe;
 pub mod report;
+pub mod run;
 pub mod serve;
+pub mod setup;
+pub mod trace;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use failure::{EXIT_USAGE, Failure};
+use report::{Report, json, paint::Paint, text};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The whole program; returns its exit code.
+pub fn main() -> ExitCode {
+    // Wrong usage ends here, with clap's words and exit code 2.
+    let cli = Cli::parse();
+    match carry_out(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("synfin: {failure}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+fn carry_out(cli: &Cli) -> Result<u8, Failure> {
+    let output = match &cli.command {
+        Command::Serve(args) => &args.net.output,
+        Command::Load(args) => &args.net.output,
+    };
+    if let Some(path) = &output.json {
+        json::check_place(path)?;
+    }
+    let report = match &cli.command {
+        Command::Serve(args) => run::serve::run(args)?,
+        Command::Load(args) => run::load::run(args)?,
+    };
+    show(&report, output.json.as_deref())?;
+    Ok(report.outcome.exit_code)
+}
+
+fn show(report: &Report, place: Option<&std::path::Path>) -> Result<(), Failure> {
+    if !place.is_some_and(json::is_stdout) {
+        let text = text::render(report, Paint::for_stdout());
+        // A reader that has gone away (`| head`) has seen enough.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+    }
+    place.map_or(Ok(()), |path| json::write(report, path))
+}

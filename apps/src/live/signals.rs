@@ -1,12 +1,15 @@
-//! Words between the main thread and the workers' applications.
+//! Words between the main thread and the workers.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use synfin_engine::wire::Addr;
 
 /// Set once each, never unset.
 #[derive(Default)]
 pub struct Signals {
     stop_launching: AtomicBool,
     finished: AtomicU32,
+    unanswered: OnceLock<Addr>,
 }
 
 impl Signals {
@@ -26,5 +29,14 @@ impl Signals {
 
     pub fn finished(&self) -> u32 {
         self.finished.load(Ordering::Relaxed)
+    }
+
+    /// A worker: this next hop does not answer. The first one reported stands.
+    pub fn report_unanswered(&self, hop: Addr) {
+        let _ = self.unanswered.set(hop);
+    }
+
+    pub fn unanswered(&self) -> Option<Addr> {
+        self.unanswered.get().copied()
     }
 }

@@ -93,6 +93,16 @@ pub struct Outcome {
     pub starved_ns: u64,
 }
 
+impl Outcome {
+    /// Adds another worker's findings to these.
+    pub fn merge(&mut self, other: &Outcome) {
+        self.tally.merge(&other.tally);
+        self.latencies.merge(&other.latencies);
+        self.launching_ns = self.launching_ns.max(other.launching_ns);
+        self.starved_ns += other.starved_ns;
+    }
+}
+
 impl<P: Protocol> Client<P> {
     pub fn new(
         protocol: P,

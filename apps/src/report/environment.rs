@@ -11,50 +11,46 @@ pub const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SY
 pub struct Environment {
     pub version: &'static str,
     pub commit: &'static str,
+    /// The machine in one line.
+    pub machine: String,
     pub kernel: String,
     pub cpu: String,
-    /// Cores that this process may use.
-    pub cores: usize,
+    /// Processors that this process may use.
+    pub cpus: usize,
+    pub memory_bytes: u64,
+    pub virtual_machine: bool,
     pub interface: String,
     pub driver: String,
     pub mtu: u16,
     pub backend: &'static str,
-    /// What each queue got, in the backend's own words.
-    pub queues: Vec<String>,
+    /// `native` or `skb`.
+    pub mode: String,
 }
 
-pub fn kernel() -> String {
-    let read = |name: &str| std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
-    format!("{} {} {}", read("ostype").trim(), read("osrelease").trim(), std::env::consts::ARCH)
-}
-
-pub fn cpu() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    cpu_model(&text).unwrap_or("unknown").to_owned()
-}
-
-fn cpu_model(cpuinfo: &str) -> Option<&str> {
-    let value = |key: &str| {
-        let line = cpuinfo.lines().find(|l| l.split(':').next().is_some_and(|k| k.trim() == key))?;
-        line.split_once(':').map(|(_, v)| v.trim()).filter(|v| !v.is_empty())
-    };
-    value("model name").or_else(|| value("CPU part"))
-}
-
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get())
+impl Environment {
+    pub fn new(interface: String, driver: String, mtu: u16, backend: &'static str, mode: String) -> Environment {
+        let machine = synfin_engine::io::sys::environment();
+        Environment {
+            version: VERSION,
+            commit: COMMIT,
+            machine: machine.to_string(),
+            kernel: machine.kernel,
+            cpu: machine.cpu,
+            cpus: machine.cpus,
+            memory_bytes: machine.memory_bytes,
+            virtual_machine: machine.virtual_machine,
+            interface,
+            driver,
+            mtu,
+            backend,
+            mode,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_processor_is_named_where_the_kernel_names_it() {
-        assert_eq!(cpu_model("processor\t: 0\nmodel name\t: Fast CPU @ 3 GHz\n"), Some("Fast CPU @ 3 GHz"));
-        assert_eq!(cpu_model("processor\t: 0\nCPU part\t: 0xd0c\n"), Some("0xd0c"));
-        assert_eq!(cpu_model(""), None);
-    }
 
     #[test]
     fn version_names_the_commit() {

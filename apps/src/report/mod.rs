@@ -1,2 +1,11 @@
+//! What a run has shown, for people ([`text`]) and for programs ([`json`]). Both say the same; [`model`] is what they say
+//! it from.
+
 pub mod environment;
+pub mod json;
+pub mod model;
 pub mod number;
+pub mod paint;
+pub mod text;
+
+pub use model::Report;

@@ -122,6 +122,7 @@ declare! {
         ArpOut = "arp_out": "ARP messages sent",
         NdpIn = "ndp_in": "neighbour discovery messages for us",
         NdpOut = "ndp_out": "neighbour discovery messages sent",
+        IcmpEchoRequests = "icmp_echo_requests": "pings for us",
         IcmpEchoReplies = "icmp_echo_replies": "pings answered",
         IcmpErrorsIn = "icmp_errors_in": "ICMP errors that reached a connection",
         HandoffIn = "handoff_in": "frames received from another worker",

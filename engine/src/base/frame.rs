@@ -244,6 +244,14 @@ impl FramePool {
         Some(unsafe { self.adopt(index, TX_HEADROOM_BYTES, 0) })
     }
 
+    /// An empty frame with its packet at `start`, as if it had been received there.
+    #[cfg(test)]
+    pub(crate) fn alloc_at(&mut self, start: u16) -> Option<Frame> {
+        let index = self.take_index()?;
+        // SAFETY: as in `alloc`.
+        Some(unsafe { self.adopt(index, start, 0) })
+    }
+
     /// Gives a frame back.
     #[inline]
     pub fn free(&mut self, frame: Frame) {

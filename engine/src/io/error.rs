@@ -37,7 +37,7 @@ impl IoError {
         let program = std::env::current_exe().map_or_else(|_| "PROGRAM".into(), |p| p.display().to_string());
         format!(
             "run it as root (sudo {program} …), or grant it the capabilities once: \
-             sudo setcap cap_net_raw,cap_net_admin,cap_bpf+ep {program}"
+             sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep {program}"
         )
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn privilege_hint_names_this_program_and_every_capability() {
         let hint = IoError::privilege_hint();
-        for word in ["sudo", "setcap", "cap_net_raw", "cap_net_admin", "cap_bpf"] {
+        for word in ["sudo", "setcap", "cap_net_raw", "cap_net_admin", "cap_bpf", "cap_ipc_lock"] {
             assert!(hint.contains(word), "{hint}");
         }
         assert!(hint.contains("synfin"), "{hint}");

@@ -41,3 +41,15 @@ pub(crate) fn veth_pair(queues: u32) {
     ip("link set dev va up");
     ip("link set dev vb up");
 }
+
+/// Leaves this thread with these capabilities (bits of capabilities(7)) and no others.
+pub(crate) fn keep_only_capabilities(bits: u64) {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0];
+    let (low, high) = (bits as u32, (bits >> 32) as u32);
+    // Effective, permitted, inheritable; the low halves first.
+    let data = [low, low, 0, high, high, 0];
+    // SAFETY: both structures are live and laid out as capset(2) says; only this thread is changed.
+    let r = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) };
+    assert_eq!(r, 0, "capset: {}", std::io::Error::last_os_error());
+}

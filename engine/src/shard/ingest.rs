@@ -103,10 +103,10 @@ impl Core {
                 if link.dst.is_group() {
                     return self.discard(frame, DropReason::NotOurMac, cx);
                 }
-                self.proto.counters.event(Event::SegmentsIn);
                 let Some(key) = self.key_of(&seg) else {
                     return self.discard(frame, DropReason::IpNotForUs, cx);
                 };
+                self.proto.counters.event(Event::SegmentsIn);
                 let hash = self.flows.hash(&key);
                 Some(Item { seg, link, key, hash, frame: Some(frame) })
             }

@@ -71,6 +71,11 @@ impl<A: App> Shard<A> {
         }
     }
 
+    /// Takes no new connections any more; half-open ones may still complete.
+    pub fn stop_listening(&mut self) {
+        self.core.listeners.clear();
+    }
+
     /// Lets the application act on its own account ([`App::poll`]).
     pub fn poll_app(&mut self, cx: &mut Cx<'_>) {
         self.core.set_clock(cx.now);
@@ -134,6 +139,11 @@ impl<A: App> Shard<A> {
 
     pub fn app_mut(&mut self) -> &mut A {
         &mut self.app
+    }
+
+    /// Ends the shard; whatever it still held goes with it.
+    pub fn into_app(self) -> A {
+        self.app
     }
 
     pub fn counters(&self) -> &Counters {

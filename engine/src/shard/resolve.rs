@@ -87,11 +87,12 @@ fn ndp_answer(core: &mut Core, mut frame: Frame, link: &LinkInfo, packet: &Packe
     core.send_answer(frame, written, Event::NdpOut, cx);
 }
 
-fn take_echo(core: &Core, dst: &Addr) -> Taken {
-    match answers_for(core, dst) {
-        true => Ok(true),
-        false => Err(DropReason::IpNotForUs),
+fn take_echo(core: &mut Core, dst: &Addr) -> Taken {
+    if !answers_for(core, dst) {
+        return Err(DropReason::IpNotForUs);
     }
+    core.proto.counters.event(Event::IcmpEchoRequests);
+    Ok(true)
 }
 
 fn echo_answer(core: &mut Core, mut frame: Frame, _: &LinkInfo, _: &Packet, cx: &mut Cx<'_>) {

@@ -264,9 +264,6 @@ impl Core {
         if self.trace.is_on() {
             self.trace_in(&item.seg, State::Listen, State::SynReceived);
         }
-        if !item.key.remote.is_unicast() {
-            return self.proto.counters.drop(DropReason::IpSourceBad);
-        }
         let Some(hop) = self.locals.next_hop(item.key.local, &item.key.remote) else {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };

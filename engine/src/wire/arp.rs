@@ -91,8 +91,7 @@ pub fn arp_reply(frame: &mut Frame, link: &LinkOut, sender: Addr, to: Addr) -> b
 #[must_use]
 pub fn arp_reply_in_place(frame: &mut Frame, mac: Mac) -> bool {
     let Ok(received) = eth::parse(frame.bytes()) else { return false };
-    let at = frame.len() - received.body.len();
-    let info = received.info;
+    let (at, info) = (received.len, received.info());
     match (received.ether_type, parse(received.body)) {
         (eth::TYPE_ARP, Ok(request)) if request.is_request => {
             let reply = Arp {

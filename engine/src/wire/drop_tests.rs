@@ -115,8 +115,10 @@ fn ipv4_reasons() {
         ("later fragment", IpFragment, v4(|b| b[21] = 1)),
         ("last possible fragment", IpFragment, v4(|b| b[20] = 0x10)),
         ("from nobody", IpSourceBad, v4(|b| b[26..30].fill(0))),
+        ("from this network", IpSourceBad, v4(|b| b[26] = 0)),
         ("from loopback", IpSourceBad, v4(|b| b[26] = 127)),
         ("from a group", IpSourceBad, v4(|b| b[26] = 224)),
+        ("from a reserved class", IpSourceBad, v4(|b| b[26] = 240)),
         ("from all", IpSourceBad, v4(|b| b[26..30].fill(255))),
         ("UDP", IpProtocolUnknown, ipv4_frame(17, &[0; 8])),
     ]);
@@ -162,6 +164,7 @@ fn tcp_reasons() {
     check(vec![
         ("half a header", TcpHeaderBad, ipv4_frame(6, &[0; 19])),
         ("half a header, IPv6", TcpHeaderBad, ipv6_frame(6, 64, &[0; 19])),
+        ("no header", TcpHeaderBad, ipv4_frame(6, &[])),
         ("data offset 4", TcpHeaderBad, tcp(|b| b[12] = 0x40)),
         ("data offset 0", TcpHeaderBad, tcp(|b| b[12] = 0)),
         ("data offset beyond the end", TcpHeaderBad, tcp(|b| b[12] = 0xf0)),
@@ -399,6 +402,32 @@ fn odd_but_lawful_tcp_options_are_understood() {
     });
     let want = TcpOptions { mss: Some(1460), window_scale: Some(14), sack_permitted: true, ..TcpOptions::default() };
     assert_eq!(parse_tcp(&syn, VERIFY).1.options, want);
+}
+
+#[test]
+fn the_tuple_is_seen_only_in_what_is_plainly_tcp() {
+    let mapped = |at: usize| v6(|b| b[at..at + 16].copy_from_slice(&US_V4.0));
+    let cases = [
+        ("nothing", vec![]),
+        ("ARP", arp(|_| ())),
+        ("UDP", ipv4_frame(17, &[0; 20])),
+        ("UDP, IPv6", ipv6_frame(17, 64, &[0; 20])),
+        ("a fragment", v4(|b| b[20] = 0x20)),
+        ("a later fragment", v4(|b| b[21] = 1)),
+        ("a fragment, IPv6", with_extensions(&[(44, &[0, 0, 0, 1, 0, 0, 0, 9])])),
+        ("version 6 in IPv4", with_byte(v4(|_| ()), 14, |_| 0x65)),
+        ("version 4 in IPv6", with_byte(v6(|_| ()), 14, |_| 0x45)),
+        ("a header of 16 bytes", with_byte(v4(|_| ()), 14, |_| 0x44)),
+        ("cut in the ports", v4(|_| ())[..37].to_vec()),
+        ("cut in the ports, IPv6", v6(|_| ())[..57].to_vec()),
+        ("from a v4-mapped address", mapped(22)),
+        ("to a v4-mapped address", mapped(38)),
+    ];
+    for (name, bytes) in cases {
+        assert_eq!(super::parse::peek_tuple(&bytes), None, "{name}");
+    }
+    assert_eq!(super::parse::peek_tuple(&v4(|_| ())[..38]), Some((PEER_V4, US_V4, 40_000, 80)));
+    assert_eq!(super::parse::peek_tuple(&v6(|_| ())[..58]), Some((PEER_V6, US_V6, 40_000, 80)));
 }
 
 #[test]

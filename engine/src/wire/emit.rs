@@ -76,7 +76,8 @@ pub fn tcp(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload:
     let v4 = segment.src.is_v4();
     let link_len = eth::header_len(link.vlan);
     let ip_len = if v4 { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
-    let tcp_len = tcp::HEADER_LEN + options::options_len(segment.options) + usize::from(segment.payload_len);
+    let header_len = tcp::HEADER_LEN + options::options_len(segment.options);
+    let tcp_len = header_len + usize::from(segment.payload_len);
     if v4 != segment.dst.is_v4() {
         frame.reset();
         return false;
@@ -91,7 +92,7 @@ pub fn tcp(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload:
     });
     let written = body.and_then(|(out, addresses)| {
         let pseudo = addresses.u32(tcp_len as u32).u16(u16::from(tcp::PROTOCOL));
-        tcp::write(out, segment, pseudo, payload)
+        tcp::write(out, segment, header_len, pseudo, payload)
     });
     if written.is_some() && segment.checksum == ChecksumMode::Offload {
         frame.request_checksum((link_len + ip_len) as u16, tcp::CHECKSUM_OFFSET as u16);

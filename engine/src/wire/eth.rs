@@ -20,9 +20,21 @@ const VLAN_ID_MASK: u16 = 0x0fff;
 
 /// A frame's link header, and what follows it.
 pub(super) struct Link<'a> {
-    pub info: LinkInfo,
+    header: &'a [u8; 14],
+    vlan: VlanTags,
     pub ether_type: u16,
+    /// Where `body` begins in the frame.
+    pub len: usize,
     pub body: &'a [u8],
+}
+
+impl Link<'_> {
+    /// What a reply needs.
+    #[inline(always)]
+    pub fn info(&self) -> LinkInfo {
+        let (dst, src) = (Mac(get::<0, 6, _>(self.header)), Mac(get::<6, 6, _>(self.header)));
+        LinkInfo { src, dst, vlan: self.vlan }
+    }
 }
 
 /// Reads the link header.
@@ -31,14 +43,13 @@ pub(super) struct Link<'a> {
 /// `FrameTooShort`; `EtherTypeUnknown` for a third tag.
 #[inline(always)]
 pub(super) fn parse(bytes: &[u8]) -> Result<Link<'_>, DropReason> {
-    let (h, body) = bytes.split_first_chunk::<14>().ok_or(DropReason::FrameTooShort)?;
-    let (dst, src) = (Mac(get::<0, 6, _>(h)), Mac(get::<6, 6, _>(h)));
-    let ether_type = u16_at::<12, _>(h);
+    let (header, body) = bytes.split_first_chunk::<14>().ok_or(DropReason::FrameTooShort)?;
+    let ether_type = u16_at::<12, _>(header);
     if !is_tag(ether_type) {
-        return Ok(Link { info: LinkInfo { src, dst, vlan: VlanTags::default() }, ether_type, body });
+        return Ok(Link { header, vlan: VlanTags::default(), ether_type, len: header.len(), body });
     }
     let (vlan, ether_type, body) = untag(body)?;
-    Ok(Link { info: LinkInfo { src, dst, vlan }, ether_type, body })
+    Ok(Link { header, vlan, ether_type, len: bytes.len() - body.len(), body })
 }
 
 #[inline(always)]
@@ -143,10 +154,10 @@ mod tests {
         for &(tags, count, ids) in cases {
             let bytes = tagged(tags);
             let link = parse(&bytes).unwrap_or_else(|r| panic!("{tags:x?}: {r:?}"));
-            assert_eq!(link.info.vlan, VlanTags { count, ids }, "{tags:x?}");
+            assert_eq!(link.info().vlan, VlanTags { count, ids }, "{tags:x?}");
             assert_eq!((link.ether_type, link.body), (TYPE_IPV4, &[0x45][..]), "{tags:x?}");
-            assert_eq!(link.info.dst, Mac([2, 0, 0, 0, 0, 1]));
-            assert_eq!(link.info.src, Mac([2, 0, 0, 0, 0, 2]));
+            assert_eq!(link.info().dst, Mac([2, 0, 0, 0, 0, 1]));
+            assert_eq!(link.info().src, Mac([2, 0, 0, 0, 0, 2]));
         }
     }
 
@@ -161,6 +172,7 @@ mod tests {
         for (vlan, want) in [
             (VlanTags::default(), vec![]),
             (VlanTags { count: 1, ids: [100, 0] }, vec![(0x8100, 100)]),
+            (VlanTags { count: 1, ids: [0xf064, 0] }, vec![(0x8100, 100)]),
             (VlanTags { count: 2, ids: [100, 7] }, vec![(0x88a8, 100), (0x8100, 7)]),
         ] {
             let link = LinkOut { src: Mac([2, 0, 0, 0, 0, 2]), dst: Mac([2, 0, 0, 0, 0, 1]), vlan };

@@ -33,8 +33,7 @@ const V6_ECHO_REPLY: u8 = 129;
 ///
 /// # Errors
 /// `IcmpBad`.
-#[inline(never)]
-pub(super) fn parse_v4(ip: Datagram<'_>, verify: bool) -> Result<Packet, DropReason> {
+pub(super) fn parse_v4(ip: &Datagram<'_>, verify: bool) -> Result<Packet, DropReason> {
     let (h, quote) = ip.body.split_first_chunk::<HEADER_LEN>().ok_or(DropReason::IcmpBad)?;
     if verify && !Sum::ZERO.bytes(ip.body).is_valid() {
         return Err(DropReason::IcmpBad);
@@ -45,7 +44,7 @@ pub(super) fn parse_v4(ip: Datagram<'_>, verify: bool) -> Result<Packet, DropRea
         V4_TIME_EXCEEDED | V4_PARAMETER_PROBLEM => IcmpErrorKind::Other,
         _ => return Ok(Packet::Other(DropReason::IcmpIgnored)),
     };
-    error(&ip, kind, quote_v4(quote)?)
+    error(ip, kind, quote_v4(quote)?)
 }
 
 /// RFC 1122 4.2.3.9 with the codes of RFC 1812 5.2.7.1 sorted in.
@@ -63,11 +62,10 @@ fn unreachable_v4(code: u8, next_hop_mtu: u16) -> IcmpErrorKind {
 ///
 /// # Errors
 /// `IcmpBad`, `NdpBad`; `IpSourceBad` for an unspecified source where none may be.
-#[inline(never)]
-pub(super) fn parse_v6(ip: Datagram<'_>, verify: bool) -> Result<Packet, DropReason> {
+pub(super) fn parse_v6(ip: &Datagram<'_>, verify: bool) -> Result<Packet, DropReason> {
     let (h, quote) = ip.body.split_first_chunk::<HEADER_LEN>().ok_or(DropReason::IcmpBad)?;
     if matches!(h[0], ndp::SOLICITATION | ndp::ADVERTISEMENT) {
-        return ndp::parse(&ip).map(Packet::Ndp);
+        return ndp::parse(ip).map(Packet::Ndp);
     }
     if verify && !ip.transport_checksum_is_valid() {
         return Err(DropReason::IcmpBad);
@@ -80,7 +78,7 @@ pub(super) fn parse_v6(ip: Datagram<'_>, verify: bool) -> Result<Packet, DropRea
         V6_TIME_EXCEEDED | V6_PARAMETER_PROBLEM => IcmpErrorKind::Other,
         _ => return Ok(Packet::Other(DropReason::IcmpIgnored)),
     };
-    error(&ip, kind, quote_v6(quote)?)
+    error(ip, kind, quote_v6(quote)?)
 }
 
 /// RFC 4443 3.1, sorted as RFC 5461 2.1 sorts it.
@@ -152,7 +150,7 @@ fn error(ip: &Datagram<'_>, kind: IcmpErrorKind, quote: Option<Quote>) -> Result
 #[must_use]
 pub fn echo_reply_in_place(frame: &mut Frame) -> bool {
     let Ok(link) = eth::parse(frame.bytes()) else { return false };
-    let (at, info) = (frame.len() - link.body.len(), link.info);
+    let (at, info) = (link.len, link.info());
     let (parsed, v4) = match link.ether_type {
         eth::TYPE_IPV4 => (ipv4::parse(link.body), true),
         eth::TYPE_IPV6 => (ipv6::parse(link.body), false),

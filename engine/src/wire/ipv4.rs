@@ -41,7 +41,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Datagram<'_>, DropReason> {
     if u16_at::<6, _>(h) & FRAGMENT_MASK != 0 {
         return Err(DropReason::IpFragment);
     }
-    if !source_is_possible(u32_at::<12, _>(h)) {
+    if !source_is_possible(h[12]) {
         return Err(DropReason::IpSourceBad);
     }
     let (src, dst) = (Addr::v4(get::<12, 4, _>(h)), Addr::v4(get::<16, 4, _>(h)));
@@ -60,10 +60,11 @@ fn long_header_len(version_and_length: u8) -> Result<usize, DropReason> {
     }
 }
 
-/// Not unspecified, loopback, multicast, reserved or broadcast (RFC 1122 3.2.1.3).
+/// By the first byte of the address: not this network (0), loopback (127), multicast, reserved or broadcast
+/// (224 and above): RFC 1122 3.2.1.3.
 #[inline(always)]
-fn source_is_possible(src: u32) -> bool {
-    src != 0 && src >> 24 != 127 && src < 0xe000_0000
+fn source_is_possible(first: u8) -> bool {
+    (1..224).contains(&first) && first != 127
 }
 
 /// Addresses, and what follows the header, if that is TCP and no fragment.

@@ -22,24 +22,21 @@ const TIMESTAMP: u8 = 8;
 /// NOP NOP TIMESTAMP 10, as nearly every segment of a connection with timestamps begins its options.
 const TIMESTAMP_WORD: u32 = 0x0101_080a;
 
-/// Reads options. MSS, window scale and SACK-permitted count on a SYN only, and are skipped elsewhere.
-/// `None`: a length that is impossible.
+/// The timestamps of options that are nothing else (in the layout that everyone sends), or no options at all.
+/// `None`: other options.
 #[inline(always)]
-pub(super) fn parse(bytes: &[u8], syn: bool) -> Option<TcpOptions> {
-    if bytes.is_empty() {
-        return Some(TcpOptions::default());
+pub(super) fn only_timestamp(bytes: &[u8]) -> Option<Option<(u32, u32)>> {
+    match <&[u8; 12]>::try_from(bytes) {
+        Ok(h) if u32_at::<0, _>(h) == TIMESTAMP_WORD => Some(Some((u32_at::<4, _>(h), u32_at::<8, _>(h)))),
+        _ if bytes.is_empty() => Some(None),
+        _ => None,
     }
-    if let Ok(layout) = <&[u8; 12]>::try_from(bytes)
-        && u32_at::<0, _>(layout) == TIMESTAMP_WORD
-    {
-        let timestamp = Some((u32_at::<4, _>(layout), u32_at::<8, _>(layout)));
-        return Some(TcpOptions { timestamp, ..TcpOptions::default() });
-    }
-    parse_any(bytes, syn)
 }
 
+/// Reads any options. MSS, window scale and SACK-permitted count on a SYN only, and are skipped elsewhere.
+/// `None`: a length that is impossible.
 #[inline(never)]
-fn parse_any(bytes: &[u8], syn: bool) -> Option<TcpOptions> {
+pub(super) fn parse(bytes: &[u8], syn: bool) -> Option<TcpOptions> {
     let mut options = TcpOptions::default();
     let mut rest = bytes;
     while let Some((&kind, behind)) = rest.split_first() {
@@ -112,10 +109,25 @@ fn sack_count(options: &TcpOptions) -> usize {
     (LEN_MAX - 4 - fixed_len(options)) / 8
 }
 
+/// Timestamps or nothing: what nearly every segment carries.
+#[inline(always)]
+fn is_usual(options: &TcpOptions) -> bool {
+    options.mss.is_none() & options.window_scale.is_none() & !options.sack_permitted & (options.sack_len == 0)
+}
+
 /// Bytes that `options` take in a TCP header, padding included (a multiple of 4, at most 40). SACK blocks that
 /// find no room are left out, last first.
 #[inline(always)]
 pub fn options_len(options: &TcpOptions) -> usize {
+    match is_usual(options) {
+        true if options.timestamp.is_some() => 12,
+        true => 0,
+        false => any_len(options),
+    }
+}
+
+#[inline(never)]
+fn any_len(options: &TcpOptions) -> usize {
     match options.sack_blocks().len().min(sack_count(options)) {
         0 => fixed_len(options),
         blocks => fixed_len(options) + 4 + 8 * blocks,
@@ -127,41 +139,39 @@ pub fn options_len(options: &TcpOptions) -> usize {
 #[inline(always)]
 pub(super) fn write<'a>(out: &'a mut [u8], options: &TcpOptions) -> Option<(&'a mut [u8], Sum)> {
     let mut words = Words { out, sum: Sum::ZERO };
-    if let Some(mss) = options.mss {
-        words.push(u32::from(MSS) << 24 | 4 << 16 | u32::from(mss))?;
-    }
-    match options.timestamp {
-        Some((value, echo)) => {
-            let permitted = u32::from(SACK_PERMITTED) << 24 | 2 << 16 | (TIMESTAMP_WORD & 0xffff);
-            words.push(if options.sack_permitted { permitted } else { TIMESTAMP_WORD })?;
-            words.push(value)?;
-            words.push(echo)?;
-        }
-        None if options.sack_permitted => words.push(0x0101_0000 | u32::from(SACK_PERMITTED) << 8 | 2)?,
-        None => {}
-    }
-    if let Some(shift) = options.window_scale {
-        words.push(u32::from(NOP) << 24 | u32::from(WINDOW_SCALE) << 16 | 3 << 8 | u32::from(shift))?;
-    }
-    if options.sack_len != 0 {
-        write_sack(&mut words, options)?;
+    match (is_usual(options), options.timestamp) {
+        (true, None) => {}
+        (true, Some((value, echo))) => words.push([TIMESTAMP_WORD, value, echo])?,
+        (false, _) => words = write_any(words, options)?,
     }
     Some((words.out, words.sum))
 }
 
 #[inline(never)]
-fn write_sack(words: &mut Words<'_>, options: &TcpOptions) -> Option<()> {
+fn write_any<'a>(mut words: Words<'a>, options: &TcpOptions) -> Option<Words<'a>> {
+    if let Some(mss) = options.mss {
+        words.push([u32::from(MSS) << 24 | 4 << 16 | u32::from(mss)])?;
+    }
+    match options.timestamp {
+        Some((value, echo)) => {
+            let permitted = u32::from(SACK_PERMITTED) << 24 | 2 << 16 | (TIMESTAMP_WORD & 0xffff);
+            words.push([if options.sack_permitted { permitted } else { TIMESTAMP_WORD }, value, echo])?;
+        }
+        None if options.sack_permitted => words.push([0x0101_0000 | u32::from(SACK_PERMITTED) << 8 | 2])?,
+        None => {}
+    }
+    if let Some(shift) = options.window_scale {
+        words.push([u32::from(NOP) << 24 | u32::from(WINDOW_SCALE) << 16 | 3 << 8 | u32::from(shift)])?;
+    }
     let blocks = options.sack_blocks();
     let blocks = blocks.get(..sack_count(options)).unwrap_or(blocks);
-    if blocks.is_empty() {
-        return Some(());
+    if !blocks.is_empty() {
+        words.push([0x0101_0000 | u32::from(SACK) << 8 | (2 + 8 * blocks.len() as u32)])?;
     }
-    words.push(0x0101_0000 | u32::from(SACK) << 8 | (2 + 8 * blocks.len() as u32))?;
     for block in blocks {
-        words.push(block.start.0)?;
-        words.push(block.end.0)?;
+        words.push([block.start.0, block.end.0])?;
     }
-    Some(())
+    Some(words)
 }
 
 /// Words in network order, written and summed.
@@ -172,11 +182,13 @@ struct Words<'a> {
 
 impl Words<'_> {
     #[inline(always)]
-    fn push(&mut self, word: u32) -> Option<()> {
-        let (to, rest) = core::mem::take(&mut self.out).split_first_chunk_mut::<4>()?;
-        *to = word.to_be_bytes();
+    fn push<const N: usize>(&mut self, words: [u32; N]) -> Option<()> {
+        let (to, rest) = core::mem::take(&mut self.out).split_at_mut_checked(4 * N)?;
+        for (to, word) in to.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *to = word.to_be_bytes();
+            self.sum = self.sum.u32(word);
+        }
         self.out = rest;
-        self.sum = self.sum.u32(word);
         Some(())
     }
 }

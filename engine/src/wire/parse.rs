@@ -97,6 +97,10 @@ pub struct ParseOptions {
     pub verify_checksums: bool,
 }
 
+/// What [`parse`] returns. The functions that end the pass build it where the caller wants it, at once: it is
+/// large, and moving it would cost more than reading the frame.
+pub(super) type Parsed = Result<(LinkInfo, Packet), DropReason>;
+
 /// Parses one Ethernet frame. Never panics, whatever the bytes. Whether the frame is for us (link address, VLAN,
 /// destination address) is not asked here.
 ///
@@ -104,30 +108,49 @@ pub struct ParseOptions {
 /// The reason to count the frame under.
 pub fn parse(bytes: &[u8], options: ParseOptions) -> Result<(LinkInfo, Packet), DropReason> {
     let link = eth::parse(bytes)?;
-    let at = bytes.len() - link.body.len();
     let verify = options.verify_checksums;
-    let packet = match link.ether_type {
+    match link.ether_type {
         eth::TYPE_IPV4 => {
             let ip = ipv4::parse(link.body)?;
-            match ip.protocol {
-                tcp::PROTOCOL => Packet::Tcp(tcp::parse(&ip, at, verify)?),
-                icmp::PROTOCOL_V4 => icmp::parse_v4(ip, verify)?,
-                _ => Packet::Other(DropReason::IpProtocolUnknown),
+            if ip.protocol == tcp::PROTOCOL {
+                return tcp::parse(&link, &ip, verify);
             }
         }
         eth::TYPE_IPV6 => {
             let ip = ipv6::parse(link.body)?;
+            if ip.protocol == tcp::PROTOCOL && ip.src != Addr::UNSPECIFIED_V6 {
+                return tcp::parse(&link, &ip, verify);
+            }
+        }
+        _ => {}
+    }
+    other_than_tcp(link.info(), link.ether_type, link.body, verify)
+}
+
+/// The rest of the pass for everything but TCP. It reads the IP header again, so that the way of a segment need
+/// not keep it in memory.
+#[inline(never)]
+fn other_than_tcp(info: LinkInfo, ether_type: u16, body: &[u8], verify: bool) -> Parsed {
+    let packet = match ether_type {
+        eth::TYPE_IPV4 => {
+            let ip = ipv4::parse(body)?;
             match ip.protocol {
-                icmp::PROTOCOL_V6 => icmp::parse_v6(ip, verify)?,
-                _ if ip.src == Addr::UNSPECIFIED_V6 => return Err(DropReason::IpSourceBad),
-                tcp::PROTOCOL => Packet::Tcp(tcp::parse(&ip, at, verify)?),
+                icmp::PROTOCOL_V4 => icmp::parse_v4(&ip, verify)?,
                 _ => Packet::Other(DropReason::IpProtocolUnknown),
             }
         }
-        eth::TYPE_ARP => Packet::Arp(arp::parse(link.body)?),
+        eth::TYPE_IPV6 => {
+            let ip = ipv6::parse(body)?;
+            match ip.protocol {
+                icmp::PROTOCOL_V6 => icmp::parse_v6(&ip, verify)?,
+                _ if ip.src == Addr::UNSPECIFIED_V6 => return Err(DropReason::IpSourceBad),
+                _ => Packet::Other(DropReason::IpProtocolUnknown),
+            }
+        }
+        eth::TYPE_ARP => Packet::Arp(arp::parse(body)?),
         _ => return Err(DropReason::EtherTypeUnknown),
     };
-    Ok((link.info, packet))
+    Ok((info, packet))
 }
 
 /// Just the TCP 4-tuple of a frame as (src, dst, src_port, dst_port), for steering; `None` if it is not

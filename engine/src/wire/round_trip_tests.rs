@@ -1,7 +1,7 @@
 //! What is emitted is parsed back as what was meant.
 
 use super::emit::{self, ChecksumMode, LinkOut, SegmentOut, options_len};
-use super::parse::{Packet, VlanTags, parse, peek_tuple};
+use super::parse::{LinkInfo, Ndp, Packet, VlanTags, parse, peek_tuple};
 use super::segment::SackBlock;
 use super::test_frames::*;
 use super::{Addr, Mac, Seq, TcpFlags, TcpOptions, TcpSegment};
@@ -43,7 +43,7 @@ fn any_address(v6: bool) -> BoxedStrategy<Addr> {
             })
             .boxed()
     } else {
-        (1u32..0x7f00_0000).prop_map(|a| Addr::v4(a.to_be_bytes())).boxed()
+        (0x0100_0000u32..0x7f00_0000).prop_map(|a| Addr::v4(a.to_be_bytes())).boxed()
     }
 }
 
@@ -134,7 +134,7 @@ proptest! {
         prop_assert_eq!((info.src, info.dst, info.vlan), (link.src, link.dst, link.vlan));
         prop_assert_eq!(peek_tuple(&bytes), Some((segment.src, segment.dst, segment.src_port, segment.dst_port)));
         let payload = &bytes[usize::from(got.payload_start)..][..usize::from(got.payload_len)];
-        prop_assert!(payload.iter().enumerate().all(|(i, &b)| b == i as u8));
+        prop_assert!(payload.iter().enumerate().all(|(i, &b)| b == (i as u8).wrapping_add(1)));
         // Padding of short frames, and whatever else trails the datagram, is not payload.
         bytes.extend_from_slice(&[0xaa; 9]);
         prop_assert_eq!(parse_tcp(&bytes, VERIFY).1, segment);
@@ -145,7 +145,7 @@ proptest! {
         let full = tcp_frame(&link, &out_of(&segment, ChecksumMode::Full));
         let offloaded = frame_bytes(|frame| {
             let out = out_of(&segment, ChecksumMode::Offload);
-            assert!(emit::tcp(frame, &link, &out, |p| p.iter_mut().enumerate().for_each(|(i, b)| *b = i as u8)));
+            assert!(emit::tcp(frame, &link, &out, |p| p.iter_mut().enumerate().for_each(|(i, b)| *b = (i as u8).wrapping_add(1))));
             complete_checksum(frame);
         });
         prop_assert_eq!(full, offloaded);
@@ -186,6 +186,25 @@ fn a_probe_for_duplicates_is_answered_to_all_nodes() {
 }
 
 #[test]
+fn a_solicitation_is_answered_to_the_address_it_names_or_else_to_its_sender() {
+    let named = Mac([2, 9, 9, 9, 9, 9]);
+    for (link_addr, want) in [(Some(named), named), (None, PEER)] {
+        let asked = Ndp {
+            is_solicitation: true,
+            src: PEER_V6,
+            dst: US_V6,
+            target: US_V6,
+            link_addr,
+            solicited: false,
+            override_flag: false,
+        };
+        let info = LinkInfo { src: PEER, dst: US, vlan: NO_VLAN };
+        let answer = frame_bytes(|f| assert!(emit::ndp_reply(f, &info, US, &asked)));
+        assert_eq!(answer[..12], [want.0, US.0].concat());
+    }
+}
+
+#[test]
 fn options_stand_in_the_order_of_linux() {
     let bytes = |options: &TcpOptions| {
         let f = tcp_frame(&TO_US, &SegmentOut { flags: TcpFlags::SYN, ..segment(false, options, 0) });
@@ -200,6 +219,7 @@ fn options_stand_in_the_order_of_linux() {
     let sack = TcpOptions { timestamp: None, ..timestamps_and_sack(1) };
     assert_eq!(bytes(&sack), [1, 1, 5, 10, 0, 0, 3, 232, 0, 0, 5, 220]);
     assert_eq!(bytes(&TcpOptions::default()), []);
+    assert_eq!(TcpOptions::NONE, TcpOptions::default());
 }
 
 #[test]
@@ -258,6 +278,19 @@ fn a_frame_written_anew_keeps_no_checksum_request_of_before() {
 }
 
 #[test]
+fn a_received_frame_keeps_its_place_unless_room_runs_out_in_front_or_behind() {
+    let options = timestamps();
+    let mut pool = FramePool::heap(1, 2048);
+    for (start, payload_len, want) in [(256, 1448, 256), (256, 1800, 64), (64, 1448, 64), (63, 0, 64), (0, 0, 64)] {
+        let mut frame = pool.alloc_at(start).expect("a pool of one frame has one");
+        assert!(emit::tcp(&mut frame, &TO_US, &segment(false, &options, payload_len), |out| out.fill(7)));
+        assert_eq!(frame.start(), want, "start {start}, {payload_len} bytes");
+        assert_eq!(parse_tcp(frame.bytes(), VERIFY).1.payload_len, payload_len);
+        pool.free(frame);
+    }
+}
+
+#[test]
 fn an_echo_request_is_answered_in_place_in_both_families() {
     for (name, request) in [
         ("v4", icmp_frame(&[8, 0, 0, 0, 1, 2, 0, 1, 9, 9, 9])),
@@ -279,6 +312,17 @@ fn an_echo_request_is_answered_in_place_in_both_families() {
         // A parser that verifies checksums sees an echo reply, which it ignores.
         assert_eq!(reason(&reply), Some(crate::base::DropReason::IcmpIgnored), "{name}");
     }
+}
+
+#[test]
+fn an_echo_reply_keeps_the_service_class_but_not_the_ecn_bits() {
+    let mut v4 = icmp_frame(&[8, 0, 0, 0, 1, 2, 0, 1]);
+    v4[15] = 0xbb;
+    fix_ipv4_checksum(&mut v4);
+    assert_eq!(with_received(&v4, |f| assert!(emit::echo_reply_in_place(f)))[15], 0xb8);
+    let mut v6 = icmpv6_frame(64, &[128, 0, 0, 0, 1, 2, 0, 1]);
+    v6[14..18].copy_from_slice(&[0x6b, 0xb1, 2, 3]);
+    assert_eq!(with_received(&v6, |f| assert!(emit::echo_reply_in_place(f)))[14..18], [0x6b, 0x80, 0, 0]);
 }
 
 #[test]

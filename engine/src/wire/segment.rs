@@ -89,21 +89,33 @@ pub struct SackBlock {
 /// The options the engine understands. Unknown options are skipped; a broken length ends the parse with
 /// `DropReason::TcpOptionBad`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+// Fields in this order, so that the parser clears the blocks in two stores.
+#[repr(C)]
 pub struct TcpOptions {
+    /// Timestamps: (TSval, TSecr).
+    pub timestamp: Option<(u32, u32)>,
+    /// SACK blocks, `sack[..sack_len]`.
+    pub sack: [SackBlock; 4],
     /// Maximum segment size in bytes; only on SYN.
     pub mss: Option<u16>,
     /// Window scale shift, as received (the receiver clips it to 14, RFC 7323 2.3); only on SYN.
     pub window_scale: Option<u8>,
     /// SACK-permitted; only on SYN.
     pub sack_permitted: bool,
-    /// Timestamps: (TSval, TSecr).
-    pub timestamp: Option<(u32, u32)>,
-    /// SACK blocks, `sack[..sack_len]`.
-    pub sack: [SackBlock; 4],
     pub sack_len: u8,
 }
 
 impl TcpOptions {
+    /// No options at all; the same as the default.
+    pub const NONE: TcpOptions = TcpOptions {
+        mss: None,
+        window_scale: None,
+        sack_permitted: false,
+        timestamp: None,
+        sack: [SackBlock { start: Seq(0), end: Seq(0) }; 4],
+        sack_len: 0,
+    };
+
     pub fn sack_blocks(&self) -> &[SackBlock] {
         &self.sack[..usize::from(self.sack_len.min(4))]
     }

@@ -2,10 +2,11 @@
 
 use super::checksum::Sum;
 use super::emit::{ChecksumMode, SegmentOut};
+use super::eth::Link;
 use super::field::{put, u16_at, u32_at};
 use super::ipv6::Datagram;
-use super::options;
-use super::{Seq, TcpFlags, TcpSegment};
+use super::parse::{Packet, Parsed};
+use super::{Seq, TcpFlags, TcpOptions, TcpSegment, options};
 use crate::base::DropReason;
 
 pub(super) const PROTOCOL: u8 = 6;
@@ -13,37 +14,46 @@ pub(super) const HEADER_LEN: usize = 20;
 /// Where the checksum lies in the header.
 pub(super) const CHECKSUM_OFFSET: usize = 16;
 
-/// Reads a segment; `at` is where the datagram begins in the frame.
+/// Reads the segment in a datagram of a frame.
 ///
 /// # Errors
 /// One of the `Tcp*` reasons.
 #[inline(always)]
-pub(super) fn parse(ip: &Datagram<'_>, at: usize, verify: bool) -> Result<TcpSegment, DropReason> {
+pub(super) fn parse(link: &Link<'_>, ip: &Datagram<'_>, verify: bool) -> Parsed {
     let h = ip.body.first_chunk::<HEADER_LEN>().ok_or(DropReason::TcpHeaderBad)?;
     if verify && !ip.transport_checksum_is_valid() {
         return Err(DropReason::TcpChecksumBad);
     }
     let header_len = usize::from(h[12] >> 4) * 4;
     let option_bytes = ip.body.get(HEADER_LEN..header_len).ok_or(DropReason::TcpHeaderBad)?;
-    let (src_port, dst_port) = (u16_at::<0, _>(h), u16_at::<2, _>(h));
-    if src_port == 0 || dst_port == 0 {
+    if u16_at::<0, _>(h) == 0 || u16_at::<2, _>(h) == 0 {
         return Err(DropReason::TcpPortZero);
     }
-    let flags = TcpFlags(h[13]);
-    Ok(TcpSegment {
+    if let Some(timestamp) = options::only_timestamp(option_bytes) {
+        let options = TcpOptions { timestamp, ..TcpOptions::NONE };
+        return Ok((link.info(), Packet::Tcp(segment(ip, h, link.len + ip.header_len, header_len, options))));
+    }
+    let options = options::parse(option_bytes, TcpFlags(h[13]).syn()).ok_or(DropReason::TcpOptionBad)?;
+    Ok((link.info(), Packet::Tcp(segment(ip, h, link.len + ip.header_len, header_len, options))))
+}
+
+/// `at` is where the TCP header begins in the frame.
+#[inline(always)]
+fn segment(ip: &Datagram<'_>, h: &[u8; HEADER_LEN], at: usize, header_len: usize, options: TcpOptions) -> TcpSegment {
+    TcpSegment {
         src: ip.src,
         dst: ip.dst,
-        src_port,
-        dst_port,
+        src_port: u16_at::<0, _>(h),
+        dst_port: u16_at::<2, _>(h),
         seq: Seq(u32_at::<4, _>(h)),
         ack: Seq(u32_at::<8, _>(h)),
-        flags,
+        flags: TcpFlags(h[13]),
         window: u16_at::<14, _>(h),
-        options: options::parse(option_bytes, flags.syn()).ok_or(DropReason::TcpOptionBad)?,
-        payload_start: (at + ip.header_len + header_len) as u16,
+        options,
+        payload_start: (at + header_len) as u16,
         payload_len: (ip.body.len() - header_len) as u16,
         ecn: ip.ecn,
-    })
+    }
 }
 
 /// Source and destination port.
@@ -52,17 +62,17 @@ pub(super) fn peek_ports(bytes: &[u8]) -> Option<(u16, u16)> {
     Some((u16_at::<0, _>(h), u16_at::<2, _>(h)))
 }
 
-/// Writes header, options and payload over the whole of `out`, which has exactly the segment's length.
-/// `pseudo` is the sum of the pseudo-header. `None` if the length does not fit.
+/// Writes header, options (`header_len` bytes together) and payload over the whole of `out`, which has exactly the
+/// segment's length. `pseudo` is the sum of the pseudo-header. `None` if the length does not fit.
 #[inline(always)]
 pub(super) fn write(
     out: &mut [u8],
     segment: &SegmentOut<'_>,
+    header_len: usize,
     pseudo: Sum,
     payload: impl FnOnce(&mut [u8]),
 ) -> Option<()> {
     let (h, rest) = out.split_first_chunk_mut::<HEADER_LEN>()?;
-    let header_len = HEADER_LEN + options::options_len(segment.options);
     let words = [
         u32::from(segment.src_port) << 16 | u32::from(segment.dst_port),
         segment.seq.0,
@@ -79,7 +89,8 @@ pub(super) fn write(
         ChecksumMode::Offload => pseudo.unfinished(),
         ChecksumMode::Full => {
             let header = words.iter().fold(pseudo.plus(option_sum), |sum, w| sum.u32(*w));
-            header.bytes(body).finish()
+            // Most segments of short connections carry nothing.
+            if body.is_empty() { header.finish() } else { header.bytes(body).finish() }
         }
     };
     let [c0, c1] = field;

@@ -55,12 +55,12 @@ pub fn segment(v6: bool, options: &TcpOptions, payload_len: u16) -> SegmentOut<'
     }
 }
 
-/// The bytes of a segment whose payload counts 0, 1, 2 …
+/// The bytes of a segment whose payload counts 1, 2, 3 …
 pub fn tcp_frame(link: &LinkOut, segment: &SegmentOut<'_>) -> Vec<u8> {
     frame_bytes(|frame| {
         assert!(emit::tcp(frame, link, segment, |out| {
             assert_eq!(out.len(), usize::from(segment.payload_len));
-            out.iter_mut().enumerate().for_each(|(i, b)| *b = i as u8);
+            out.iter_mut().enumerate().for_each(|(i, b)| *b = (i as u8).wrapping_add(1));
         }));
     })
 }

@@ -1,15 +1,7 @@
 //! What the poll loop drives. The shard is one such engine; tests have smaller ones.
 
-use crate::base::{Counters, Frame, FramePool, Instant};
-
-/// What an engine may use during a turn.
-pub struct Cx<'a> {
-    pub now: Instant,
-    /// Frames come from here and go back here.
-    pub pool: &'a mut FramePool,
-    /// Frames to send, filled up to its capacity and never beyond.
-    pub tx: &'a mut Vec<Frame>,
-}
+use crate::base::{Counters, Frame, Instant};
+use crate::shard::{App, Cx, Shard};
 
 /// One core's work, turn by turn: `ingest`, `expire`, `poll_app`, `emit`, in this order.
 pub trait Engine {
@@ -26,8 +18,8 @@ pub trait Engine {
     fn emit(&mut self, cx: &mut Cx<'_>);
 
     /// When `expire`, `poll_app` or `emit` next have something to do. Work left over from a turn (budget, full
-    /// `tx`, empty pool) is due at once: then this is not later than now. `None`: only when a frame arrives.
-    fn next_deadline(&self) -> Option<Instant>;
+    /// `tx`, empty pool) is due at once: then this is not later than `now`. `None`: only when a frame arrives.
+    fn next_deadline(&self, now: Instant) -> Option<Instant>;
 
     fn counters(&self) -> &Counters;
 
@@ -43,5 +35,50 @@ pub trait Engine {
     /// long), with the frames it asks for sent in between.
     fn shut_down(&mut self, _cx: &mut Cx<'_>) -> bool {
         true
+    }
+}
+
+impl<A: App> Engine for Shard<A> {
+    #[inline]
+    fn ingest(&mut self, rx: &mut Vec<Frame>, cx: &mut Cx<'_>) {
+        Shard::ingest(self, rx, cx);
+    }
+
+    #[inline]
+    fn expire(&mut self, cx: &mut Cx<'_>) {
+        Shard::expire(self, cx);
+    }
+
+    #[inline]
+    fn poll_app(&mut self, cx: &mut Cx<'_>) {
+        Shard::poll_app(self, cx);
+    }
+
+    #[inline]
+    fn emit(&mut self, cx: &mut Cx<'_>) {
+        Shard::emit(self, cx);
+    }
+
+    #[inline]
+    fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        Shard::next_deadline(self, now)
+    }
+
+    fn counters(&self) -> &Counters {
+        Shard::counters(self)
+    }
+
+    fn begin_drain(&mut self) {
+        self.stop_listening();
+    }
+
+    /// TIME-WAIT records are not waited for: they only answer stragglers.
+    fn is_drained(&self) -> bool {
+        let (connections, half_open, _) = self.live();
+        connections == 0 && half_open == 0
+    }
+
+    fn shut_down(&mut self, cx: &mut Cx<'_>) -> bool {
+        self.abort_all(cx) == 0
     }
 }

@@ -5,6 +5,7 @@
 //! allocates, never locks, and enters the kernel only in `kick` and, when it may sleep, in `wait`.
 
 pub mod clock;
+pub mod endpoint;
 pub mod engine;
 pub mod handoff;
 pub mod pin;
@@ -12,12 +13,14 @@ pub mod run;
 pub mod watch;
 
 pub use clock::Clock;
-pub use engine::{Cx, Engine};
+pub use endpoint::Endpoint;
+pub use engine::Engine;
 pub use run::{Finished, RunError, RunOptions, Running, start};
 
 use crate::base::{Counters, Frame, Instant};
 use crate::control::{Command, Control, Stage};
 use crate::io::PacketIo;
+use crate::shard::Cx;
 use core::time::Duration;
 use handoff::Handoff;
 use watch::Watch;
@@ -28,8 +31,8 @@ const PUBLISH_NS: u64 = 1_000_000;
 const SLEEP_NS_MAX: u64 = 100_000_000;
 /// With other workers, whose frames do not wake a sleeper up, no sleep is longer than this.
 const SLEEP_NS_MAX_WITH_INBOX: u64 = 1_000_000;
-/// How often the loop turns at the end of a run to send what the engine still has to say.
-const SHUT_DOWN_TURNS: u32 = 10_000;
+/// How long the engine may take at the end of a run to say goodbye.
+const SHUT_DOWN_NS_MAX: u64 = 2_000_000_000;
 
 /// One worker, made by [`start`] and run in a thread of its own.
 pub(crate) struct Worker<E, I> {
@@ -110,7 +113,7 @@ impl<E: Engine, I: PacketIo> Worker<E, I> {
             return;
         }
         let longest_ns = if self.handoff.is_some() { SLEEP_NS_MAX_WITH_INBOX } else { SLEEP_NS_MAX };
-        let due_ns = self.engine.next_deadline().map_or(u64::MAX, |at| at.nanos_since(now));
+        let due_ns = self.engine.next_deadline(now).map_or(u64::MAX, |at| at.nanos_since(now));
         let rest_ns = due_ns.min(longest_ns);
         if rest_ns > 0 {
             self.publish(now);
@@ -147,12 +150,15 @@ impl<E: Engine, I: PacketIo> Worker<E, I> {
 
     /// Lets the engine say goodbye, sends what is left, and gives back what could not be sent.
     fn shut_down(&mut self) {
-        for _ in 0..SHUT_DOWN_TURNS {
+        let begun = self.clock.now();
+        let mut now = begun;
+        while now.nanos_since(begun) < SHUT_DOWN_NS_MAX {
             self.io.reclaim();
-            let mut cx = Cx { now: self.clock.now(), pool: self.io.pool(), tx: &mut self.tx };
+            let mut cx = Cx { now, pool: self.io.pool(), tx: &mut self.tx };
             let done = self.engine.shut_down(&mut cx);
             self.io.tx_burst(&mut self.tx);
             self.io.kick();
+            now = self.clock.now();
             if done && self.tx.is_empty() {
                 break;
             }
@@ -160,9 +166,11 @@ impl<E: Engine, I: PacketIo> Worker<E, I> {
         self.io.reclaim();
         let pool = self.io.pool();
         self.tx.drain(..).for_each(|frame| pool.free(frame));
-        self.publish(self.clock.now());
+        self.publish(now);
     }
 }
 
+#[cfg(test)]
+mod shard_tests;
 #[cfg(test)]
 mod tests;

@@ -215,7 +215,7 @@ impl PacketIo for AfxdpIo {
         let ring = (self.settings.tx_size - self.sending.min(self.settings.tx_size)) as usize;
         let taken = tx.len().min(ring.saturating_sub(waiting)).min(PENDING_LEN - waiting);
         for frame in tx.drain(..taken) {
-            match self.slots.to_send(frame) {
+            match self.slots.take_for_sending(frame) {
                 Some(buffer) => {
                     // There is room for `taken`, so nothing is pushed out.
                     let _none = self.unsent.push_back(buffer);

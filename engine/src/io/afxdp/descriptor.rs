@@ -26,7 +26,12 @@ pub(super) fn opened_by(open: impl FnOnce() -> Result<Parts, IoError>) -> Result
     let parts = open()?;
     let new: Vec<RawFd> = xdp_sockets().difference(&before).copied().collect();
     match new.as_slice() {
-        [fd] => Ok((parts, Descriptor(*fd))),
+        [fd] => {
+            // The crate does not, and a child process with a copy would keep the queue taken.
+            // SAFETY: no pointers are involved.
+            unsafe { libc::fcntl(*fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+            Ok((parts, Descriptor(*fd)))
+        }
         _ => Err(IoError::new(
             format!("{} new AF_XDP sockets where the afxdp crate made one", new.len()),
             "mount /proc, and open the sockets of the two backends one after the other",

@@ -16,8 +16,10 @@
 //! 5. A `BufMmap` cannot be made anew: `slots` keeps each one by its chunk while a [`Frame`](crate::base::Frame)
 //!    has the right to that chunk.
 //! 6. It hides its descriptor: `descriptor` finds it, for statistics, the budget, waking up and waiting.
-//! 7. It panics when waking up fails with anything but a full queue or a link that is down, as when the interface is
-//!    deleted. Nothing can be done about that here.
+//! 7. Its descriptor is inherited by child processes, which would keep the queue taken: closed on exec from here on.
+//! 8. It panics when waking up fails with anything but a full queue or a link that is down, as when the interface is
+//!    deleted. Nothing can be done about that here, nor about libbpf
+//!    reading 15 bytes of an interface's name however short it is (harmless, as it stays within the memory of the allocator).
 //!
 //! Frames are lent without a copy, both ways. The crate sends from 256 bytes into a chunk, the engine from
 //! [`TX_HEADROOM_BYTES`](crate::base::frame::TX_HEADROOM_BYTES): so the engine's chunks begin 192 bytes later than

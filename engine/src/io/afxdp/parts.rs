@@ -23,7 +23,7 @@ pub(super) type Area = Arc<MmapArea<'static, ()>>;
 pub(super) fn map(config: &XskConfig, chunks: u32) -> Result<(Area, Vec<Buffer>), IoError> {
     let options = MmapAreaOptions { huge_tlb: false };
     MmapArea::new(chunks as usize, config.chunk_bytes as usize, options).map_err(|_| {
-        let mib = u64::from(chunks) * u64::from(config.chunk_bytes) >> 20;
+        let mib = (u64::from(chunks) * u64::from(config.chunk_bytes)) >> 20;
         let what = format!("{mib} MiB of packet memory for {}", config.interface);
         IoError::last_os(what, "ask for fewer frames or queues")
     })

@@ -70,7 +70,7 @@ impl Slots {
     }
 
     /// The buffer that sends a frame. A frame that cannot be sent is freed, and gives `None`.
-    pub fn to_send(&mut self, frame: Frame) -> Option<Buffer> {
+    pub fn take_for_sending(&mut self, frame: Frame) -> Option<Buffer> {
         let len = frame.len();
         let room = self.chunk_bytes - CRATE_HEADROOM_BYTES;
         let slot = self.buffers.get_mut(frame.index() as usize).filter(|_| len > 0 && len <= room);

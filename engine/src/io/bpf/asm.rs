@@ -77,7 +77,6 @@ const MODE_MEM: u8 = 0x60;
 const SOURCE_REG: u8 = 0x08;
 const OP_ADD: u8 = 0x00;
 const OP_AND: u8 = 0x50;
-const OP_LSH: u8 = 0x60;
 const OP_MOV: u8 = 0xb0;
 const OP_END: u8 = 0xd0;
 const OP_CALL: u8 = 0x80;
@@ -131,20 +130,12 @@ impl Asm {
         self.push(CLASS_ALU64 | OP_MOV, dst as u8, 0, 0, imm);
     }
 
-    pub fn add(&mut self, dst: Reg, src: Reg) {
-        self.push(CLASS_ALU64 | OP_ADD | SOURCE_REG, dst as u8, src as u8, 0, 0);
-    }
-
     pub fn add_imm(&mut self, dst: Reg, imm: i32) {
         self.push(CLASS_ALU64 | OP_ADD, dst as u8, 0, 0, imm);
     }
 
     pub fn and_imm(&mut self, dst: Reg, imm: i32) {
         self.push(CLASS_ALU64 | OP_AND, dst as u8, 0, 0, imm);
-    }
-
-    pub fn shift_left_imm(&mut self, dst: Reg, bits: i32) {
-        self.push(CLASS_ALU64 | OP_LSH, dst as u8, 0, 0, bits);
     }
 
     /// Turns the low `bits` (16, 32 or 64) from network to host order (the same operation both ways) and clears

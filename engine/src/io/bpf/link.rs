@@ -11,6 +11,11 @@ use crate::io::sys::netlink::{self, Interface};
 use std::fmt;
 use std::io::Error;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// A program whose process has just been killed may hold the device a moment longer.
+const OCCUPIED_PATIENCE: Duration = Duration::from_millis(300);
+const OCCUPIED_PAUSE: Duration = Duration::from_millis(10);
 
 /// Where the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +47,7 @@ impl fmt::Display for XdpMode {
 
 /// The attached program. Dropping it takes the program off the device.
 pub struct XdpLink {
-    // Order matters: the link goes first, so that no frame meets a map that is being taken down.
-    _link: OwnedFd,
+    link: OwnedFd,
     _program: OwnedFd,
     map: OwnedFd,
     mode: XdpMode,
@@ -119,6 +123,14 @@ impl fmt::Debug for XdpLink {
     }
 }
 
+impl Drop for XdpLink {
+    fn drop(&mut self) {
+        // Closing would do, but for a child process that is just being started: until its exec it has a copy.
+        // It fails when the device has gone, and the program with it.
+        let _gone = syscalls::detach_link(&self.link);
+    }
+}
+
 /// A program and its map, not on a device yet.
 struct Loaded {
     program: OwnedFd,
@@ -139,17 +151,27 @@ impl Loaded {
     }
 
     fn link(&self, ifindex: u32, mode: XdpMode) -> Result<OwnedFd, Error> {
-        syscalls::create_link(&self.program, ifindex, mode.flags())
+        let give_up = Instant::now() + OCCUPIED_PATIENCE;
+        loop {
+            match syscalls::create_link(&self.program, ifindex, mode.flags()) {
+                Err(e) if occupied(&e) && Instant::now() < give_up => std::thread::sleep(OCCUPIED_PAUSE),
+                result => return result,
+            }
+        }
     }
 
     fn into_link(self, link: OwnedFd, ifindex: u32, mode: XdpMode, note: String) -> XdpLink {
         let interface = netlink::name_of(ifindex);
-        XdpLink { _link: link, _program: self.program, map: self.map, mode, queues: self.queues, interface, note }
+        XdpLink { link, _program: self.program, map: self.map, mode, queues: self.queues, interface, note }
     }
 }
 
 fn refused(e: &Error) -> bool {
     matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+}
+
+fn occupied(e: &Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EEXIST))
 }
 
 fn another_mode_may_help(e: &Error) -> bool {
@@ -179,7 +201,7 @@ fn explain(ifindex: u32, mode: XdpMode, e: &Error) -> IoError {
     let what = format!("cannot attach the XDP program to {name} in {mode} mode");
     let hint = match e.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => IoError::privilege_hint(),
-        Some(libc::EBUSY | libc::EEXIST) => occupied(&name, device.as_ref()),
+        Some(libc::EBUSY | libc::EEXIST) => occupant(&name, device.as_ref()),
         Some(libc::ERANGE) => mtu_too_big(&name, device.as_ref()),
         Some(libc::ENOSPC) => format!(
             "the device lacks queues: the peer of a veth must not have more TX queues than {name} has RX queues \
@@ -195,7 +217,7 @@ fn explain(ifindex: u32, mode: XdpMode, e: &Error) -> IoError {
     IoError::os(what, e, hint)
 }
 
-fn occupied(name: &str, device: Option<&Interface>) -> String {
+fn occupant(name: &str, device: Option<&Interface>) -> String {
     let programs = device.map(|d| d.xdp_program_ids.as_slice()).unwrap_or_default();
     let named: Vec<String> = programs
         .iter()

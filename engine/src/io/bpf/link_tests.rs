@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::io::bpf::FilterAddr;
+use crate::io::sys::Capabilities;
 use crate::io::sys::interface;
-use crate::io::test_net::{in_new_namespace, ip, veth_pair};
+use crate::io::test_net::{in_new_namespace, ip, keep_only_capabilities, veth_pair};
 use crate::wire::Addr;
 
 fn spec() -> FilterSpec {
@@ -134,4 +135,33 @@ fn a_queue_beyond_the_map_is_refused() {
         // SAFETY: the descriptor is ours and closed once.
         unsafe { libc::close(fd) };
     });
+}
+
+#[test]
+fn three_capabilities_are_enough_and_each_of_them_is_asked_for() {
+    const NET_ADMIN: u64 = 1 << 12;
+    const NET_RAW: u64 = 1 << 13;
+    const BPF: u64 = 1 << 39;
+    // Every kind of address and every branch of the program.
+    let all = [Addr::v4([198, 18, 0, 1]), Addr([0x20; 16])];
+    let addresses = all
+        .into_iter()
+        .flat_map(|a| [FilterAddr::exclusive(a, 1), FilterAddr::shared(a.plus(9), 1, &[(80, 89), (443, 443)])]);
+    let spec = FilterSpec { addresses: addresses.collect() };
+    for kept in [NET_ADMIN | NET_RAW | BPF, NET_RAW | BPF, NET_ADMIN | NET_RAW] {
+        in_new_namespace(|| {
+            veth_pair(1);
+            let device = va();
+            keep_only_capabilities(kept);
+            let result = XdpLink::attach(device, XdpMode::Native, &spec, 1);
+            if kept == NET_ADMIN | NET_RAW | BPF {
+                Capabilities::current().require().unwrap();
+                assert!(result.is_ok(), "{result:?}");
+            } else {
+                assert!(Capabilities::current().require().is_err());
+                let e = result.unwrap_err();
+                assert!(e.hint.contains("setcap"), "{e}");
+            }
+        });
+    }
 }

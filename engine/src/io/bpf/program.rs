@@ -16,7 +16,7 @@
 //!
 //! "No port" lies outside every port set, so only exclusive addresses match it. Everything that is not in the
 //! table, is cut short, or has options this program does not know, passes to the kernel: IP fragments, IPv6
-//! routing headers, more than two VLAN tags, more than one hop-by-hop or destination options header.
+//! routing headers, more than two VLAN tags, more than one hop-by-hop or destination options header, or a long one.
 //!
 //! Redirecting names the socket of the queue the frame came in on; without one the frame passes as well.
 //!
@@ -48,6 +48,9 @@ const PROTO_ICMP: i32 = 1;
 const PROTO_TCP: i32 = 6;
 const PROTO_ICMPV6: i32 = 58;
 const PROTO_DEST_OPTIONS: i32 = 60;
+
+/// Longest hop-by-hop or destination options header that is skipped.
+const OPTIONS_BYTES_MAX: i32 = 64;
 
 /// Larger than any port: in no port set.
 const NO_PORT: i32 = 0x1_0000;
@@ -153,7 +156,6 @@ impl Compiler {
         self.asm.bind(here);
         let tcp = self.asm.label();
         self.need(20, self.pass);
-        self.load_v4_header_bytes(self.pass);
         self.asm.load(Size::U16, Reg::R3, AT, 6);
         // More-fragments flag and fragment offset.
         self.asm.and_imm(Reg::R3, as_loaded(0x3fff));
@@ -161,7 +163,7 @@ impl Compiler {
         self.asm.load(Size::U32, ADDR, AT, 16);
         self.asm.network_to_host(ADDR, 32);
         self.asm.load(Size::U8, Reg::R3, AT, 9);
-        self.asm.add(AT, Reg::R2);
+        self.skip_v4_header(self.pass);
         self.asm.jump_if_imm(Cond::Eq, Reg::R3, PROTO_TCP, tcp);
         self.asm.jump_if_imm(Cond::Ne, Reg::R3, PROTO_ICMP, self.pass);
         self.parse_icmpv4();
@@ -170,15 +172,26 @@ impl Compiler {
         self.asm.jump(self.lookup_v4);
     }
 
-    /// R2 = length of the IPv4 header at AT, in bytes, 20 to 60. `otherwise` if it cannot be one. Clobbers R3.
-    fn load_v4_header_bytes(&mut self, otherwise: Label) {
+    /// Moves AT behind the IPv4 header there; `otherwise` if that says it is none. Clobbers R2.
+    fn skip_v4_header(&mut self, otherwise: Label) {
         self.asm.load(Size::U8, Reg::R2, AT, 0);
-        self.asm.mov(Reg::R3, Reg::R2);
-        self.asm.and_imm(Reg::R3, 0xf0);
-        self.asm.jump_if_imm(Cond::Ne, Reg::R3, 0x40, otherwise);
-        self.asm.and_imm(Reg::R2, 0x0f);
-        self.asm.jump_if_imm(Cond::Lt, Reg::R2, 5, otherwise);
-        self.asm.shift_left_imm(Reg::R2, 2);
+        // Version 4, header length in units of 4 bytes (RFC 791 3.1). The shortest first: it is nearly all there is.
+        self.advance(Reg::R2, (5..=15).map(|words| (0x40 | words, 4 * words)), otherwise);
+    }
+
+    /// Moves AT by the bytes that belong to the value of `reg`; `otherwise` if there are none. One constant for each
+    /// value, as adding a register to a packet pointer would take CAP_PERFMON besides.
+    fn advance(&mut self, reg: Reg, by_value: impl Iterator<Item = (i32, i32)>, otherwise: Label) {
+        let done = self.asm.label();
+        for (value, bytes) in by_value {
+            let next = self.asm.label();
+            self.asm.jump_if_imm(Cond::Ne, reg, value, next);
+            self.asm.add_imm(AT, bytes);
+            self.asm.jump(done);
+            self.asm.bind(next);
+        }
+        self.asm.jump(otherwise);
+        self.asm.bind(done);
     }
 
     /// Destination port of the TCP header at AT.
@@ -201,7 +214,6 @@ impl Compiler {
         self.asm.bind(error);
         self.asm.add_imm(AT, 8);
         self.need(20, self.lookup_v4);
-        self.load_v4_header_bytes(self.lookup_v4);
         self.asm.load(Size::U8, Reg::R3, AT, 9);
         self.asm.jump_if_imm(Cond::Ne, Reg::R3, PROTO_TCP, self.lookup_v4);
         self.asm.load(Size::U16, Reg::R3, AT, 6);
@@ -210,7 +222,7 @@ impl Compiler {
         self.asm.load(Size::U32, Reg::R3, AT, 12);
         self.asm.network_to_host(Reg::R3, 32);
         self.asm.jump_if(Cond::Ne, Reg::R3, ADDR, self.lookup_v4);
-        self.asm.add(AT, Reg::R2);
+        self.skip_v4_header(self.lookup_v4);
         self.load_quoted_source(0, self.lookup_v4);
         self.asm.jump(self.lookup_v4);
     }
@@ -265,9 +277,7 @@ impl Compiler {
         self.need(8, self.pass);
         self.asm.load(Size::U8, Reg::R2, AT, 0);
         self.asm.load(Size::U8, Reg::R3, AT, 1);
-        self.asm.add_imm(Reg::R3, 1);
-        self.asm.shift_left_imm(Reg::R3, 3);
-        self.asm.add(AT, Reg::R3);
+        self.advance(Reg::R3, (0..OPTIONS_BYTES_MAX / 8).map(|units| (units, 8 * (units + 1))), self.pass);
         self.asm.bind(transport);
         self.asm.jump_if_imm(Cond::Eq, Reg::R2, PROTO_TCP, tcp);
         self.asm.jump_if_imm(Cond::Ne, Reg::R2, PROTO_ICMPV6, self.pass);

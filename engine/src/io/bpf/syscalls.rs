@@ -12,6 +12,7 @@ const PROG_TEST_RUN: i32 = 10;
 const PROG_GET_FD_BY_ID: i32 = 13;
 const OBJ_GET_INFO_BY_FD: i32 = 15;
 const LINK_CREATE: i32 = 28;
+const LINK_DETACH: i32 = 34;
 
 const MAP_TYPE_XSKMAP: u32 = 17;
 const PROG_TYPE_XDP: u32 = 6;
@@ -164,6 +165,15 @@ pub fn create_link(program: &OwnedFd, ifindex: u32, flags: u32) -> Result<OwnedF
     }
     let mut attr = Attr { program_fd: program.as_raw_fd() as u32, ifindex, attach_type: ATTACH_TYPE_XDP, flags };
     bpf_fd(LINK_CREATE, &mut attr)
+}
+
+/// Takes the link's program off the device at once, whoever else may hold a copy of the descriptor (kernel 5.9).
+pub fn detach_link(link: &OwnedFd) -> Result<()> {
+    #[repr(C)]
+    struct Attr {
+        link_fd: u32,
+    }
+    bpf(LINK_DETACH, &mut Attr { link_fd: link.as_raw_fd() as u32 }).map(drop)
 }
 
 /// The name of the program with this id, if it can be had.

@@ -1,4 +1,6 @@
 //! Which privileges this process has, and the sentence for those it lacks.
+//!
+//! CAP_IPC_LOCK is not asked for here, as a limit on locked memory that is high enough does as well; the hint grants it.
 
 use crate::io::IoError;
 

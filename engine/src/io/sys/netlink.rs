@@ -29,12 +29,21 @@ pub struct Interface {
     pub kind: Option<String>,
     /// Driver, as ethtool names it; `None` where there is none to name.
     pub driver: Option<String>,
+    /// Queues that were made with it; a network card may have fewer in use, see [`Interface::queues_in_use`].
     pub rx_queues: u32,
     pub tx_queues: u32,
     /// The kernel's addresses on it, with their prefix lengths.
     pub addresses: Vec<(Addr, u8)>,
     /// Ids of the XDP programs on it.
     pub xdp_program_ids: Vec<u32>,
+}
+
+impl Interface {
+    /// Queues that frames can arrive on, and sockets can be bound to: 0 up to this, exclusive.
+    pub fn queues_in_use(&self) -> u32 {
+        let told = ethtool::channels(&self.name).map_or(0, |c| c.rx_queues());
+        if told > 0 { told } else { self.rx_queues.max(1) }
+    }
 }
 
 /// The interface of this name.

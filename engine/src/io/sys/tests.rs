@@ -26,7 +26,8 @@ fn a_veth_is_described_with_queues_driver_and_addresses() {
         ip("addr add 2001:2::1/64 dev va nodad");
         ip("link set dev va address 02:00:00:00:00:07 mtu 1400");
         let va = interface("va").unwrap();
-        assert_eq!((va.rx_queues, va.tx_queues, va.mtu), (3, 3, 1400));
+        assert_eq!((va.rx_queues, va.tx_queues, va.queues_in_use(), va.mtu), (3, 3, 3, 1400));
+        assert_eq!(interface("lo").unwrap().queues_in_use(), 1);
         assert_eq!(va.mac.to_string(), "02:00:00:00:00:07");
         assert_eq!((va.kind.as_deref(), va.driver.as_deref()), (Some("veth"), Some("veth")));
         assert!(va.up && va.running && !va.loopback);

@@ -125,6 +125,15 @@ impl<I: PacketIo> Fault<I> {
         &mut self.inner
     }
 
+    /// Gives the frames that are held for later back to the pool: they are lost, like on a link that is cut.
+    pub fn release(&mut self) {
+        for side in [&mut self.rx, &mut self.tx] {
+            let pool = self.inner.pool();
+            side.staging.drain(..).for_each(|f| pool.free(f));
+            side.schedule.drain().for_each(|f| pool.free(f));
+        }
+    }
+
     /// Hands the device what is due for sending. A full device keeps it waiting here.
     fn push_out(&mut self, now: Instant) {
         let mut out = std::mem::take(&mut self.tx.staging);
@@ -213,11 +222,7 @@ impl<I: PacketIo> PacketIo for Fault<I> {
 
 impl<I: PacketIo> Drop for Fault<I> {
     fn drop(&mut self) {
-        for side in [&mut self.rx, &mut self.tx] {
-            let pool = self.inner.pool();
-            side.staging.drain(..).for_each(|f| pool.free(f));
-            side.schedule.drain().for_each(|f| pool.free(f));
-        }
+        self.release();
     }
 }
 

@@ -29,9 +29,11 @@ pub struct XskConfig {
     /// milliseconds.
     pub rx_size: u32,
     pub tx_size: u32,
+    /// Also the number of frames that wait for reception or to be read. They are used in turn, so a deep ring takes
+    /// every frame out of the caches: raise it against `kernel_fill_ring_empty`, not on suspicion.
     pub fill_size: u32,
     pub completion_size: u32,
-    /// Frames of each queue's pool. Two thirds at most wait for reception, the rest is for sending.
+    /// Frames of each queue's pool. Two thirds at most wait for reception, the rest is for sending and holding.
     pub frames_per_queue: u32,
     /// Bytes of a chunk, 4096 or 2048. Some drivers split frames above 1024 bytes when chunks have 2048.
     pub chunk_bytes: u32,
@@ -60,9 +62,9 @@ impl XskConfig {
             queues,
             rx_size: 4096,
             tx_size: 4096,
-            fill_size: 8192,
+            fill_size: 4096,
             completion_size: 4096,
-            frames_per_queue: 12288,
+            frames_per_queue: 8192,
             chunk_bytes: 4096,
             huge_pages: false,
             bind: BindMode::Auto,

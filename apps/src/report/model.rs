@@ -1,0 +1,298 @@
+//! The report as data. Names and units here are those of the JSON file: times end in `_ns` or `_seconds`, sizes in
+//! `_bytes`, everything else is a plain number.
+
+use super::environment::Environment;
+use crate::load::latency::{Latencies, Measure};
+use hdrhistogram::Histogram;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use synfin_engine::base::{Counters, DropReason, Event};
+use synfin_engine::control::{Snapshot, Stage};
+use synfin_engine::io::IoStats;
+
+/// Numbers with names, in an order of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named(pub Vec<(&'static str, u64)>);
+
+impl Named {
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|(_, n)| n).sum()
+    }
+
+    pub fn non_zero(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.0.iter().copied().filter(|(_, n)| *n > 0)
+    }
+}
+
+impl Serialize for Named {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, n) in &self.0 {
+            map.serialize_entry(name, n)?;
+        }
+        map.end()
+    }
+}
+
+/// Everything about one run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// `load` or `serve`.
+    pub command: &'static str,
+    /// The command line.
+    pub arguments: Vec<String>,
+    /// Seconds since 1970 at which the run began.
+    pub started_unix_seconds: u64,
+    /// From the first to the last moment of the run.
+    pub seconds: f64,
+    pub outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadSection>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serve: Option<ServeSection>,
+    pub packets: Packets,
+    /// Every reason there is, zeros included.
+    pub drops: Named,
+    pub events: Named,
+    pub workers: Vec<WorkerSection>,
+    pub environment: Environment,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    pub exit_code: u8,
+    /// One sentence.
+    pub summary: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct LoadSection {
+    /// `open` (a rate) or `closed` (a concurrency).
+    pub model: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u64>,
+    pub app: &'static str,
+    pub close: &'static str,
+    pub targets: Vec<String>,
+    pub requests_per_connection: u64,
+    pub seed: u64,
+    /// How long connections were launched.
+    pub launching_seconds: f64,
+    pub connections: Connections,
+    pub requests: Requests,
+    /// Bytes of the streams.
+    pub received_bytes: u64,
+    pub sent_bytes: u64,
+    pub latency_ns: LatencySection,
+    /// Closed loop: how long connections were not replaced for want of a free address and port, over all workers.
+    pub starved_seconds: f64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Connections {
+    pub started: u64,
+    pub established: u64,
+    pub completed: u64,
+    /// Still open at the end of the run, and reset.
+    pub unfinished: u64,
+    pub failed: u64,
+    pub failed_by_reason: Named,
+    /// Due, but never begun.
+    pub missed: u64,
+    pub missed_by_reason: Named,
+    /// Established, per second of launching.
+    pub per_second: f64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Requests {
+    pub sent: u64,
+    pub responses: u64,
+    pub responses_by_status: Named,
+    /// Responses with a status of 400 or more.
+    pub failed: u64,
+    /// Not made, since the target announced that it would close.
+    pub cut_short: u64,
+    /// Responses per second of launching.
+    pub per_second: f64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct LatencySection {
+    pub handshake: Percentiles,
+    pub first_byte: Percentiles,
+    pub request: Percentiles,
+    pub close: Percentiles,
+    pub connection: Percentiles,
+}
+
+impl LatencySection {
+    pub fn of(latencies: &Latencies) -> LatencySection {
+        let of = |m| Percentiles::of(latencies.of(m));
+        LatencySection {
+            handshake: of(Measure::Handshake),
+            first_byte: of(Measure::FirstByte),
+            request: of(Measure::Request),
+            close: of(Measure::Close),
+            connection: of(Measure::Connection),
+        }
+    }
+
+    pub fn all(&self) -> [(Measure, &Percentiles); 5] {
+        [
+            (Measure::Handshake, &self.handshake),
+            (Measure::FirstByte, &self.first_byte),
+            (Measure::Request, &self.request),
+            (Measure::Close, &self.close),
+            (Measure::Connection, &self.connection),
+        ]
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Percentiles {
+    pub count: u64,
+    pub min: u64,
+    pub mean: f64,
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub p99_9: u64,
+    pub max: u64,
+}
+
+impl Percentiles {
+    fn of(h: &Histogram<u64>) -> Percentiles {
+        if h.is_empty() {
+            return Percentiles::default();
+        }
+        // The histogram knows the largest value to three digits only, and rounds it up: no quantile lies beyond it.
+        let at = |q| h.value_at_quantile(q).min(h.max());
+        Percentiles {
+            count: h.len(),
+            min: h.min(),
+            mean: h.mean(),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            max: h.max(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ServeSection {
+    pub app: &'static str,
+    pub ports: Vec<u16>,
+    pub accepted: u64,
+    pub accepted_per_second: f64,
+    pub closed: u64,
+    pub closed_by_reason: Named,
+    pub requests: u64,
+    pub requests_per_second: f64,
+    pub responses_by_status: Named,
+    /// Bytes of the streams.
+    pub received_bytes: u64,
+    pub sent_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Packets {
+    pub received: u64,
+    pub sent: u64,
+    pub received_bytes: u64,
+    pub sent_bytes: u64,
+    pub segments_received: u64,
+    pub segments_sent: u64,
+    pub retransmitted: u64,
+    /// Segments, both ways, for each connection begun or accepted.
+    pub segments_per_connection: f64,
+}
+
+impl Packets {
+    pub fn of(counters: &Counters, connections: u64) -> Packets {
+        let n = |e| counters.count(e);
+        let (segments_received, segments_sent) = (n(Event::SegmentsIn), n(Event::SegmentsOut));
+        Packets {
+            received: n(Event::FramesIn),
+            sent: n(Event::FramesOut),
+            received_bytes: n(Event::BytesIn),
+            sent_bytes: n(Event::BytesOut),
+            segments_received,
+            segments_sent,
+            retransmitted: n(Event::Retransmits) + n(Event::SynRetransmits),
+            segments_per_connection: ratio((segments_received + segments_sent) as f64, connections as f64),
+        }
+    }
+}
+
+/// `a / b`, and 0 for nothing divided by nothing.
+pub fn ratio(a: f64, b: f64) -> f64 {
+    if b > 0.0 { a / b } else { 0.0 }
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkerSection {
+    pub worker: usize,
+    /// What its queue is and how it runs.
+    pub queue: String,
+    pub turns: u64,
+    pub busy_turns: u64,
+    /// Shares of the worker's whole time, in percent.
+    pub time_percent: TimePercent,
+    pub io: Named,
+    pub handoff_in: u64,
+    pub handoff_out: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct TimePercent {
+    pub rx: f64,
+    pub shard: f64,
+    pub app: f64,
+    pub tx: f64,
+    pub kick: f64,
+    pub idle: f64,
+}
+
+impl WorkerSection {
+    pub fn of(worker: usize, queue: String, s: &Snapshot) -> WorkerSection {
+        let percent = |stage| s.time.share(stage).map_or(0.0, |share| (share * 10_000.0).round() / 100.0);
+        WorkerSection {
+            worker,
+            queue,
+            turns: s.time.turns,
+            busy_turns: s.time.busy_turns,
+            time_percent: TimePercent {
+                rx: percent(Stage::Rx),
+                shard: percent(Stage::Shard),
+                app: percent(Stage::App),
+                tx: percent(Stage::Tx),
+                kick: percent(Stage::Kick),
+                idle: percent(Stage::Idle),
+            },
+            io: Named(IoStats::NAMES.iter().copied().zip(s.io.to_words()).collect()),
+            handoff_in: s.counters.count(Event::HandoffIn),
+            handoff_out: s.counters.count(Event::HandoffOut),
+        }
+    }
+}
+
+pub fn drops(counters: &Counters) -> Named {
+    Named(DropReason::ALL.iter().map(|r| (r.name(), counters.dropped(*r))).collect())
+}
+
+pub fn events(counters: &Counters) -> Named {
+    Named(Event::ALL.iter().map(|e| (e.name(), counters.count(*e))).collect())
+}
+
+/// Responses by status class.
+pub fn by_status(responses: &[u64; 6]) -> Named {
+    const NAMES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
+    Named(NAMES.into_iter().zip(*responses).collect())
+}

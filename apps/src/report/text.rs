@@ -1,0 +1,223 @@
+//! The report for people. Blocks with a title in the left margin; what is zero and means nothing is left out.
+
+use super::model::{LoadSection, Named, Packets, Report, ServeSection, WorkerSection, ratio};
+use super::number::{bits_per_second, bytes, grouped, significant, time};
+use super::paint::Paint;
+use crate::load::tally::{FailReason, MissReason};
+use synfin_engine::base::DropReason;
+
+/// Width of the left margin.
+const MARGIN: usize = 14;
+
+/// The whole report, with a line end.
+pub fn render(report: &Report, paint: Paint) -> String {
+    let mut page = Page { out: String::new(), paint };
+    if let Some(load) = &report.load {
+        page.load(load);
+    }
+    if let Some(serve) = &report.serve {
+        page.serve(serve, report.seconds);
+    }
+    page.packets(&report.packets);
+    page.drops(&report.drops);
+    report.workers.iter().for_each(|w| page.worker(w));
+    page.environment(report);
+    report.notes.iter().for_each(|n| {
+        let text = page.paint.yellow(n);
+        page.line("note", &text);
+    });
+    let verdict = match report.outcome.exit_code {
+        0 => paint.green("ok"),
+        _ => paint.red("failed"),
+    };
+    page.gap();
+    page.out.push_str(&format!("{verdict}: {}\n", report.outcome.summary));
+    page.out
+}
+
+struct Page {
+    out: String,
+    paint: Paint,
+}
+
+impl Page {
+    fn gap(&mut self) {
+        self.out.push('\n');
+    }
+
+    /// A line with a title in the margin; an empty title continues the block.
+    fn line(&mut self, title: &str, text: &str) {
+        let padded = format!("{title:MARGIN$}");
+        let title = if title.is_empty() { padded } else { self.paint.bold(&padded) };
+        self.out.push_str(&format!("{title}{text}\n"));
+    }
+
+    fn count(&self, name: &str, n: u64) -> String {
+        format!("{name} {}", grouped(n))
+    }
+
+    /// A count that should be zero.
+    fn bad_count(&self, name: &str, n: u64) -> String {
+        let text = self.count(name, n);
+        if n > 0 { self.paint.red(&text) } else { text }
+    }
+
+    fn load(&mut self, l: &LoadSection) {
+        self.connections(l);
+        let r = &l.requests;
+        let mut text = format!("{} · {}", self.count("sent", r.sent), self.count("responses", r.responses));
+        text.push_str(&by_name(&r.responses_by_status));
+        text.push_str(&format!(" · {}/s", significant(r.per_second)));
+        self.line("requests", &text);
+        if r.cut_short > 0 {
+            let text = format!("{} not made: the target closed before", grouped(r.cut_short));
+            self.line("", &text);
+        }
+        let rate = |n: u64| bits_per_second(ratio(n as f64 * 8.0, l.launching_seconds));
+        let (got, sent) = (l.received_bytes, l.sent_bytes);
+        let text = format!("received {} ({}) · sent {} ({})", bytes(got), rate(got), bytes(sent), rate(sent));
+        self.line("streams", &text);
+        self.latency(l);
+    }
+
+    fn connections(&mut self, l: &LoadSection) {
+        let c = &l.connections;
+        let head = [self.count("started", c.started), self.count("established", c.established)];
+        let rest = [
+            self.count("completed", c.completed),
+            self.bad_count("failed", c.failed),
+            self.bad_count("missed", c.missed),
+            self.count("unfinished", c.unfinished),
+        ];
+        self.line("connections", &format!("{} · {}", head.join(" · "), rest.join(" · ")));
+        let model = match (l.rate_per_second, l.concurrency) {
+            (Some(rate), _) => format!("{} asked for", grouped(rate)),
+            (_, Some(n)) => format!("{} at a time", grouped(n)),
+            (None, None) => String::new(),
+        };
+        let text = format!("{}/s over {:.2} s ({model})", significant(c.per_second), l.launching_seconds);
+        self.line("", &text);
+        self.reasons("failed", &c.failed_by_reason, |name| {
+            FailReason::ALL.iter().find(|r| r.name() == name).map_or("", |r| r.help())
+        });
+        self.reasons("missed", &c.missed_by_reason, |name| {
+            MissReason::ALL.iter().find(|r| r.name() == name).map_or("", |r| r.help())
+        });
+        if l.starved_seconds > 0.001 {
+            let text = format!("{:.1} s of waiting for a free address and port", l.starved_seconds);
+            let text = self.paint.yellow(&text);
+            self.line("", &text);
+        }
+    }
+
+    fn reasons(&mut self, what: &str, named: &Named, help: impl Fn(&str) -> &'static str) {
+        for (name, n) in named.non_zero() {
+            let text = format!("{what} {} {name}: {}", grouped(n), help(name));
+            let text = self.paint.red(&text);
+            self.line("", &text);
+        }
+    }
+
+    fn latency(&mut self, l: &LoadSection) {
+        self.gap();
+        let head = ["p50", "p90", "p99", "p99.9", "max", "count"];
+        let titles: String = head.iter().map(|h| format!("{h:>11}")).collect();
+        let titles = self.paint.dim(&titles);
+        self.line("latency", &titles);
+        for (measure, p) in l.latency_ns.all() {
+            if p.count == 0 {
+                continue;
+            }
+            let cells: String =
+                [p.p50, p.p90, p.p99, p.p99_9, p.max].iter().map(|ns| format!("{:>11}", time(*ns))).collect();
+            let title = format!("  {}", measure.name().replace('_', " "));
+            self.out.push_str(&format!("{title:MARGIN$}{cells}{:>11}\n", grouped(p.count)));
+        }
+        self.gap();
+    }
+
+    fn serve(&mut self, s: &ServeSection, seconds: f64) {
+        let text = format!(
+            "{} ({}/s) · {}{}",
+            self.count("accepted", s.accepted),
+            significant(s.accepted_per_second),
+            self.count("closed", s.closed),
+            by_name(&s.closed_by_reason)
+        );
+        self.line("connections", &text);
+        if s.requests > 0 || s.responses_by_status.total() > 0 {
+            let text = format!(
+                "{} ({}/s) · {}{}",
+                self.count("received", s.requests),
+                significant(s.requests_per_second),
+                self.count("responses", s.responses_by_status.total()),
+                by_name(&s.responses_by_status)
+            );
+            self.line("requests", &text);
+        }
+        let rate = |n: u64| bits_per_second(ratio(n as f64 * 8.0, seconds));
+        let (got, sent) = (s.received_bytes, s.sent_bytes);
+        let text = format!("received {} ({}) · sent {} ({})", bytes(got), rate(got), bytes(sent), rate(sent));
+        self.line("streams", &text);
+    }
+
+    fn packets(&mut self, p: &Packets) {
+        let share = ratio(p.retransmitted as f64 * 100.0, p.segments_sent as f64);
+        let text = format!(
+            "received {} · sent {} · retransmitted {} ({share:.2} %) · {} segments per connection",
+            grouped(p.received),
+            grouped(p.sent),
+            grouped(p.retransmitted),
+            significant(p.segments_per_connection)
+        );
+        self.line("packets", &text);
+    }
+
+    fn drops(&mut self, drops: &Named) {
+        if drops.total() == 0 {
+            return self.line("drops", "none");
+        }
+        for ((name, n), title) in drops.non_zero().zip(["drops"].into_iter().chain(std::iter::repeat(""))) {
+            let help = DropReason::ALL.iter().find(|r| r.name() == name).map_or("", |r| r.help());
+            self.line(title, &format!("{:>9}  {name}: {help}", grouped(n)));
+        }
+    }
+
+    fn worker(&mut self, w: &WorkerSection) {
+        let t = &w.time_percent;
+        let text = format!(
+            "idle {:.1} % · stack {:.1} % · kernel {:.1} % · rx {:.1} % · app {:.1} % · tx {:.1} %",
+            t.idle, t.shard, t.kick, t.rx, t.app, t.tx
+        );
+        self.line(&format!("worker {}", w.worker), &text);
+        self.line("", &w.queue);
+        let quiet = ["rx_frames", "tx_frames"];
+        let io: Vec<String> =
+            w.io.non_zero().filter(|(name, _)| !quiet.contains(name)).map(|(name, n)| self.count(name, n)).collect();
+        let handed = [("handed over", w.handoff_out), ("taken over", w.handoff_in)];
+        let handed = handed.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| self.count(name, n));
+        let all: Vec<String> = io.into_iter().chain(handed).collect();
+        if !all.is_empty() {
+            self.line("", &all.join(" · "));
+        }
+    }
+
+    fn environment(&mut self, report: &Report) {
+        let e = &report.environment;
+        self.line("environment", &e.machine);
+        let text = format!("{} ({}), MTU {} · {} {}", e.interface, e.driver, e.mtu, e.backend, e.mode);
+        self.line("", &text);
+        let text = format!("synfin {} ({})", e.version, e.commit);
+        self.line("", &text);
+    }
+}
+
+/// ` (name n, name n)` of those that are not zero.
+fn by_name(named: &Named) -> String {
+    let parts: Vec<String> = named.non_zero().map(|(name, n)| format!("{name} {}", grouped(n))).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+#[cfg(test)]
+#[path = "text_tests.rs"]
+mod tests;

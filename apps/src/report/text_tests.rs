@@ -1,0 +1,121 @@
+use super::*;
+use crate::load::latency::{Latencies, Measure};
+use crate::report::environment::Environment;
+use crate::report::model::{Connections, LatencySection, Outcome, Requests, by_status, drops, events};
+use synfin_engine::base::{Counters, Event};
+use synfin_engine::control::Snapshot;
+
+fn report() -> Report {
+    let mut latencies = Latencies::default();
+    (1..=1000u64).for_each(|n| latencies.record(Measure::Handshake, n * 1000));
+    let mut counters = Counters::default();
+    counters.add(Event::SegmentsOut, 5000);
+    counters.add(Event::SegmentsIn, 4000);
+    counters.add(Event::Retransmits, 50);
+    counters.drop(DropReason::TcpChecksumBad);
+    let connections = Connections {
+        started: 1000,
+        established: 999,
+        completed: 990,
+        unfinished: 1,
+        failed: 9,
+        failed_by_reason: Named(vec![("refused", 0), ("reset", 9)]),
+        missed: 7,
+        missed_by_reason: Named(vec![("late", 7)]),
+        per_second: 499.5,
+    };
+    let requests = Requests {
+        sent: 999,
+        responses: 990,
+        responses_by_status: by_status(&[0, 0, 985, 0, 5, 0]),
+        failed: 5,
+        cut_short: 0,
+        per_second: 495.0,
+    };
+    let load = LoadSection {
+        model: "open",
+        rate_per_second: Some(500),
+        concurrency: None,
+        app: "http",
+        close: "fin",
+        targets: vec!["198.18.0.2:80".into()],
+        requests_per_connection: 1,
+        seed: 1,
+        launching_seconds: 2.0,
+        connections,
+        requests,
+        received_bytes: 250_000,
+        sent_bytes: 100,
+        latency_ns: LatencySection::of(&latencies),
+        starved_seconds: 0.0,
+    };
+    Report {
+        command: "load",
+        arguments: vec!["synfin".into(), "load".into()],
+        started_unix_seconds: 1,
+        seconds: 2.5,
+        outcome: Outcome { exit_code: 1, summary: "9 of 1,000 connections failed".into() },
+        load: Some(load),
+        serve: None,
+        packets: Packets::of(&counters, 1000),
+        drops: drops(&counters),
+        events: events(&counters),
+        workers: vec![WorkerSection::of(0, "xsk veth0#0".into(), &Snapshot::default())],
+        environment: Environment::new("veth0".into(), "veth".into(), 1500, "xsk", "skb".into()),
+        notes: vec!["something to know".into()],
+    }
+}
+
+#[test]
+fn the_text_says_what_happened_and_leaves_out_what_did_not() {
+    let text = render(&report(), Paint::PLAIN);
+    for want in [
+        "connections   started 1,000 · established 999 · completed 990 · failed 9 · missed 7 · unfinished 1\n",
+        "              500/s over 2.00 s (500 asked for)\n",
+        "              failed 9 reset: the target reset the connection\n",
+        "              missed 7 late: ",
+        "requests      sent 999 · responses 990 (2xx 985, 4xx 5) · 495/s\n",
+        "streams       received 244 KiB (1.00 Mbit/s) · sent 100 B (400 bit/s)\n",
+        "  handshake        500 µs     900 µs     990 µs     999 µs    1.00 ms      1,000\n",
+        "retransmitted 50 (1.00 %) · 9.00 segments per connection\n",
+        "drops                 1  tcp_checksum_bad: TCP checksum wrong\n",
+        "note          something to know\n",
+        "failed: 9 of 1,000 connections failed\n",
+    ] {
+        assert!(text.contains(want), "{want:?} is not in:\n{text}");
+    }
+    for absent in ["refused", "first byte", "\x1b["] {
+        assert!(!text.contains(absent), "{absent:?} is in:\n{text}");
+    }
+    assert!(text.lines().all(|l| l.trim_end() == l && l.chars().count() <= 120), "{text}");
+}
+
+#[test]
+fn the_json_names_every_drop_and_every_measure() {
+    let json: serde_json::Value = serde_json::to_value(report()).unwrap();
+    assert_eq!(json["drops"].as_object().unwrap().len(), DropReason::COUNT);
+    assert_eq!(json["load"]["connections"]["failed_by_reason"]["reset"], 9);
+    assert_eq!(json["load"]["requests"]["responses_by_status"]["4xx"], 5);
+    for measure in Measure::ALL {
+        assert!(json["load"]["latency_ns"][measure.name()]["p99_9"].is_u64(), "{}", measure.name());
+    }
+    assert_eq!(json["load"]["latency_ns"]["handshake"]["count"], 1000);
+    assert_eq!(json["outcome"]["exit_code"], 1);
+}
+
+#[test]
+fn a_report_file_replaces_the_old_one_whole_and_leaves_nothing_beside_it() {
+    let dir = std::env::temp_dir().join(format!("synfin-report-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("run.json");
+    std::fs::write(&path, "old").unwrap();
+    super::super::json::check_place(&path).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+    super::super::json::write(&report(), &path).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+    assert!(super::super::json::check_place(&dir).is_err());
+    assert!(super::super::json::check_place(&dir.join("no/such/place.json")).is_err());
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -1,0 +1,262 @@
+//! `synfin load`, from the command line to the report.
+
+use super::engine::FirstHop;
+use super::stop::StopRequests;
+use super::summary::Parts;
+use super::watch::{End, Watch};
+use super::{CoreOrder, Runner, start};
+use crate::cli::LoadArgs;
+use crate::cli::load::LoadApp;
+use crate::cli::values::{AddressRange, Ports};
+use crate::failure::{EXIT_FAILED, Failure};
+use crate::live::{Board, Signals, line};
+use crate::load::client::{Client, ClientConfig, Outcome, Plan, Steer};
+use crate::load::protocol::{Echo, Http, Protocol};
+use crate::load::schedule::{ClosedLoop, OpenLoop, Share};
+use crate::load::tuples::Tuples;
+use crate::load::{FailReason, MissReason, Tally};
+use crate::report::model::{Connections, LatencySection, LoadSection, Named, Requests, by_status, ratio};
+use crate::report::number::grouped;
+use crate::report::{self, Report};
+use crate::setup::{Device, Site, kernel_ports, reach, shard};
+use std::sync::Arc;
+use std::time::Duration;
+use synfin_engine::io::bpf::{FilterAddr, FilterSpec};
+use synfin_engine::shard::Shard;
+use synfin_engine::shard::app::Connect;
+use synfin_engine::steering;
+use synfin_engine::wire::Addr;
+use synfin_engine::worker::Clock;
+
+const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+/// Longer than any run may take to end after its time is up and its connections are cut.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What is decided before the first launch.
+struct Order<'a> {
+    args: &'a LoadArgs,
+    site: &'a Site,
+    targets: Vec<(Addr, u16)>,
+    ports: Ports,
+    duration: Option<Duration>,
+    seed: u64,
+}
+
+/// Launches, measures, reports.
+pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
+    crate::cli::check::load(args)?;
+    let site = Site::survey(&args.net)?;
+    let order = Order {
+        args,
+        site: &site,
+        targets: reach::targets(&args.target, &args.net)?,
+        ports: source_ports(args, &site)?,
+        duration: args.duration.or_else(|| args.connections.is_none().then_some(DEFAULT_DURATION)),
+        seed: args.net.output.seed.map_or_else(shard::random_u64, Ok)?,
+    };
+    let hosts: Vec<String> = args.target.iter().map(ToString::to_string).collect();
+    match args.app {
+        LoadApp::Http => load(&order, || Http::new(&args.path, &hosts)),
+        LoadApp::Echo => load(&order, || Echo::new(args.message_bytes)),
+    }
+}
+
+fn source_ports(args: &LoadArgs, site: &Site) -> Result<Ports, Failure> {
+    let shares = site.shared().next().is_some();
+    match args.source_ports {
+        Some(ports) if shares => kernel_ports::check_unused(&[ports], "range with --source-ports").map(|()| ports),
+        Some(ports) => Ok(ports),
+        None if shares => kernel_ports::free_ports(),
+        None => Ok(Ports { first: 1024, last: u16::MAX }),
+    }
+}
+
+fn filter(order: &Order) -> FilterSpec {
+    let ports = [(order.ports.first, order.ports.last)];
+    let addresses = order.site.own.iter().map(|o| match o.exclusive {
+        true => FilterAddr::exclusive(o.range.first, o.range.count),
+        false => FilterAddr::shared(o.range.first, o.range.count, &ports),
+    });
+    FilterSpec { addresses: addresses.collect() }
+}
+
+fn load<P>(order: &Order, protocol: impl Fn() -> P) -> Result<Report, Failure>
+where
+    P: Protocol + Send + 'static,
+    P::State: Send,
+{
+    let (args, site) = (order.args, order.site);
+    let ways = reach::ways(&order.targets, site)?;
+    let neighbours = reach::kernel_neighbours(&ways, site)?;
+    let first_hops: Vec<FirstHop> = ways.iter().filter(|w| w.exclusive).map(|w| (w.local, w.remote)).collect();
+    let stop = StopRequests::listen()?;
+    let clock = Clock::start();
+    let mut device = Device::open(&args.net, site, &filter(order), clock, order.seed)?;
+    device.notes.extend(tuple_note(order));
+    let config = shard::config(&args.net, site, neighbours, device.offload)?;
+    let signals = Arc::new(Signals::default());
+    let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
+    let runner = |(worker, board): (usize, &Arc<Board>)| {
+        let share = Share { worker: worker as u32, workers: boards.len() as u32 };
+        let client = client(order, share, protocol(), board.clone(), signals.clone());
+        Runner::new(Shard::new(config.clone(), client, clock.now()), signals.clone(), first_hops.clone())
+    };
+    let parts = Parts::new(site, &args.net, &device);
+    let runners = boards.iter().enumerate().map(runner).collect();
+    let running = start(runners, device.queues, &args.net.machine, CoreOrder::Falling, clock)?;
+    let watch = Watch {
+        boards: &boards,
+        signals: &signals,
+        stop: &stop,
+        progress: args.net.output.progress,
+        words: line::load,
+        duration: order.duration.map(|d| d + args.drain + PATIENCE),
+        grace: args.drain + PATIENCE,
+    };
+    let end = watch.run(|| {}, || running.is_ending() || signals.finished() as usize >= boards.len());
+    let seconds = clock.now().as_nanos() as f64 / 1e9;
+    let finished = parts.finish(running, device.guard)?;
+    if let Some(hop) = signals.unanswered() {
+        return Err(reach::unanswered(hop, &site.interface.name));
+    }
+    let mut outcome = Outcome::default();
+    finished.runners.into_iter().for_each(|r| outcome.merge(&r.into_app().into_outcome()));
+    let verdict = verdict(args, &outcome.tally, end);
+    let mut report = finished.facts.report("load", seconds, outcome.tally.started, verdict);
+    report.load = Some(section(order, &outcome));
+    Ok(report)
+}
+
+fn client<P: Protocol>(
+    order: &Order,
+    share: Share,
+    protocol: P,
+    board: Arc<Board>,
+    signals: Arc<Signals>,
+) -> Client<P> {
+    let args = order.args;
+    let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+    let plan = match (args.rate, args.concurrency) {
+        (Some(rate), _) => Plan::Open(OpenLoop::new(rate, nanos(args.ramp), share)),
+        (None, n) => Plan::Closed(ClosedLoop::new(share.of(n.unwrap_or(1)), nanos(args.ramp))),
+    };
+    let config = ClientConfig {
+        plan,
+        share,
+        launches_max: args.connections.map_or(u64::MAX, |n| share.of(n)),
+        duration_ns: order.duration.map(nanos),
+        drain_ns: nanos(args.drain),
+        max_lateness_ns: nanos(args.max_lateness),
+        timeout_ns: nanos(args.timeout),
+        // Checked beforehand to fit.
+        requests_per_connection: args.requests_per_connection as u32,
+        close: args.close,
+        seed: order.seed.wrapping_add(u64::from(share.worker) << 32),
+    };
+    Client::new(protocol, config, tuples(order), steer(share), board, signals)
+}
+
+fn tuples(order: &Order) -> Tuples {
+    let sources: Vec<AddressRange> = order.site.own.iter().map(|o| o.range).collect();
+    Tuples::new(&order.targets, &sources, order.ports, order.seed)
+}
+
+/// With several workers, a connection belongs to the one to which its frames are handed.
+fn steer(share: Share) -> Option<Steer> {
+    let Share { worker, workers } = share;
+    (workers > 1).then(|| -> Steer {
+        Box::new(move |c: &Connect| {
+            let owner = steering::owner(&c.local, c.local_port, &c.remote, c.remote_port, workers as usize);
+            owner == worker as usize
+        })
+    })
+}
+
+/// Says beforehand that addresses and ports will run out, since TIME-WAIT keeps each for a while.
+fn tuple_note(order: &Order) -> Option<String> {
+    let rate = order.args.rate? as f64;
+    let kept_s = order.args.net.tcp.time_wait.min(order.duration.unwrap_or(Duration::MAX)).as_secs_f64();
+    let (needed, there) = (rate * kept_s, tuples(order).total());
+    (needed > there as f64 && order.args.close == crate::cli::load::CloseMode::Fin).then(|| {
+        format!(
+            "{} connections/s with a TIME-WAIT of {} s need {} source addresses and ports, and there are {}: give more \
+             addresses (--address A-B/LEN) or a shorter --time-wait, unless the target closes first",
+            grouped(rate as u64),
+            order.args.net.tcp.time_wait.as_secs_f64(),
+            grouped(needed as u64),
+            grouped(there)
+        )
+    })
+}
+
+fn verdict(args: &LoadArgs, t: &Tally, end: End) -> report::model::Outcome {
+    let failed = t.failed_total();
+    let (started, missed) = (grouped(t.started), grouped(t.missed_total()));
+    let missed_too_many =
+        args.max_missed.is_some_and(|max| !max.permits(t.missed_total(), t.started + t.missed_total()));
+    let (exit_code, summary) = if t.started == 0 && end == End::Done {
+        (EXIT_FAILED, format!("no connection was started ({missed} launches were missed)"))
+    } else if !args.max_errors.permits(failed, t.started) {
+        let allowed = args.max_errors;
+        (EXIT_FAILED, format!("{} of {started} connections failed (--max-errors {allowed})", grouped(failed)))
+    } else if missed_too_many {
+        (EXIT_FAILED, format!("{missed} launches were missed, more than --max-missed allows"))
+    } else {
+        let cut = if end == End::Interrupted { "stopped early; " } else { "" };
+        let missed = if t.missed_total() > 0 { format!(", {missed} launches missed") } else { String::new() };
+        (
+            0,
+            format!(
+                "{cut}{} of {started} connections completed, {} failed{missed}",
+                grouped(t.completed),
+                grouped(failed)
+            ),
+        )
+    };
+    report::model::Outcome { exit_code, summary }
+}
+
+fn section(order: &Order, outcome: &Outcome) -> LoadSection {
+    let (args, t) = (order.args, &outcome.tally);
+    let launching_seconds = outcome.launching_ns as f64 / 1e9;
+    let failed = FailReason::ALL.iter().map(|r| (r.name(), t.failed[*r as usize]));
+    let missed = MissReason::ALL.iter().map(|r| (r.name(), t.missed[*r as usize]));
+    LoadSection {
+        model: if args.rate.is_some() { "open" } else { "closed" },
+        rate_per_second: args.rate,
+        concurrency: args.concurrency,
+        app: args.app.name(),
+        close: args.close.name(),
+        targets: args.target.iter().map(ToString::to_string).collect(),
+        requests_per_connection: args.requests_per_connection,
+        seed: order.seed,
+        launching_seconds,
+        connections: Connections {
+            started: t.started,
+            established: t.established,
+            completed: t.completed,
+            unfinished: t.unfinished,
+            failed: t.failed_total(),
+            failed_by_reason: Named(failed.collect()),
+            missed: t.missed_total(),
+            missed_by_reason: Named(missed.collect()),
+            per_second: ratio(t.established as f64, launching_seconds),
+        },
+        requests: Requests {
+            sent: t.requests,
+            responses: t.responses_total(),
+            responses_by_status: by_status(&t.responses),
+            failed: t.responses[4] + t.responses[5],
+            cut_short: t.cut_short,
+            per_second: ratio(t.responses_total() as f64, launching_seconds),
+        },
+        received_bytes: t.bytes_in,
+        sent_bytes: t.bytes_out,
+        latency_ns: LatencySection::of(&outcome.latencies),
+        starved_seconds: outcome.starved_ns as f64 / 1e9,
+    }
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

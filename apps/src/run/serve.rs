@@ -1,0 +1,146 @@
+//! `synfin serve`, from the command line to the report.
+
+use super::stop::StopRequests;
+use super::watch::{End, Watch};
+use super::{CoreOrder, Runner, start};
+use crate::cli::ServeArgs;
+use crate::cli::net::OnOff;
+use crate::cli::serve::ServeApp;
+use crate::cli::values::Ports;
+use crate::failure::Failure;
+use crate::live::{Board, Signals, line};
+use crate::report::Report;
+use crate::report::model::{Named, Outcome, ServeSection, by_status, ratio};
+use crate::serve::Tally;
+use crate::serve::answers::Answers;
+use crate::serve::chargen::ChargenServer;
+use crate::serve::discard::DiscardServer;
+use crate::serve::echo::EchoServer;
+use crate::serve::http::HttpServer;
+use crate::setup::{Device, Site, kernel_ports, shard};
+use std::sync::Arc;
+use std::time::Duration;
+use synfin_engine::base::Event;
+use synfin_engine::io::bpf::{FilterAddr, FilterSpec};
+use synfin_engine::shard::{App, CloseReason, Shard, ShardConfig};
+use synfin_engine::worker::Clock;
+
+/// How long open connections may take to finish once the server is stopped.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Serves until the time is up or somebody stops it.
+pub fn run(args: &ServeArgs) -> Result<Report, Failure> {
+    crate::cli::check::serve(args)?;
+    let site = Site::survey(&args.net)?;
+    let ports: Vec<Ports> = args.listen.iter().map(|p| Ports { first: *p, last: *p }).collect();
+    if site.shared().next().is_some() {
+        kernel_ports::check_unused(&ports, "port with --listen")?;
+    }
+    match args.app {
+        ServeApp::Http => {
+            let answers = Answers::new(args.body_bytes as u32);
+            let keep_alive = args.keepalive == OnOff::On;
+            serve(args, &site, |tally| HttpServer::new(answers, keep_alive, tally), |app| app.tally)
+        }
+        ServeApp::Echo => serve(args, &site, |tally| EchoServer { tally }, |app| app.tally),
+        ServeApp::Discard => serve(args, &site, |tally| DiscardServer { tally }, |app| app.tally),
+        ServeApp::Chargen => serve(args, &site, |tally| ChargenServer { tally }, |app| app.tally),
+    }
+}
+
+fn filter(args: &ServeArgs, site: &Site) -> FilterSpec {
+    let ports: Vec<(u16, u16)> = args.listen.iter().map(|p| (*p, *p)).collect();
+    let addresses = site.own.iter().map(|o| match o.exclusive {
+        true => FilterAddr::exclusive(o.range.first, o.range.count),
+        false => FilterAddr::shared(o.range.first, o.range.count, &ports),
+    });
+    FilterSpec { addresses: addresses.collect() }
+}
+
+fn serve<A>(
+    args: &ServeArgs,
+    site: &Site,
+    app: impl Fn(Tally) -> A,
+    tally_of: impl Fn(A) -> Tally,
+) -> Result<Report, Failure>
+where
+    A: App + Send + 'static,
+    A::Conn: Send,
+{
+    let stop = StopRequests::listen()?;
+    let clock = Clock::start();
+    let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
+    let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
+    let config = shard::config(&args.net, site, Vec::new(), device.offload)?;
+    let signals = Arc::new(Signals::default());
+    let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
+    let runner = |board: &Arc<Board>| {
+        let shard = listening(config.clone(), app(Tally::new(board.clone())), args, clock);
+        Runner::new(shard, signals.clone(), Vec::new())
+    };
+    let parts = super::summary::Parts::new(site, &args.net, &device);
+    let running =
+        start(boards.iter().map(runner).collect(), device.queues, &args.net.machine, CoreOrder::Rising, clock)?;
+    announce(args, site);
+    let watch = Watch {
+        boards: &boards,
+        signals: &signals,
+        stop: &stop,
+        progress: args.net.output.progress,
+        words: line::serve,
+        duration: args.duration,
+        grace: GRACE,
+    };
+    let control = running.control().clone();
+    let end = watch.run(|| control.drain(), || running.is_ending());
+    let seconds = clock.now().as_nanos() as f64 / 1e9;
+    let finished = parts.finish(running, device.guard)?;
+    let mut tally = Tally::default();
+    finished.runners.into_iter().for_each(|r| tally.merge(&tally_of(r.into_app())));
+    let counters = &finished.total.counters;
+    let section = section(args, &tally, seconds, counters.count(Event::PayloadIn), counters.count(Event::PayloadOut));
+    let summary = summary(&section, end);
+    let mut report = finished.facts.report("serve", seconds, section.accepted, Outcome { exit_code: 0, summary });
+    report.serve = Some(section);
+    Ok(report)
+}
+
+fn listening<A: App>(config: ShardConfig, app: A, args: &ServeArgs, clock: Clock) -> Shard<A> {
+    let mut shard = Shard::new(config, app, clock.now());
+    args.listen.iter().for_each(|port| shard.listen(*port));
+    shard
+}
+
+fn announce(args: &ServeArgs, site: &Site) {
+    let ports: Vec<String> = args.listen.iter().map(u16::to_string).collect();
+    let own: Vec<String> = site.own.iter().map(|o| o.range.to_string()).collect();
+    eprintln!(
+        "synfin: serving {} on {} port {}, on {}; Ctrl-C ends it",
+        args.app.name(),
+        own.join(" "),
+        ports.join(","),
+        site.interface.name
+    );
+}
+
+fn section(args: &ServeArgs, tally: &Tally, seconds: f64, received_bytes: u64, sent_bytes: u64) -> ServeSection {
+    ServeSection {
+        app: args.app.name(),
+        ports: args.listen.clone(),
+        accepted: tally.accepted,
+        accepted_per_second: ratio(tally.accepted as f64, seconds),
+        closed: tally.closed_total(),
+        closed_by_reason: Named(CloseReason::ALL.iter().map(|r| (r.name(), tally.closed_by(*r))).collect()),
+        requests: tally.requests,
+        requests_per_second: ratio(tally.requests as f64, seconds),
+        responses_by_status: by_status(&tally.responses),
+        received_bytes,
+        sent_bytes,
+    }
+}
+
+fn summary(s: &ServeSection, end: End) -> String {
+    use crate::report::number::grouped;
+    let how = if end == End::Interrupted { "stopped" } else { "time is up" };
+    format!("{how} after {} connections", grouped(s.accepted))
+}

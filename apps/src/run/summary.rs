@@ -1,0 +1,126 @@
+//! What all runs have in common at their end: workers are joined, and their numbers go into the report.
+
+use super::Runner;
+use crate::cli::NetArgs;
+use crate::cli::net::Backend;
+use crate::failure::Failure;
+use crate::report::Report;
+use crate::report::environment::Environment;
+use crate::report::model::{Outcome, Packets, WorkerSection, drops, events};
+use crate::setup::device::Guard;
+use crate::setup::{BoxIo, Device, Site};
+use std::time::{SystemTime, UNIX_EPOCH};
+use synfin_engine::control::Snapshot;
+use synfin_engine::io::PacketIo;
+use synfin_engine::io::tap::PcapSink;
+use synfin_engine::shard::App;
+use synfin_engine::worker::Running;
+
+/// What is known at the start.
+pub struct Parts {
+    environment: Environment,
+    notes: Vec<String>,
+    pcap: Option<PcapSink>,
+    started_unix_seconds: u64,
+}
+
+/// What is known at the end, the applications' own findings apart.
+pub struct Facts {
+    parts: Parts,
+    workers: Vec<WorkerSection>,
+    total: Snapshot,
+}
+
+pub struct Finished<A: App> {
+    pub runners: Vec<Runner<A>>,
+    pub total: Snapshot,
+    pub facts: Facts,
+}
+
+impl Parts {
+    pub fn new(site: &Site, net: &NetArgs, device: &Device) -> Parts {
+        let driver = site.interface.driver.clone().or_else(|| site.interface.kind.clone());
+        let backend = match net.machine.backend {
+            Backend::Xsk => "xsk",
+            Backend::Afxdp => "afxdp",
+        };
+        let environment = Environment::new(
+            site.interface.name.clone(),
+            driver.unwrap_or_else(|| "unknown driver".into()),
+            site.mtu,
+            backend,
+            device.mode.to_string(),
+        );
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Parts {
+            environment,
+            notes: device.notes.clone(),
+            pcap: device.pcap.clone(),
+            started_unix_seconds: now.as_secs(),
+        }
+    }
+
+    /// Stops the workers, takes the program off the device, and adds up.
+    pub fn finish<A: App>(mut self, running: Running<Runner<A>, BoxIo>, guard: Guard) -> Result<Finished<A>, Failure> {
+        let control = running.control().clone();
+        control.stop();
+        let finished =
+            running.join().map_err(|e| Failure::new(e.to_string(), "Please report this with the command line."))?;
+        let queues: Vec<String> = finished.iter().map(|f| f.io.describe()).collect();
+        // Taps write out what they hold when they go; the program goes before its sockets.
+        drop(guard);
+        let runners: Vec<Runner<A>> = finished.into_iter().map(|f| f.engine).collect();
+        let workers =
+            queues.into_iter().enumerate().map(|(n, q)| WorkerSection::of(n, q, &control.snapshot(n))).collect();
+        let total = control.total();
+        self.notes.extend(hints(&total));
+        if let Some(pcap) = &self.pcap {
+            self.notes.extend(pcap.error().map(|e| format!("the recording broke off: {e}")));
+        }
+        Ok(Finished { runners, total: total.clone(), facts: Facts { parts: self, workers, total } })
+    }
+}
+
+/// What the numbers say to somebody who knows the device.
+fn hints(total: &Snapshot) -> Vec<String> {
+    let io = &total.io;
+    let mut hints = Vec::new();
+    if io.kernel_rx_dropped + io.rx_fragmented > 0 {
+        hints.push(
+            "the kernel dropped frames before they reached us: too large for one piece of packet memory (switch GRO, \
+             and the peer's TSO and GSO, off), or arriving faster than they were taken"
+                .to_owned(),
+        );
+    }
+    let drops = &total.counters;
+    if drops.dropped(synfin_engine::base::DropReason::TcpChecksumBad) > 0 {
+        hints.push(
+            "segments came with a wrong checksum: a kernel on the other end of a veth pair leaves it out; switch that \
+             off there (ethtool -K PEER tx off), or use --no-verify-checksums"
+                .to_owned(),
+        );
+    }
+    hints
+}
+
+impl Facts {
+    /// The report, its `load` or `serve` section still to be filled in.
+    pub fn report(self, command: &'static str, seconds: f64, connections: u64, outcome: Outcome) -> Report {
+        let counters = &self.total.counters;
+        Report {
+            command,
+            arguments: std::env::args().collect(),
+            started_unix_seconds: self.parts.started_unix_seconds,
+            seconds,
+            outcome,
+            load: None,
+            serve: None,
+            packets: Packets::of(counters, connections),
+            drops: drops(counters),
+            events: events(counters),
+            workers: self.workers,
+            environment: self.parts.environment,
+            notes: self.parts.notes,
+        }
+    }
+}

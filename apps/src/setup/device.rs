@@ -1,0 +1,181 @@
+//! The queues of the device, with the XDP program that feeds them and the taps around them.
+
+use super::Site;
+use crate::cli::NetArgs;
+use crate::cli::net::{AutoOnOff, Backend, Bind, MachineArgs, Mode, OutputArgs};
+use crate::failure::Failure;
+use synfin_engine::io::PacketIo;
+use synfin_engine::io::bpf::{FilterSpec, XdpLink, XdpMode};
+use synfin_engine::io::sys::multicast::{Membership, join_solicited_nodes};
+use synfin_engine::io::tap::{Fault, FaultSpec, Pcap, PcapSink};
+use synfin_engine::io::xsk::{BindMode, XskConfig, XskIo, XskSet};
+use synfin_engine::wire::Addr;
+use synfin_engine::worker::Clock;
+
+pub type BoxIo = Box<dyn PacketIo + Send>;
+
+/// A recording is cut off here.
+const PCAP_BYTES_MAX: u64 = 64 << 30;
+
+/// Open queues, ready for workers.
+pub struct Device {
+    /// One for each worker.
+    pub queues: Vec<BoxIo>,
+    pub guard: Guard,
+    pub mode: XdpMode,
+    /// What a person should know about how the device was opened.
+    pub notes: Vec<String>,
+    /// Sent checksums are left to the device.
+    pub offload: bool,
+    pub pcap: Option<PcapSink>,
+}
+
+/// Held while the queues are in use. Dropping it takes the program off the device.
+pub struct Guard {
+    _link: XdpLink,
+    _membership: Option<Membership>,
+}
+
+impl Device {
+    pub fn open(
+        args: &NetArgs,
+        site: &Site,
+        filter: &FilterSpec,
+        clock: Clock,
+        fault_seed: u64,
+    ) -> Result<Device, Failure> {
+        let machine = &args.machine;
+        check_queues(machine, site)?;
+        let fault = fault_spec(&args.output)?;
+        let all_queues = site.interface.rx_queues.max(u32::from(machine.queue) + u32::from(machine.workers));
+        let link = attach(machine, site, filter, all_queues)?;
+        let sockets = open_sockets(machine, site, &link)?;
+        for socket in &sockets {
+            link.set_socket(socket.queue(), socket.fd())?;
+        }
+        let groups: Vec<(Addr, u32)> =
+            site.own.iter().filter(|o| o.exclusive).map(|o| (o.range.first, o.range.count)).collect();
+        let membership = join_solicited_nodes(site.interface.ifindex, &groups)?;
+        let offload = sockets.iter().all(PacketIo::checksum_offload);
+        if machine.checksum_offload == AutoOnOff::On && !offload {
+            return Err(Failure::new(
+                format!("{} does not take over the checksums of sent segments", site.interface.name),
+                "Leave out --checksum-offload on.",
+            ));
+        }
+        let pcap = open_pcap(&args.output)?;
+        let notes = notes(machine, site, &link);
+        let mode = link.mode();
+        let queues = sockets
+            .into_iter()
+            .zip(0u64..)
+            .map(|(io, n)| with_taps(Box::new(io), fault, fault_seed.wrapping_add(n), &pcap, clock))
+            .collect();
+        Ok(Device { queues, guard: Guard { _link: link, _membership: membership }, mode, notes, offload, pcap })
+    }
+}
+
+fn check_queues(machine: &MachineArgs, site: &Site) -> Result<(), Failure> {
+    if machine.backend == Backend::Afxdp {
+        return Err(Failure::new(
+            "this synfin was built without the afxdp backend",
+            "Build it with: cargo build --release --features afxdp, or leave out --backend.",
+        ));
+    }
+    let (first, workers, there) = (u32::from(machine.queue), u32::from(machine.workers), site.interface.rx_queues);
+    let name = &site.interface.name;
+    if first + workers > there.max(1) {
+        let queues = if there == 1 { "one receive queue".to_owned() } else { format!("{there} receive queues") };
+        return Err(Failure::new(
+            format!("{workers} workers from queue {first} on need more queues than {name} has ({queues})"),
+            format!("Use fewer --workers, or give it more queues: ethtool -L {name} combined N (veth: rx N tx N)"),
+        ));
+    }
+    Ok(())
+}
+
+fn fault_spec(output: &OutputArgs) -> Result<Option<FaultSpec>, Failure> {
+    let parse = |text: &String| {
+        text.parse::<FaultSpec>().map_err(|e| Failure::new(e.to_string(), "See synfin serve --help for the names."))
+    };
+    output.fault.as_ref().map(parse).transpose()
+}
+
+/// On veth the generic path is faster for one worker, and it brings the frames of all queues to queue 0: with a kernel
+/// on the other end, one socket then sees everything.
+fn attach(machine: &MachineArgs, site: &Site, filter: &FilterSpec, queues: u32) -> Result<XdpLink, Failure> {
+    let ifindex = site.interface.ifindex;
+    let is_veth = site.interface.kind.as_deref() == Some("veth");
+    let generic_suits = is_veth && machine.workers == 1 && machine.queue == 0;
+    let link = match machine.mode {
+        Mode::Native => XdpLink::attach(ifindex, XdpMode::Native, filter, queues),
+        Mode::Skb => XdpLink::attach(ifindex, XdpMode::Skb, filter, queues),
+        Mode::Auto if generic_suits => XdpLink::attach(ifindex, XdpMode::Skb, filter, queues),
+        Mode::Auto => XdpLink::attach_auto(ifindex, filter, queues),
+    }?;
+    if link.mode() == XdpMode::Skb && is_veth && (machine.workers > 1 || machine.queue > 0) {
+        return Err(Failure::new(
+            format!("in SKB mode all frames of {} arrive on queue 0", site.interface.name),
+            "Use one worker on queue 0, or --mode native.",
+        ));
+    }
+    Ok(link)
+}
+
+fn open_sockets(machine: &MachineArgs, site: &Site, link: &XdpLink) -> Result<Vec<XskIo>, Failure> {
+    let mut config = XskConfig::new(&site.interface.name, site.interface.ifindex, u32::from(machine.workers));
+    config.first_queue = u32::from(machine.queue);
+    config.attach_mode = Some(link.mode());
+    config.bind = match machine.bind {
+        Bind::Auto => BindMode::Auto,
+        Bind::Zerocopy => BindMode::ZeroCopy,
+        Bind::Copy => BindMode::Copy,
+    };
+    // No device fills checksums in on the way through a virtual interface, and a peer that verifies would refuse them.
+    let is_hardware = site.interface.kind.is_none();
+    config.checksum_offload = match machine.checksum_offload {
+        AutoOnOff::On => true,
+        AutoOnOff::Off => false,
+        AutoOnOff::Auto => is_hardware,
+    };
+    Ok(XskSet::open(&config)?)
+}
+
+fn open_pcap(output: &OutputArgs) -> Result<Option<PcapSink>, Failure> {
+    let open = |path: &std::path::PathBuf| {
+        PcapSink::create(path, PCAP_BYTES_MAX).map_err(|e| {
+            Failure::new(
+                format!("cannot write {}: {e}", path.display()),
+                "Name a file that can be written with --pcap.",
+            )
+        })
+    };
+    output.pcap.as_ref().map(open).transpose()
+}
+
+/// The recording is the outermost layer: it shows what the engine sees and says.
+fn with_taps(io: BoxIo, fault: Option<FaultSpec>, seed: u64, pcap: &Option<PcapSink>, clock: Clock) -> BoxIo {
+    let io = match fault {
+        Some(spec) => Box::new(Fault::new(io, spec, seed, clock.for_tap())),
+        None => io,
+    };
+    match pcap {
+        Some(sink) => Box::new(Pcap::new(io, sink.clone(), clock.for_tap(), clock.wall_offset_ns())),
+        None => io,
+    }
+}
+
+fn notes(machine: &MachineArgs, site: &Site, link: &XdpLink) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !link.note().is_empty() && link.mode() == XdpMode::Skb {
+        notes.push(link.note().to_owned());
+    }
+    let (queues, workers, name) = (site.interface.rx_queues, u32::from(machine.workers), &site.interface.name);
+    if link.mode() == XdpMode::Native && queues > workers {
+        notes.push(format!(
+            "{name} has {queues} receive queues and {workers} of them have a worker: what the device puts on the \
+             others goes to the kernel (ethtool -L {name} changes their number)"
+        ));
+    }
+    notes
+}

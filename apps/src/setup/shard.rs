@@ -1,0 +1,69 @@
+//! What a shard is told.
+
+use super::Site;
+use crate::cli::NetArgs;
+use crate::cli::net::TcpArgs;
+use crate::failure::Failure;
+use std::io::Read;
+use synfin_engine::shard::{Limits, LocalNet, Secrets, ShardConfig};
+use synfin_engine::tcp::TcpConfig;
+use synfin_engine::wire::emit::ChecksumMode;
+use synfin_engine::wire::parse::VlanTags;
+use synfin_engine::wire::{Addr, Mac};
+
+/// A gibibyte of body and its head are queued at once.
+const SEND_QUEUE_BYTES: u32 = (1 << 30) + (1 << 16);
+
+/// Sixty-four bits from the system.
+pub fn random_u64() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut f| f.read_exact(&mut bytes))
+        .map(|()| u64::from_le_bytes(bytes))
+        .map_err(|e| Failure::new(format!("cannot read random numbers from /dev/urandom: {e}"), "Give a --seed."))
+}
+
+/// Configuration of each shard. The keys never follow from `--seed`: whoever knows it must not be able to guess
+/// sequence numbers.
+pub fn config(
+    args: &NetArgs,
+    site: &Site,
+    neighbours: Vec<(Addr, Mac)>,
+    offload: bool,
+) -> Result<ShardConfig, Failure> {
+    let local = |o: &super::OwnRange| LocalNet {
+        first: o.range.first,
+        count: o.range.count,
+        prefix_len: o.range.prefix_len,
+        exclusive: o.exclusive,
+    };
+    let mut config = ShardConfig::new(site.interface.mac, site.own.iter().map(local).collect());
+    config.vlan = vlan(&args.vlan);
+    config.mtu = site.mtu;
+    config.gateway_v4 = site.gateway_v4;
+    config.gateway_v6 = site.gateway_v6;
+    config.static_neighbours = neighbours;
+    config.tcp = tcp(&args.tcp);
+    config.limits = Limits { send_queue_bytes: SEND_QUEUE_BYTES, ..Limits::default() };
+    config.verify_checksums = !args.machine.no_verify_checksums;
+    config.checksum = if offload { ChecksumMode::Offload } else { ChecksumMode::Full };
+    config.secrets = Secrets::from_seed(random_u64()?);
+    config.trace = args.output.trace;
+    Ok(config)
+}
+
+fn vlan(ids: &[u16]) -> VlanTags {
+    let id = |i: usize| ids.get(i).copied().unwrap_or(0);
+    VlanTags { count: ids.len().min(2) as u8, ids: [id(0), id(1)] }
+}
+
+fn tcp(args: &TcpArgs) -> TcpConfig {
+    TcpConfig {
+        timestamps: !args.no_timestamps,
+        sack: !args.no_sack,
+        time_wait: args.time_wait,
+        delayed_ack: args.delayed_ack,
+        nodelay: !args.nagle,
+        ..TcpConfig::default()
+    }
+}

@@ -1,0 +1,84 @@
+//! Every combination of the eight flag bits in every state, with several numbers: nothing panics, nothing is silent,
+//! and whatever happens the peer's reset or time brings everything to an end.
+
+use crate::{in_state, numbers, seconds};
+use synfin_engine::base::Event;
+use synfin_engine::tcp::State;
+use synfin_engine::wire::TcpFlags;
+use synfin_tests::host::{Host, Seg, plain_config, seg};
+
+const STATES: [State; 11] = [
+    State::Closed,
+    State::Listen,
+    State::SynSent,
+    State::SynReceived,
+    State::Established,
+    State::FinWait1,
+    State::FinWait2,
+    State::CloseWait,
+    State::Closing,
+    State::LastAck,
+    State::TimeWait,
+];
+
+fn host_in(state: State, passive: bool) -> Host {
+    match state {
+        State::Closed => Host::new(plain_config()),
+        State::Listen => Host::server(plain_config()),
+        State::SynReceived if passive => {
+            let mut host = Host::server(plain_config());
+            host.send(seg("S", 500, 0));
+            host.expect("S.", 300, 501);
+            host
+        }
+        _ => in_state(state),
+    }
+}
+
+fn segment(flags: u8, seq: u32, ack: u32, len: usize) -> Seg {
+    let mut s = seg("", seq, ack).data(vec![b'x'; len]);
+    s.flags = TcpFlags(flags);
+    s
+}
+
+/// What anybody could see of the host: records, states, what was told, what was sent, what was counted.
+fn visible(host: &mut Host) -> (State, usize, u64, u64, usize) {
+    let c = host.shard.counters();
+    let (drops, challenges) = (c.dropped_total(), c.count(Event::ChallengeAcks));
+    (host.state(), host.told().len(), drops, challenges, host.out.len())
+}
+
+#[test]
+fn every_flag_combination_in_every_state_is_taken_or_counted() {
+    for state in STATES {
+        for passive in [false, true] {
+            if passive && state != State::SynReceived {
+                continue;
+            }
+            let (ours, theirs) = numbers(state);
+            for flags in 0..=255u8 {
+                for (seq, ack, len) in [(theirs, ours, 0), (theirs, ours, 3), (theirs + 9, ours, 3), (theirs - 1, 5, 0)] {
+                    let mut host = host_in(state, passive);
+                    let before = visible(&mut host);
+                    host.send(segment(flags, seq, ack, len));
+                    let after = visible(&mut host);
+                    // A bare ACK that says nothing new is the one segment that may leave no mark.
+                    let f = TcpFlags(flags);
+                    let bare_ack = f.ack() && !f.syn() && !f.fin() && !f.rst() && len == 0 && seq == theirs;
+                    assert!(before != after || bare_ack, "{state} {f:?} seq {seq} len {len} left no mark");
+                    finish(&mut host);
+                }
+            }
+        }
+    }
+}
+
+/// Long after, with a peer that says nothing, no record is left but that of a connection at rest, which may stay.
+fn finish(host: &mut Host) {
+    host.out.clear();
+    if matches!(host.state(), State::Established | State::CloseWait) {
+        host.act(|c| c.abort());
+    }
+    host.pass(seconds(1300));
+    host.assert_clean();
+}

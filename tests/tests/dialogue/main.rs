@@ -1,0 +1,155 @@
+//! The connection's life as dialogues: one real shard opposite a scripted peer, in virtual time. Unless a test says
+//! otherwise the host has ISN 300, the peer 100 (when it opens) or 500 (when it accepts); no timestamps, no SACK.
+
+mod close;
+mod close_loss;
+mod flags;
+mod keepalive;
+mod loss;
+mod negotiate;
+mod open;
+mod open_loss;
+mod order;
+mod persist;
+mod receive;
+mod reset;
+mod sack;
+mod send;
+mod simultaneous;
+mod timestamps;
+mod timewait;
+mod v6;
+mod window;
+
+use std::time::Duration;
+use synfin_engine::base::{DropReason, Event};
+use synfin_engine::shard::{CloseReason, ShardConfig};
+use synfin_engine::tcp::State;
+use synfin_tests::host::{Host, Told, plain_config, seg};
+
+/// Bytes to send: no two stretches of it are alike at small distances.
+pub static BYTES: [u8; 70_000] = {
+    let mut bytes = [0; 70_000];
+    let mut i = 0;
+    while i < bytes.len() {
+        bytes[i] = (i % 251) as u8;
+        i += 1;
+    }
+    bytes
+};
+
+pub const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+pub const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// The host sends something after `expected` of virtual time: timer ticks are 0.13 ms, so a little more or less counts.
+#[track_caller]
+pub fn sends_after(host: &mut Host, expected: Duration) {
+    let took = host.pass_until_output(expected * 2 + seconds(1));
+    assert!(!host.out.is_empty(), "nothing was sent for {took:?}");
+    assert!(took + ms(1) >= expected && took <= expected + ms(2), "sent after {took:?}, expected {expected:?}");
+}
+
+/// The connection ends after `expected` of virtual time, for the reason `why`, and with nothing left.
+#[track_caller]
+pub fn ends_after(host: &mut Host, expected: Duration, why: CloseReason) {
+    host.pass(expected - ms(1));
+    assert_eq!(closed(host), None, "ended too early");
+    host.pass(ms(3));
+    assert_eq!(closed(host), Some(why));
+    assert_eq!(times_told_closed(host), 1);
+}
+
+/// How the connection ended, if it has.
+pub fn closed(host: &Host) -> Option<CloseReason> {
+    host.told().iter().find_map(|t| if let Told::Closed(why) = t { Some(*why) } else { None })
+}
+
+pub fn times_told_closed(host: &Host) -> usize {
+    host.told().iter().filter(|t| matches!(t, Told::Closed(_))).count()
+}
+
+pub fn drops(host: &Host, reason: DropReason) -> u64 {
+    host.shard.counters().dropped(reason)
+}
+
+pub fn events(host: &Host, event: Event) -> u64 {
+    host.shard.counters().count(event)
+}
+
+/// The peer's RST with exactly the next number: the story is over, and nothing is left.
+#[track_caller]
+pub fn over(host: &mut Host, seq: u32) {
+    host.out.clear();
+    host.send(seg("R", seq, 0));
+    assert_eq!(closed(host), Some(CloseReason::Reset));
+    host.expect_nothing();
+    host.assert_clean();
+}
+
+/// [`plain_config`] with timestamps.
+pub fn stamped_config() -> ShardConfig {
+    let mut config = plain_config();
+    config.tcp.timestamps = true;
+    config
+}
+
+/// A connection that the host opened, its bytes in both directions done, in the given state. The peer's next number is
+/// 501 (502 once its FIN has come), the host's 301 (302 once its FIN is sent).
+pub fn in_state(state: State) -> Host {
+    let config = plain_config();
+    if state == State::SynSent {
+        let mut host = Host::client(config);
+        host.expect("S", 300, 0);
+        return host;
+    }
+    if state == State::SynReceived {
+        let mut host = Host::client(config);
+        host.expect("S", 300, 0);
+        host.send(seg("S", 500, 0).mss(1460));
+        host.expect("S.", 300, 501);
+        return host;
+    }
+    let mut host = Host::connected(config);
+    let peer_first = matches!(state, State::CloseWait | State::LastAck);
+    if peer_first {
+        host.send(seg("F.", 501, 301));
+        host.expect(".", 301, 502);
+    }
+    if !matches!(state, State::Established | State::CloseWait) {
+        host.act(|c| c.shutdown());
+        host.expect("F.", 301, if peer_first { 502 } else { 501 });
+    }
+    match state {
+        State::FinWait2 => host.send(seg(".", 501, 302)),
+        State::Closing => {
+            host.send(seg("F.", 501, 301));
+            host.expect(".", 302, 502);
+        }
+        State::TimeWait => {
+            host.send(seg("F.", 501, 302));
+            host.expect(".", 302, 502);
+        }
+        _ => {}
+    }
+    assert_eq!(host.state(), state);
+    host.expect_nothing();
+    host
+}
+
+/// Host's next number to send and the peer's next number, in a state of [`in_state`].
+pub fn numbers(state: State) -> (u32, u32) {
+    let ours = match state {
+        State::SynSent | State::SynReceived | State::Established | State::CloseWait => 301,
+        _ => 302,
+    };
+    let theirs = match state {
+        State::CloseWait | State::LastAck | State::Closing | State::TimeWait => 502,
+        _ => 501,
+    };
+    (ours, theirs)
+}

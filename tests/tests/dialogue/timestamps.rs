@@ -1,0 +1,173 @@
+//! Timestamps: echo, PAWS, and round-trip times of what was sent twice (RFC 7323).
+
+use crate::{drops, ms, over, seconds, sends_after, stamped_config};
+use synfin_engine::base::DropReason;
+use synfin_tests::host::{Host, Sent, Told, seg};
+
+/// Accepted; the peer's clock stood at 1000.
+fn accepted() -> Host {
+    let mut host = Host::server(stamped_config());
+    host.send(seg("S", 100, 0).mss(1012).ts(1000, 0));
+    let answer = host.expect("S.", 300, 101);
+    assert_eq!(echo(&answer), 1000);
+    host.send(seg(".", 101, 301).ts(1001, value(&answer)));
+    host.expect_nothing();
+    host
+}
+
+fn value(sent: &Sent) -> u32 {
+    sent.seg.options.timestamp.expect("a timestamp").0
+}
+
+fn echo(sent: &Sent) -> u32 {
+    sent.seg.options.timestamp.expect("a timestamp").1
+}
+
+#[test]
+fn every_segment_carries_our_clock_and_echoes_the_peers() {
+    let mut host = accepted();
+    host.write(b"one");
+    let first = host.expect_data(301, 101, b"one");
+    assert_eq!(echo(&first), 1001);
+    host.pass(ms(105));
+    host.send(seg(".", 101, 304).ts(1100, value(&first)));
+    host.write(b"two");
+    let second = host.expect_data(304, 101, b"two");
+    assert_eq!(echo(&second), 1100);
+    let ticks = value(&second).wrapping_sub(value(&first));
+    assert!((99..=101).contains(&ticks), "{ticks} ticks of 1.05 ms in 105 ms");
+    over(&mut host, 101);
+}
+
+#[test]
+fn delayed_ack_echoes_the_earlier_of_two_segments() {
+    // RFC 7323 4.3: so that the sender's measurement includes the delay.
+    let mut host = accepted();
+    host.send(seg(".", 101, 301).data(*b"a").ts(2000, 0));
+    host.send(seg(".", 102, 301).data(*b"b").ts(2010, 0));
+    host.pass(ms(40));
+    assert_eq!(echo(&host.expect(".", 301, 103)), 2000);
+    over(&mut host, 103);
+}
+
+#[test]
+fn segment_behind_a_gap_does_not_change_the_echo() {
+    let mut host = accepted();
+    host.send(seg(".", 111, 301).data(*b"later").ts(3000, 0));
+    assert_eq!(echo(&host.expect(".", 301, 101)), 1001);
+    host.send(seg(".", 101, 301).data(*b"0123456789").ts(3001, 0));
+    assert_eq!(echo(&host.expect(".", 301, 116)), 3001);
+    over(&mut host, 116);
+}
+
+#[test]
+fn older_timestamp_is_answered_and_its_bytes_are_dropped() {
+    let mut host = accepted();
+    host.send(seg(".", 101, 301).data(*b"old").ts(999, 0));
+    host.expect(".", 301, 101);
+    assert_eq!(drops(&host, DropReason::PawsOld), 1);
+    assert_eq!(host.told(), [Told::Accepted]);
+    host.send(seg(".", 101, 301).data(*b"new").ts(1001, 0));
+    assert_eq!(host.shard.app().bytes(), b"new");
+    over(&mut host, 104);
+}
+
+#[test]
+fn timestamps_wrap_round() {
+    let mut host = Host::server(stamped_config());
+    host.send(seg("S", 100, 0).ts(u32::MAX - 1, 0));
+    host.expect("S.", 300, 101);
+    host.send(seg(".", 101, 301).ts(u32::MAX, 0));
+    host.send(seg(".", 101, 301).data(*b"a").ts(3, 0));
+    host.send(seg(".", 102, 301).data(*b"b").ts(u32::MAX, 0));
+    assert_eq!(host.shard.app().bytes(), b"a");
+    over(&mut host, 102);
+}
+
+#[test]
+fn timestamp_is_believed_again_after_twenty_four_days() {
+    let mut host = accepted();
+    // Three times the life of a tick's 32 bits would be needed to confuse it; RFC 7323 5.5 wants 24 days at most.
+    host.now = host.now.plus_nanos(25 * 86_400 * 1_000_000_000);
+    host.send(seg(".", 101, 301).data(*b"x").ts(500, 0));
+    assert_eq!(host.shard.app().bytes(), b"x");
+    host.out.clear();
+    over(&mut host, 102);
+}
+
+#[test]
+fn missing_timestamp_is_dropped_silently_but_not_on_a_reset() {
+    let mut host = accepted();
+    host.send(seg(".", 101, 301).data(*b"abc"));
+    host.expect_nothing();
+    assert_eq!(drops(&host, DropReason::TimestampMissing), 1);
+    assert_eq!(host.told(), [Told::Accepted]);
+    over(&mut host, 101);
+}
+
+#[test]
+fn reset_is_taken_whatever_its_timestamp() {
+    let mut host = accepted();
+    host.send(seg("R", 101, 0).ts(1, 0));
+    assert_eq!(crate::closed(&host), Some(synfin_engine::shard::CloseReason::Reset));
+    host.assert_clean();
+}
+
+#[test]
+fn timestamp_that_was_not_agreed_on_is_ignored() {
+    let mut host = Host::accepted(synfin_tests::host::plain_config());
+    host.send(seg(".", 101, 301).data(*b"a").ts(5000, 0));
+    host.send(seg(".", 102, 301).data(*b"b").ts(1, 0));
+    assert_eq!(host.shard.app().bytes(), b"ab");
+    host.pass(ms(50));
+    assert_eq!(host.expect(".", 301, 103).seg.options.timestamp, None);
+    over(&mut host, 103);
+}
+
+#[test]
+fn repeated_syn_is_answered_with_its_own_timestamp() {
+    let mut host = Host::server(stamped_config());
+    host.send(seg("S", 100, 0).ts(1000, 0));
+    assert_eq!(echo(&host.expect("S.", 300, 101)), 1000);
+    host.send(seg("S", 100, 0).ts(1900, 0));
+    assert_eq!(echo(&host.expect("S.", 300, 101)), 1900);
+    host.send(seg("R", 101, 0));
+    host.assert_clean();
+}
+
+#[test]
+fn half_open_connection_checks_timestamps_too() {
+    let mut host = Host::server(stamped_config());
+    host.send(seg("S", 100, 0).ts(1000, 0));
+    host.expect("S.", 300, 101);
+    host.send(seg(".", 101, 301).ts(999, 0));
+    host.expect(".", 301, 101);
+    host.send(seg(".", 101, 301));
+    host.expect_nothing();
+    assert_eq!(drops(&host, DropReason::PawsOld), 1);
+    assert_eq!(drops(&host, DropReason::TimestampMissing), 1);
+    host.send(seg(".", 101, 301).ts(1000, 0));
+    assert_eq!(host.told(), [Told::Accepted]);
+    over(&mut host, 101);
+}
+
+#[test]
+fn echo_measures_the_round_trip_of_a_retransmission() {
+    let mut host = accepted();
+    host.write(b"data");
+    host.expect_data(301, 101, b"data");
+    host.pass_until_output(seconds(5));
+    let again = host.expect_data(301, 101, b"data");
+    host.pass(ms(80));
+    host.send(seg(".", 101, 305).ts(1200, value(&again)));
+    // The handshake took no time: 80 ms / 8.
+    host.act(|c| {
+        let srtt = c.srtt_ns().expect("measured");
+        assert!((9_000_000..11_500_000).contains(&srtt), "{srtt} ns");
+    });
+    // With a measurement the back-off is over.
+    host.write(b"more");
+    host.expect_data(305, 101, b"more");
+    sends_after(&mut host, ms(200));
+    over(&mut host, 101);
+}
