@@ -363,6 +363,7 @@ impl Host {
 
     /// The next segment that the host has sent.
     #[track_caller]
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Sent {
         self.out.pop_front().expect("the host should have sent a segment")
     }

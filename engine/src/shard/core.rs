@@ -158,12 +158,11 @@ impl Core {
     /// Puts a connection on the list of those that have something to send.
     #[inline]
     pub(super) fn mark_pending(&mut self, slot: u32) {
-        if let Some(t) = self.conns.get_mut(slot) {
-            if !t.has(flag::PENDING) {
+        if let Some(t) = self.conns.get_mut(slot)
+            && !t.has(flag::PENDING) {
                 t.set(flag::PENDING);
                 self.pending.push(slot);
             }
-        }
     }
 
     /// Sees to it that the wheel comes round by the earliest deadline. A deadline that only moved later costs nothing

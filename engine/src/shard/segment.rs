@@ -284,11 +284,10 @@ impl Core {
             self.neigh.learn(hop, item.link.src, cx.now, true);
         }
         let mut iss = self.isn.iss(&item.key, cx.now);
-        if let Some(old) = beyond {
-            if !iss.after(old) {
+        if let Some(old) = beyond
+            && !iss.after(old) {
                 iss = old + REOPEN_STEP;
             }
-        }
         let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env());
         let Some(slot) = self.halves.insert(half) else {
             return self.proto.counters.drop(DropReason::BacklogFull);

@@ -189,11 +189,10 @@ fn paws(t: &Tcb, seg: &TcpSegment, now: u32) -> Option<Outcome> {
 /// An ordinary segment: ACK set, neither SYN nor RST.
 #[inline]
 fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
-    if t.has(flag::TIMESTAMPS) {
-        if let Some(out) = paws(t, seg, env.clock.coarse) {
+    if t.has(flag::TIMESTAMPS)
+        && let Some(out) = paws(t, seg, env.clock.coarse) {
             return out;
         }
-    }
     if !acceptable(t, seg) {
         let reason = if seg.end().at_or_before(t.rcv_nxt) && seg.seq_len() > 0 {
             DropReason::DataDuplicate
