@@ -16,15 +16,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use synfin_bench::lifecycle::{Client, Form, SERVER_PORT, Server};
 use synfin_bench::usage::Usage;
-use synfin_engine::base::{Counters, Event, Frame, Instant as Now};
+use synfin_engine::base::{Counters, Event};
 use synfin_engine::control::Control;
 use synfin_engine::io::bpf::{FilterAddr, FilterSpec, XdpLink, XdpMode};
 use synfin_engine::io::sys::netlink::{self, Interface};
 use synfin_engine::io::xsk::{XskConfig, XskIo, XskSet};
 use synfin_engine::io::{IoError, PacketIo};
-use synfin_engine::shard::{self, App, LocalNet, Shard, ShardConfig};
+use synfin_engine::shard::{App, LocalNet, Shard, ShardConfig};
 use synfin_engine::wire::Addr;
-use synfin_engine::worker::{self, Clock, Cx, Engine, RunOptions};
+use synfin_engine::worker::{self, Clock, RunOptions};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -76,51 +76,6 @@ struct Args {
     core: usize,
 }
 
-/// A shard as the worker's engine: the client's stops begetting connections when its time is over.
-struct Driven<A: App> {
-    shard: Shard<A>,
-    now: Now,
-    limit: fn(&mut A),
-    is_idle: fn(&A) -> bool,
-    draining: bool,
-}
-
-impl<A: App> Engine for Driven<A> {
-    fn ingest(&mut self, rx: &mut Vec<Frame>, cx: &mut Cx<'_>) {
-        self.now = cx.now;
-        self.shard.ingest(rx, &mut shard::Cx { now: cx.now, pool: cx.pool, tx: cx.tx });
-    }
-
-    fn expire(&mut self, cx: &mut Cx<'_>) {
-        self.shard.expire(&mut shard::Cx { now: cx.now, pool: cx.pool, tx: cx.tx });
-    }
-
-    fn poll_app(&mut self, cx: &mut Cx<'_>) {
-        self.shard.poll_app(&mut shard::Cx { now: cx.now, pool: cx.pool, tx: cx.tx });
-    }
-
-    fn emit(&mut self, cx: &mut Cx<'_>) {
-        self.shard.emit(&mut shard::Cx { now: cx.now, pool: cx.pool, tx: cx.tx });
-    }
-
-    fn next_deadline(&self) -> Option<Now> {
-        self.shard.next_deadline(self.now)
-    }
-
-    fn counters(&self) -> &Counters {
-        self.shard.counters()
-    }
-
-    fn begin_drain(&mut self) {
-        self.draining = true;
-        (self.limit)(self.shard.app_mut());
-    }
-
-    fn is_drained(&self) -> bool {
-        self.draining && (self.is_idle)(self.shard.app())
-    }
-}
-
 /// What one end did.
 struct Outcome {
     completed: u64,
@@ -153,22 +108,14 @@ fn run(args: &Args) -> Result<Outcome, IoError> {
     match args.role {
         Role::Client => {
             let mut client = Client::new(form, CLIENTS, CLIENT_ADDRESSES, SERVER, args.concurrency);
-            client.limit = u64::MAX;
+            (client.limit, client.until) = (u64::MAX, clock.now() + Duration::from_secs(args.seconds));
             let shard = Shard::new(config(&interface, CLIENTS, CLIENT_ADDRESSES), client, clock.now());
-            let engine = Driven {
-                shard,
-                now: clock.now(),
-                limit: |client| client.limit = client.begun,
-                is_idle: Client::is_idle,
-                draining: false,
-            };
-            drive(args, &interface, engine, clock, client_time, |client| (client.completed, client.failed))
+            drive(args, &interface, shard, clock, client_time, |client| (client.completed, client.failed))
         }
         Role::Server => {
             let mut shard = Shard::new(config(&interface, SERVER, 1), Server::new(form), clock.now());
             shard.listen(SERVER_PORT);
-            let engine = Driven { shard, now: clock.now(), limit: |_| {}, is_idle: |_| true, draining: false };
-            drive(args, &interface, engine, clock, server_time, |server| (server.completed, server.failed))
+            drive(args, &interface, shard, clock, server_time, |server| (server.completed, server.failed))
         }
     }
 }
@@ -209,7 +156,7 @@ type Watch = fn(args: &Args, control: &Control, is_ending: &dyn Fn() -> bool) ->
 fn drive<A>(
     args: &Args,
     interface: &Interface,
-    engine: Driven<A>,
+    shard: Shard<A>,
     clock: Clock,
     watch: Watch,
     count: fn(&A) -> (u64, u64),
@@ -222,13 +169,13 @@ where
     let control = Control::new(1);
     let options = RunOptions { cores: vec![args.core], ..RunOptions::default() };
     let trouble = |e: worker::RunError| IoError::new(e.to_string(), "see what it says");
-    let running = worker::start(vec![(engine, io)], clock, &options, &control).map_err(trouble)?;
+    let running = worker::start(vec![(shard, io)], clock, &options, &control).map_err(trouble)?;
     let (seconds, usage) = watch(args, &control, &|| running.is_ending());
     control.stop();
     let mut finished = running.join().map_err(trouble)?;
     drop(link);
     let end = finished.remove(0);
-    let (completed, failed) = count(end.engine.shard.app());
+    let (completed, failed) = count(end.engine.app());
     let stats = end.io.stats();
     Ok(Outcome {
         completed,
@@ -236,7 +183,7 @@ where
         seconds,
         usage,
         frames: (stats.rx_frames, stats.tx_frames),
-        counters: end.engine.shard.counters().clone(),
+        counters: end.engine.counters().clone(),
         io: end.io.describe(),
     })
 }
