@@ -137,10 +137,11 @@ impl<U> Conn<'_, U> {
     /// Offers again what `data` left.
     pub fn resume_receive(&mut self) {
         if let Some(t) = self.tcb_mut()
-            && t.take(flag::RECEIVE_STALLED) {
-                t.set(flag::RESUME);
-                self.core.mark_pending(self.slot);
-            }
+            && t.take(flag::RECEIVE_STALLED)
+        {
+            t.set(flag::RESUME);
+            self.core.mark_pending(self.slot);
+        }
     }
 
     /// True: small segments go out at once. False: Nagle's algorithm (RFC 9293 3.7.4).

@@ -225,10 +225,12 @@ impl RecvPool {
 
     pub fn give_back_if_empty(&mut self, block: &mut u32) {
         if let Some(b) = self.blocks.get(*block)
-            && b.held.is_empty() && b.fin.is_none() {
-                self.blocks.give_back(*block);
-                *block = NONE;
-            }
+            && b.held.is_empty()
+            && b.fin.is_none()
+        {
+            self.blocks.give_back(*block);
+            *block = NONE;
+        }
     }
 
     /// Frees everything.

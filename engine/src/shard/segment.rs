@@ -285,9 +285,10 @@ impl Core {
         }
         let mut iss = self.isn.iss(&item.key, cx.now);
         if let Some(old) = beyond
-            && !iss.after(old) {
-                iss = old + REOPEN_STEP;
-            }
+            && !iss.after(old)
+        {
+            iss = old + REOPEN_STEP;
+        }
         let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env());
         let Some(slot) = self.halves.insert(half) else {
             return self.proto.counters.drop(DropReason::BacklogFull);

@@ -103,12 +103,13 @@ fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
     } else if (t.retries > 0 || t.has(flag::IN_RECOVERY))
-        && let Some((_, echo)) = seg.options.timestamp.filter(|_| t.has(flag::TIMESTAMPS)) {
-            let elapsed = env.clock.ts.wrapping_add(t.ts_offset).wrapping_sub(echo);
-            if echo != 0 && elapsed < 1 << 20 {
-                rtt::sample(t, elapsed << 10);
-            }
+        && let Some((_, echo)) = seg.options.timestamp.filter(|_| t.has(flag::TIMESTAMPS))
+    {
+        let elapsed = env.clock.ts.wrapping_add(t.ts_offset).wrapping_sub(echo);
+        if echo != 0 && elapsed < 1 << 20 {
+            rtt::sample(t, elapsed << 10);
         }
+    }
 }
 
 #[inline]

@@ -190,9 +190,10 @@ fn paws(t: &Tcb, seg: &TcpSegment, now: u32) -> Option<Outcome> {
 #[inline]
 fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
     if t.has(flag::TIMESTAMPS)
-        && let Some(out) = paws(t, seg, env.clock.coarse) {
-            return out;
-        }
+        && let Some(out) = paws(t, seg, env.clock.coarse)
+    {
+        return out;
+    }
     if !acceptable(t, seg) {
         let reason = if seg.end().at_or_before(t.rcv_nxt) && seg.seq_len() > 0 {
             DropReason::DataDuplicate
