@@ -306,7 +306,7 @@ fn aborted_connection_hears_nothing_more() {
     });
     host.send_burst(&[seg(".", 101, 301).data(*b"a"), seg(".", 102, 301).data(*b"b"), seg("F.", 103, 301)]);
     assert_eq!(host.told(), [Told::Accepted, Told::Data(b"a".to_vec()), Told::Closed(CloseReason::Aborted)]);
-    assert_eq!(host.next().seg.flags.rst(), true);
+    assert!(host.next().seg.flags.rst());
     host.expect_nothing();
     host.assert_clean();
 }
