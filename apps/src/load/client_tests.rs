@@ -78,10 +78,9 @@ impl Dialer<User> for FakeNet {
 
     fn conn(&mut self, id: ConnId) -> Option<&mut FakePipe<User>> {
         let now = self.now;
-        self.conns.get_mut(id.slot as usize)?.as_mut().inspect(|_| ()).map(|c| {
-            c.now = now;
-            c
-        })
+        let conn = self.conns.get_mut(id.slot as usize)?.as_mut()?;
+        conn.now = now;
+        Some(conn)
     }
 }
 
