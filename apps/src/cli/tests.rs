@@ -48,6 +48,8 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (S, "--mode fast", "invalid value 'fast'"),
         (S, "--backend dpdk", "invalid value 'dpdk'"),
         (S, "--queue -1", "unexpected argument '-1'"),
+        (S, "--fault loss=2", "is no share"),
+        (S, "--fault rain=1", "is not known"),
         (S, "--rate 10", "unexpected argument '--rate'"),
         (B, "--rate 10", "--target <HOST:PORT>"),
         (B, "-t 198.18.0.2:80", "--rate <N>|--concurrency <N>"),
