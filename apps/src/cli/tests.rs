@@ -54,6 +54,7 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (B, "--rate 10", "--target <HOST:PORT>"),
         (B, "-t 198.18.0.2:80", "--rate <N>|--concurrency <N>"),
         (L, "--concurrency 5", "cannot be used with"),
+        (L, "--app echo --expect-body page.html", "for --app http"),
         (B, "-t 198.18.0.2:80 --rate 0", "at least 1"),
         (B, "-t 198.18.0.2:80 --rate 1e6", "not a number"),
         (B, "-t 198.18.0.2:80 --rate 1G", "beyond 100M"),

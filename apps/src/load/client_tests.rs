@@ -110,7 +110,7 @@ impl Rig {
         let sources = [address_range("198.18.0.1/24").unwrap()];
         let tuples = Tuples::new(&targets, &sources, Ports { first: 1, last: ports }, 1);
         let (board, signals) = (Arc::new(Board::default()), Arc::new(Signals::default()));
-        let protocol = Http::new("/", &["a".into()]);
+        let protocol = Http::new("/", &["a".into()], None);
         let client = Client::new(protocol, config, tuples, None, board.clone(), signals.clone());
         Rig { client, net: FakeNet::default(), signals, board }
     }

@@ -5,7 +5,7 @@ use crate::pipe::fake::FakePipe;
 type HttpPipe = FakePipe<ClientConn<crate::http::response::ResponseParser>>;
 
 fn dialogue(close: CloseMode) -> Dialogue<Http> {
-    let protocol = Http::new("/", &["a:80".into()]);
+    let protocol = Http::new("/", &["a:80".into()], None);
     Dialogue { protocol, close, rng: Rng::new(1), tally: Tally::default(), latencies: Latencies::default() }
 }
 
