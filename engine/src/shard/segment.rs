@@ -5,6 +5,7 @@ use super::app::{App, CloseReason};
 use super::conn::wants_writable;
 use super::core::{Core, Cx};
 use super::ingest::Item;
+use super::transmit::Sent;
 use crate::base::{DropReason, Event};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::half_open::{self, HalfVerdict};
@@ -109,7 +110,11 @@ impl<A: App> Shard<A> {
                 let seq = t.snd_max;
                 // The frame may have been kept for reassembly: then a new one is taken.
                 let frame = item.frame.take();
-                self.core.send_ack(slot, seq, frame, cx);
+                if self.core.send_ack(slot, seq, frame, cx) == Sent::NoRoom
+                    && let Some(t) = self.core.conns.get_mut(slot)
+                {
+                    t.set(flag::ACK_NOW);
+                }
             }
             Reply::Bare(bare) => {
                 let state = self.core.conns.get(slot).map_or(State::Closed, |t| t.state());

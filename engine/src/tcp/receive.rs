@@ -200,6 +200,12 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
         } else {
             DropReason::SeqOutOfWindow
         };
+        // Two ends that disagree would answer each other's bare ACKs for ever: those are limited. A keepalive probe, one
+        // below rcv_nxt, always gets its answer.
+        let bare = seg.seq_len() == 0 && seg.seq + 1 != t.rcv_nxt;
+        if bare && !env.challenge.allow(env.clock.now) {
+            return Outcome::dropped(DropReason::ChallengeLimited);
+        }
         return Outcome::dropped_with(reason, Reply::Ack);
     }
     if let Some((val, _)) = seg.options.timestamp {
