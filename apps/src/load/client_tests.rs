@@ -1,12 +1,11 @@
 use super::*;
 use crate::cli::values::{Ports, address, address_range};
-use crate::http::response::ResponseParser;
-use crate::load::protocol::Http;
+use crate::load::protocol::{Http, HttpState};
 use crate::pipe::fake::FakePipe;
 use std::collections::HashSet;
 use synfin_engine::shard::{Payload, SendError};
 
-type User = ClientConn<ResponseParser>;
+type User = ClientConn<HttpState>;
 
 const MS: u64 = 1_000_000;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
