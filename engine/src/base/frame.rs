@@ -143,9 +143,10 @@ impl Frame {
         fits
     }
 
-    /// Moves the start to the standard place for sending and empties the frame.
+    /// Moves the start to the standard place for sending (to the end of a chunk that has no room for it) and empties
+    /// the frame.
     pub fn reset(&mut self) {
-        self.start = TX_HEADROOM_BYTES;
+        self.start = TX_HEADROOM_BYTES.min(self.chunk_bytes.min(u16::MAX.into()) as u16);
         self.len = 0;
         self.csum_start = 0;
         self.csum_offset = 0;
@@ -365,6 +366,16 @@ mod tests {
         let mut f = pool.alloc().unwrap();
         assert!(!f.set_len(2048 - TX_HEADROOM_BYTES as usize + 1));
         assert!(f.set_len(2048 - TX_HEADROOM_BYTES as usize));
+        pool.free(f);
+    }
+
+    #[test]
+    fn a_frame_of_a_chunk_without_room_for_the_headroom_stays_empty() {
+        let mut pool = FramePool::heap(1, 32);
+        let mut f = pool.alloc().unwrap();
+        f.reset();
+        assert_eq!(f.room_bytes(), 0);
+        assert!(!f.set_len(1));
         pool.free(f);
     }
 
