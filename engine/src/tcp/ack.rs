@@ -115,6 +115,10 @@ fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
 #[inline]
 fn congestion(t: &mut Tcb, acked: u32, flight: u32) {
     if !t.has(flag::IN_RECOVERY) {
+        // A mark that is left behind comes along: 2^31 bytes further on it would seem to lie ahead.
+        if t.snd_una.after(t.recover) {
+            t.recover = t.snd_una - 1;
+        }
         NewReno::on_ack(t, acked, flight);
     } else if t.snd_una.at_or_after(t.recover) {
         NewReno::on_recovered(t);
@@ -191,5 +195,47 @@ fn fin_acked(t: &mut Tcb, env: &Env<'_>, out: &mut Outcome) {
             out.happened |= Happened::FINISHED;
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::TcpConfig;
+    use super::super::env::{ChallengeLimiter, Clock, Times};
+    use super::super::receive::receive;
+    use super::*;
+    use crate::base::{Counters, Instant};
+
+    #[test]
+    fn losses_are_still_seen_after_more_than_two_gibibytes_without_one() {
+        let config = TcpConfig::default();
+        let times = Times::new(&config);
+        let (mut counters, mut challenge) = (Counters::default(), ChallengeLimiter::new(1));
+        let clock = Clock::at(Instant::ZERO);
+        let mut env = Env { clock, config: &config, times: &times, counters: &mut counters, challenge: &mut challenge };
+        let mut t = Tcb { cwnd: 1 << 30, scales: 14 << 4, ..Tcb::default() };
+        t.rcv_adv = t.rcv_nxt + 1000;
+        t.write_state(State::Established);
+        let ack = |t: &Tcb, number: Seq| TcpSegment {
+            seq: t.rcv_nxt,
+            ack: number,
+            flags: TcpFlags::ACK,
+            window: 0xffff,
+            ..TcpSegment::default()
+        };
+        for _ in 0..5 {
+            t.snd_max += 1 << 29;
+            (t.snd_nxt, t.snd_end) = (t.snd_max, t.snd_max);
+            let seg = ack(&t, t.snd_max);
+            receive(&mut t, &seg, 0, &mut env);
+            assert!(!t.is_outstanding());
+        }
+        t.snd_max += 10_000;
+        (t.snd_nxt, t.snd_end) = (t.snd_max, t.snd_max);
+        for _ in 0..3 {
+            let seg = ack(&t, t.snd_una);
+            receive(&mut t, &seg, 0, &mut env);
+        }
+        assert!(t.has(flag::RESEND_HEAD), "three duplicate ACKs are a loss");
     }
 }
