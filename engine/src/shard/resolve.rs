@@ -117,7 +117,7 @@ fn take_icmp_error(core: &mut Core, e: &IcmpError) -> Taken {
             let v4 = t.key.remote.is_v4();
             // RFC 1191 and 8201: no less than what every link must carry; 0 is an old router that does not say.
             let floor = if v4 { 576 } else { 1280 };
-            let mtu = mtu.clamp(floor, u32::from(core.config.mtu)) as u16;
+            let mtu = mtu.max(floor).min(u32::from(core.config.mtu)) as u16;
             let options = if t.has(flag::TIMESTAMPS) { options::TIMESTAMP_BYTES } else { 0 };
             let mss = options::own_mss(mtu, v4) - options;
             if mss < t.mss {

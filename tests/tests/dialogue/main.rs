@@ -4,6 +4,7 @@
 mod close;
 mod close_loss;
 mod flags;
+mod icmp;
 mod keepalive;
 mod loss;
 mod negotiate;
