@@ -125,15 +125,17 @@ impl Core {
         self.send_control(slot, seq, TcpFlags::ACK, frame, cx)
     }
 
-    /// The RST that ends connection `slot` (RFC 9293 3.10.5).
+    /// The RST that ends connection `slot` (RFC 9293 3.10.5). Its number is the highest sent: the RFC's SND.NXT does not
+    /// fall back on a time-out.
     pub(super) fn send_reset(&mut self, slot: u32, cx: &mut Cx<'_>) {
         let Some(t) = self.conns.get(slot) else { return };
         if matches!(t.state(), State::Closed | State::SynSent | State::TimeWait) {
             return;
         }
-        let seq = t.snd_nxt;
-        self.send_control(slot, seq, TcpFlags::RST | TcpFlags::ACK, None, cx);
-        self.proto.counters.event(Event::ResetsOut);
+        let seq = t.snd_max;
+        if self.send_control(slot, seq, TcpFlags::RST | TcpFlags::ACK, None, cx) == Sent::Done {
+            self.proto.counters.event(Event::ResetsOut);
+        }
     }
 
     fn send_control(&mut self, slot: u32, seq: Seq, flags: TcpFlags, frame: Option<Frame>, cx: &mut Cx<'_>) -> Sent {

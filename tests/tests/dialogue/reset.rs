@@ -235,3 +235,15 @@ fn data_in_a_reset_is_not_handed_on() {
     assert_eq!(closed(&host), Some(CloseReason::Reset));
     host.assert_clean();
 }
+
+#[test]
+fn reset_after_a_time_out_has_the_number_that_the_peer_expects_if_it_has_everything() {
+    let mut host = Host::accepted(plain_config());
+    host.write(&crate::BYTES[..2920]);
+    host.expect(".", 301, 101);
+    host.expect(".", 1761, 101);
+    host.pass_until_output(seconds(3));
+    host.expect(".", 301, 101);
+    host.act(|c| c.abort());
+    host.expect("R.", 3221, 101);
+}
