@@ -212,6 +212,11 @@ impl Host {
         host
     }
 
+    /// From now on a turn sends at most `frames` frames.
+    pub fn limit_burst(&mut self, frames: usize) {
+        self.tx = Vec::with_capacity(frames);
+    }
+
     /// The host has begun to connect to the peer (whose port is then 80, ours 40000); its SYN is in `out`.
     pub fn client(config: ShardConfig) -> Host {
         let mut host = Host::new(config);

@@ -16,6 +16,7 @@ use crate::tcp::{
 };
 use crate::timer::{Fifo, Wheel};
 use crate::wire::{Addr, TcpSegment};
+use std::collections::VecDeque;
 
 /// Neighbours that the table can hold.
 const NEIGHBOURS: u32 = 65_536;
@@ -68,8 +69,8 @@ pub struct Core {
     pub(super) isn: IsnGenerator,
     /// Ports with a listener, sorted.
     pub(super) listeners: Vec<u16>,
-    /// Connections with something to send (flag PENDING).
-    pub(super) pending: Vec<u32>,
+    /// Connections with something to send (flag PENDING), who has waited longest first.
+    pub(super) pending: VecDeque<u32>,
     pub(super) trace: Trace,
     /// Scratch space for `resolve::ask_neighbours`.
     pub(super) probes: Vec<Probe>,
@@ -105,7 +106,7 @@ impl Core {
             neigh,
             isn: IsnGenerator::new(config.secrets.isn, config.secrets.timestamp, tcp.fixed_iss),
             listeners: Vec::new(),
-            pending: Vec::new(),
+            pending: VecDeque::new(),
             trace: Trace::new(config.trace),
             probes: Vec::new(),
             config,
@@ -165,7 +166,7 @@ impl Core {
             && !t.has(flag::PENDING)
         {
             t.set(flag::PENDING);
-            self.pending.push(slot);
+            self.pending.push_back(slot);
         }
     }
 

@@ -47,7 +47,8 @@ pub struct Shard<A: App> {
     batch: Vec<Item>,
     due: Vec<u32>,
     touched: Vec<u32>,
-    sending: Vec<u32>,
+    /// The slot at which `abort_all` goes on.
+    abort_next: u32,
 }
 
 impl<A: App> Shard<A> {
@@ -60,7 +61,7 @@ impl<A: App> Shard<A> {
             batch: Vec::with_capacity(BURST),
             due: Vec::new(),
             touched: Vec::new(),
-            sending: Vec::new(),
+            abort_next: 0,
         }
     }
 
@@ -92,25 +93,33 @@ impl<A: App> Shard<A> {
     /// for the next call.
     pub fn emit(&mut self, cx: &mut Cx<'_>) {
         self.core.set_clock(cx.now);
-        let mut list = std::mem::replace(&mut self.core.pending, std::mem::take(&mut self.sending));
-        for slot in list.drain(..) {
-            self.emit_conn(slot, cx);
+        for _ in 0..self.core.pending.len() {
+            // Once there is no room, nobody else is asked: many who wait must not cost more than those who are served.
+            if cx.tx.len() == cx.tx.capacity() {
+                return;
+            }
+            let Some(slot) = self.core.pending.pop_front() else { return };
+            if self.emit_conn(slot, cx) == Sent::NoRoom {
+                return;
+            }
         }
-        self.sending = list;
     }
 
-    fn emit_conn(&mut self, slot: u32, cx: &mut Cx<'_>) {
-        let Some(t) = self.core.conns.get_mut(slot) else { return };
+    /// `NoRoom`: the connection has more to send and stands at the end of the list again.
+    fn emit_conn(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
+        let Some(t) = self.core.conns.get_mut(slot) else { return Sent::Done };
         if !t.take(flag::PENDING) {
-            return;
+            return Sent::Done;
         }
         if t.has(flag::RESUME | flag::ABORT | flag::UNREACHABLE) && self.emit_special(slot, cx) {
-            return;
+            return Sent::Done;
         }
-        if self.core.output(slot, cx) == Sent::NoRoom {
+        let sent = self.core.output(slot, cx);
+        if sent == Sent::NoRoom {
             self.core.mark_pending(slot);
         }
         self.core.reschedule(slot);
+        sent
     }
 
     /// What an application or an ICMP error asked for, other than sending. True: the connection is over.
@@ -187,11 +196,17 @@ impl<A: App> Shard<A> {
     /// Returns how many are left.
     pub fn abort_all(&mut self, cx: &mut Cx<'_>) -> u32 {
         self.core.set_clock(cx.now);
-        for slot in 0..self.core.conns.slots() {
-            if cx.tx.len() == cx.tx.capacity() {
+        let slots = self.core.conns.slots();
+        for _ in 0..slots {
+            if cx.tx.len() == cx.tx.capacity() || self.core.conns.is_empty() {
                 break;
             }
-            if let Some(t) = self.core.conns.get_mut(slot) {
+            // On from where the last call stopped: those before are gone.
+            let slot = self.abort_next;
+            self.abort_next = (slot + 1) % slots;
+            if self.core.conns.is_live(slot, self.core.conns.generation(slot))
+                && let Some(t) = self.core.conns.get_mut(slot)
+            {
                 t.set(flag::ABORT | flag::PENDING);
                 self.emit_conn(slot, cx);
             }

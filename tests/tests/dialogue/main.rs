@@ -12,6 +12,7 @@ mod open;
 mod open_loss;
 mod order;
 mod persist;
+mod pressure;
 mod receive;
 mod reset;
 mod sack;

@@ -1,0 +1,26 @@
+//! More to do than there is room for: nothing is forgotten, and what strangers send takes no room from what we do.
+
+use crate::closed;
+use synfin_tests::host::{Host, PEER_PORT, plain_config, seg};
+
+#[test]
+fn every_aborted_connection_gets_its_reset_however_small_the_burst() {
+    let mut host = Host::server(plain_config());
+    let mut ids = Vec::new();
+    for n in 0..10 {
+        host.remote.1 = PEER_PORT + n;
+        host.send(seg("S", 100, 0).mss(1460));
+        host.expect("S.", 300, 101);
+        host.send(seg(".", 101, 301));
+        ids.push(host.shard.app().conn.unwrap());
+    }
+    host.limit_burst(4);
+    host.shard.with_net(host.now, |_, net| ids.iter().for_each(|id| net.conn(*id).unwrap().abort()));
+    for _ in 0..3 {
+        host.turn(Vec::new());
+    }
+    let reset: Vec<u16> = host.out.drain(..).filter(|s| s.seg.flags.rst()).map(|s| s.seg.dst_port).collect();
+    assert_eq!(reset, (PEER_PORT..PEER_PORT + 10).collect::<Vec<_>>());
+    assert!(closed(&host).is_some());
+    host.assert_clean();
+}
