@@ -6,6 +6,7 @@ use super::conn::Conn;
 use super::core::Cx;
 use super::ingest::Item;
 use super::recv_queue::Hold;
+use super::transmit::Sent;
 use crate::base::{DropReason, Event, Frame};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Outcome};
@@ -119,7 +120,11 @@ impl<A: App> Shard<A> {
         if ahead || kept != Hold::Kept {
             // One duplicate ACK for each such segment, at once (RFC 5681 4.2): the peer counts them.
             let seq = t.snd_max;
-            core.send_ack(slot, seq, None, cx);
+            if core.send_ack(slot, seq, None, cx) == Sent::NoRoom
+                && let Some(t) = core.conns.get_mut(slot)
+            {
+                t.set(flag::ACK_NOW);
+            }
         } else if had_gap {
             // Fills all or part of a gap (RFC 5681 4.2).
             t.set(flag::ACK_NOW);

@@ -24,3 +24,15 @@ fn every_aborted_connection_gets_its_reset_however_small_the_burst() {
     assert!(closed(&host).is_some());
     host.assert_clean();
 }
+
+#[test]
+fn duplicate_ack_that_finds_no_room_goes_out_with_the_next_burst() {
+    let mut host = Host::accepted(plain_config());
+    host.limit_burst(1);
+    host.send_burst(&[seg(".", 201, 301).data(*b"later"), seg(".", 301, 301).data(*b"even later")]);
+    host.expect(".", 301, 101);
+    host.expect_nothing();
+    host.turn(Vec::new());
+    host.expect(".", 301, 101);
+    host.expect_nothing();
+}
