@@ -26,7 +26,8 @@ pub struct Limits {
     pub time_wait: u32,
     /// Received frames that may be kept for reassembly or unread, over all connections.
     pub held_frames: u32,
-    /// Bytes that one connection may have queued for sending (unacknowledged ones included).
+    /// Bytes that one connection may have queued for sending (unacknowledged ones included); at most 2^30, whatever
+    /// this says, so that sequence numbers tell them apart.
     pub send_queue_bytes: u32,
     /// 2-KiB buffers for `send_copy`, over all connections.
     pub copy_buffers: u32,

@@ -77,7 +77,8 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn new(config: ShardConfig, now: Instant) -> Core {
+    pub fn new(mut config: ShardConfig, now: Instant) -> Core {
+        config.limits.send_queue_bytes = config.limits.send_queue_bytes.min(1 << 30);
         let limits = config.limits;
         let tcp = config.tcp;
         let key = SipKey { k0: config.secrets.flow_hash[0], k1: config.secrets.flow_hash[1] };

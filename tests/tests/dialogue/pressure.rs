@@ -1,6 +1,7 @@
 //! More to do than there is room for: nothing is forgotten, and what strangers send takes no room from what we do.
 
 use crate::closed;
+use synfin_engine::shard::{Generator, Payload, SendError};
 use synfin_tests::host::{Host, PEER_PORT, plain_config, seg};
 
 #[test]
@@ -35,4 +36,21 @@ fn duplicate_ack_that_finds_no_room_goes_out_with_the_next_burst() {
     host.turn(Vec::new());
     host.expect(".", 301, 101);
     host.expect_nothing();
+}
+
+#[test]
+fn send_queue_never_holds_more_than_sequence_numbers_can_tell_apart() {
+    fn zeros(_: u64, _: u64, out: &mut [u8]) {
+        out.fill(0);
+    }
+    let mut config = plain_config();
+    config.limits.send_queue_bytes = u32::MAX;
+    let mut host = Host::accepted(config);
+    host.act(|c| {
+        let half = Payload::Generated(Generator { len: 1 << 30, seed: 0, fill: zeros });
+        c.send(half.clone()).unwrap();
+        let rest: Result<Vec<()>, _> = (0..2).map(|_| c.send(half.clone())).collect();
+        assert_eq!(rest, Err(SendError::Full));
+    });
+    assert!(!host.out.is_empty());
 }
