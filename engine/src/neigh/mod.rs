@@ -97,6 +97,17 @@ impl NeighTable {
         }
     }
 
+    /// The id of a neighbour that has called us, from `mac`: its link address unless one is known already. A new one
+    /// has made itself known unasked; `None` when there is no room for more of those, or when no station has this
+    /// link address.
+    pub fn caller(&mut self, addr: Addr, mac: Mac, now: Instant) -> Option<NeighId> {
+        let Some(id) = self.find(&addr) else { return self.learn(addr, mac, now, true) };
+        if self.mac(id).is_none() {
+            self.learn(addr, mac, now, false);
+        }
+        Some(id)
+    }
+
     /// The link address, if one is known. Using a stale one starts its delay.
     #[inline]
     pub fn mac(&mut self, id: NeighId) -> Option<Mac> {

@@ -19,7 +19,7 @@ use crate::wire::{Addr, TcpSegment};
 use std::collections::VecDeque;
 
 /// Neighbours that the table can hold.
-const NEIGHBOURS: u32 = 65_536;
+const NEIGHBOURS: u32 = 131_072;
 
 /// The world outside, for the length of one call: the time, the frame pool, and where frames to send are put. `tx` is
 /// never grown beyond its capacity.
@@ -148,16 +148,14 @@ impl Core {
         options::own_mss(self.config.mtu, v4)
     }
 
-    /// What a new connection has to know about where it is. `None`: no route, or no room for the neighbour.
-    pub(super) fn surroundings(&mut self, key: FlowKey) -> Option<Surroundings> {
-        let hop = self.locals.next_hop(key.local, &key.remote)?;
-        let neighbour: NeighId = self.neigh.lookup_or_create(hop, self.proto.clock.now)?;
-        Some(Surroundings {
+    /// What a new connection over the next hop `neighbour` has to know about where it is.
+    pub(super) fn surroundings(&self, key: FlowKey, neighbour: NeighId) -> Surroundings {
+        Surroundings {
             key,
             own_mss: self.own_mss(key.remote.is_v4()),
             neighbour,
             ts_offset: self.isn.timestamp_offset(&key),
-        })
+        }
     }
 
     /// Puts a connection on the list of those that have something to send.

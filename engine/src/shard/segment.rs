@@ -281,7 +281,8 @@ impl Core {
         let Some(hop) = self.locals.next_hop(item.key.local, &item.key.remote) else {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
-        let Some(around) = self.surroundings(item.key) else {
+        // The SYN came from there: what better could ARP tell us? A later message may correct it.
+        let Some(neighbour) = self.neigh.caller(hop, item.link.src, cx.now) else {
             return self.proto.counters.drop(DropReason::TableFull);
         };
         if self.neigh.mac(around.neighbour).is_none() {

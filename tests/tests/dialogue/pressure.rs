@@ -1,8 +1,12 @@
 //! More to do than there is room for: nothing is forgotten, and what strangers send takes no room from what we do.
 
-use crate::closed;
-use synfin_engine::shard::{Generator, Payload, SendError};
-use synfin_tests::host::{Host, PEER_PORT, plain_config, seg};
+use crate::{closed, drops};
+use synfin_engine::base::{DropReason, Frame};
+use synfin_engine::shard::{Connect, Generator, Payload, SendError};
+use synfin_engine::wire::emit::{ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::parse::VlanTags;
+use synfin_engine::wire::{Addr, Seq, TcpFlags, TcpOptions};
+use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER_MAC, PEER_PORT, plain_config, seg};
 
 #[test]
 fn every_aborted_connection_gets_its_reset_however_small_the_burst() {
@@ -53,4 +57,40 @@ fn send_queue_never_holds_more_than_sequence_numbers_can_tell_apart() {
         assert_eq!(rest, Err(SendError::Full));
     });
     assert!(!host.out.is_empty());
+}
+
+/// A SYN from station `n` of the subnet.
+fn syn(host: &mut Host, n: u32) -> Frame {
+    let mut frame = host.pool.alloc().unwrap();
+    let link = LinkOut { src: PEER_MAC, dst: OUR_MAC, vlan: VlanTags::default() };
+    let segment = SegmentOut {
+        src: Addr::v4([10, 0, 0, 0]).plus(n),
+        dst: OURS,
+        src_port: PEER_PORT,
+        dst_port: OUR_PORT,
+        seq: Seq(100),
+        ack: Seq(0),
+        flags: TcpFlags::SYN,
+        window: 1000,
+        options: &TcpOptions::default(),
+        payload_len: 0,
+        checksum: ChecksumMode::Full,
+    };
+    assert!(emit::tcp(&mut frame, &link, &segment, |_| {}));
+    frame
+}
+
+#[test]
+fn syns_of_strangers_leave_room_for_neighbours_that_we_ask_for() {
+    let mut config = plain_config();
+    config.locals[0].prefix_len = 0;
+    let mut host = Host::server(config);
+    for burst in 0..2200 {
+        let frames = (0..64).map(|n| syn(&mut host, 1 + burst * 64 + n)).collect();
+        host.turn_unchecked(frames);
+    }
+    let remote = Addr::v4([192, 0, 2, 1]);
+    let to = Connect { local: OURS, local_port: 5000, remote, remote_port: 80 };
+    assert!(host.shard.with_net(host.now, |_, net| net.connect(to, ())).is_ok());
+    assert!(drops(&host, DropReason::TableFull) > 0);
 }
