@@ -19,6 +19,9 @@ use crate::wire::{Seq, TcpFlags};
 /// (RFC 9293 3.4.2, RFC 1122 4.2.2.13).
 const REOPEN_STEP: u32 = 128_000;
 
+/// TIME-WAIT begins anew when at least this fraction of it is over, as a power of two: 1/128 (of 60 s: half a second).
+const RESTART_SHIFT: u32 = 7;
+
 impl<A: App> Shard<A> {
     #[inline]
     pub(super) fn segment(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
@@ -214,11 +217,15 @@ impl Core {
         }
     }
 
-    /// 2MSL begins anew: the record goes to the end of the ring.
+    /// 2MSL begins anew: the record goes to the end of the ring. One that has hardly begun stays where it is, since each
+    /// move leaves an empty place behind: a peer that repeats its FIN for ever must not fill the ring with them.
     fn restart_time_wait(&mut self, flow: FlowRef, hash: u64) {
         let Some(w) = self.time_wait.get_mut(flow.index()) else { return };
         let mut moved = *w;
         moved.expires = self.proto.clock.tick.plus(self.proto.times.time_wait);
+        if moved.expires.since(w.expires) <= (self.proto.times.time_wait >> RESTART_SHIFT) as i32 {
+            return;
+        }
         w.live = false;
         let mut index = self.time_wait.push_back(moved);
         if index.is_none() {
@@ -285,10 +292,7 @@ impl Core {
         let Some(neighbour) = self.neigh.caller(hop, item.link.src, cx.now) else {
             return self.proto.counters.drop(DropReason::TableFull);
         };
-        if self.neigh.mac(around.neighbour).is_none() {
-            // The SYN came from there: what better could ARP tell us? A later message may correct it.
-            self.neigh.learn(hop, item.link.src, cx.now, true);
-        }
+        let around = self.surroundings(item.key, neighbour);
         let mut iss = self.isn.iss(&item.key, cx.now);
         if let Some(old) = beyond
             && !iss.after(old)

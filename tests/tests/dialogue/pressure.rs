@@ -1,9 +1,9 @@
 //! More to do than there is room for: nothing is forgotten, and what strangers send takes no room from what we do.
 
-use crate::{closed, drops};
+use crate::{closed, drops, ms, seconds};
 use synfin_engine::base::{DropReason, Frame};
 use synfin_engine::shard::{Connect, Generator, Payload, SendError};
-use synfin_engine::wire::emit::{ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Seq, TcpFlags, TcpOptions};
 use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER_MAC, PEER_PORT, plain_config, seg};
@@ -93,4 +93,31 @@ fn syns_of_strangers_leave_room_for_neighbours_that_we_ask_for() {
     let to = Connect { local: OURS, local_port: 5000, remote, remote_port: 80 };
     assert!(host.shard.with_net(host.now, |_, net| net.connect(to, ())).is_ok());
     assert!(drops(&host, DropReason::TableFull) > 0);
+}
+
+#[test]
+fn flood_of_repeated_fins_takes_no_room_from_other_time_wait_records() {
+    let mut host = Host::server(plain_config());
+    for n in 0..2 {
+        host.remote.1 = PEER_PORT + n;
+        host.send(seg("S", 100, 0).mss(1460));
+        host.expect("S.", 300, 101);
+        host.send(seg(".", 101, 301));
+        host.act(|c| c.close());
+        host.expect("F.", 301, 101);
+        host.send(seg("F.", 101, 302));
+        host.expect(".", 302, 102);
+    }
+    for _ in 0..1000 {
+        host.send(seg("F.", 101, 302));
+        host.expect(".", 302, 102);
+    }
+    assert_eq!(host.shard.live(), (0, 0, 2));
+    host.pass(seconds(50));
+    host.send(seg("F.", 101, 302));
+    host.expect(".", 302, 102);
+    host.pass(seconds(60) - ms(1));
+    assert_eq!(host.shard.live(), (0, 0, 1), "2MSL began anew with the last FIN");
+    host.pass(ms(2));
+    host.assert_clean();
 }
