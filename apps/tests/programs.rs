@@ -175,7 +175,7 @@ fn a_silent_server_times_out() {
 fn ctrl_c_ends_a_run_with_its_report_and_kill_9_leaves_nothing_behind() {
     let Some(lab) = Lab::up(1) else { return };
     let mut server = Running::serve(&lab, "-a 198.18.0.20/24 --listen 80");
-    let client = "load -i veth-a --sleep -a 198.18.0.10-198.18.0.99/24 -t 198.18.0.20:80 --rate 200 --duration 10m";
+    let client = "load -i veth-a --sleep -a 198.18.0.30-198.18.0.99/24 -t 198.18.0.20:80 --rate 200 --duration 10m";
     let client = Running::start(&lab, Side::A, client);
     thread::sleep(Duration::from_secs(2));
     let (code, report) = client.stop();
@@ -183,7 +183,7 @@ fn ctrl_c_ends_a_run_with_its_report_and_kill_9_leaves_nothing_behind() {
     let started = number(&report, "load/connections/started");
     assert!(started > 0);
     assert_eq!(number(&report, "load/connections/completed"), started);
-    server.signal(libc::SIGKILL);
+    server.signal("KILL");
     assert_eq!(server.wait(), None);
     let link = lab.run(Side::B, "ip -d link show dev veth-b");
     assert!(!link.contains("xdp"), "{link}");
@@ -208,4 +208,25 @@ fn a_recording_holds_every_frame_and_a_trace_every_segment() {
     // The question for the target's link address and its answer come first.
     assert_eq!(frames.len(), 3 * 7 + 2);
     std::fs::remove_file(pcap).expect("the recording");
+}
+
+#[cfg(feature = "afxdp")]
+#[test]
+fn the_afxdp_backend_carries_the_same_traffic_on_either_side() {
+    let Some(lab) = Lab::up(1) else { return };
+    for (serving, loading) in [("afxdp", "xsk"), ("xsk", "afxdp")] {
+        let server =
+            Running::serve(&lab, &format!("-a 198.18.0.20/24 -a 2001:2::20/64 --listen 80 --backend {serving}"));
+        let (code, report) = load(
+            &lab,
+            &format!(
+                "-a 198.18.0.10/24 -a 2001:2::10/64 -t 198.18.0.20:80 -t [2001:2::20]:80 --concurrency 10 -n 200 \
+                 --backend {loading}"
+            ),
+        );
+        assert_eq!((code, report["environment"]["backend"].as_str()), (0, Some(loading)));
+        all_went_well(&report, 200);
+        let (code, report) = server.stop();
+        assert_eq!((code, number(&report, "serve/accepted")), (0, 200));
+    }
 }

@@ -23,7 +23,7 @@ fn check(lab: &Lab, table: &[(&str, &str)]) {
 #[test]
 fn interfaces_queues_and_routes_that_are_not_there_are_named() {
     let Some(lab) = Lab::up(2) else { return };
-    lab.run(Side::A, "ip link add down0 type dummy");
+    lab.run(Side::A, "ip link add down0 type veth peer name down1");
     check(
         &lab,
         &[

@@ -4,6 +4,7 @@
 //! instructions taken as a difference of two runs; libraries that time a closure over and over (criterion, divan)
 //! would stand in the way of that and bring dozens of crates.
 
+pub mod kernel;
 pub mod lifecycle;
 pub mod machine;
 pub mod results;

@@ -1,4 +1,4 @@
-//! CPU time of the calling thread, split into user and system: what a figure cost.
+//! CPU time of the calling thread or of the whole process, split into user and system: what a figure cost.
 //!
 //! Read from /proc (proc_pid_stat(5)), in steps of 10 ms: measure for a second at least.
 
@@ -14,7 +14,16 @@ pub struct Usage {
 impl Usage {
     /// Spent by this thread so far; zero where there is no /proc.
     pub fn of_this_thread() -> Usage {
-        std::fs::read_to_string("/proc/thread-self/stat").ok().and_then(|line| parse(&line)).unwrap_or_default()
+        Usage::read("/proc/thread-self/stat")
+    }
+
+    /// Spent by all threads of this process so far; zero where there is no /proc.
+    pub fn of_this_process() -> Usage {
+        Usage::read("/proc/self/stat")
+    }
+
+    fn read(path: &str) -> Usage {
+        std::fs::read_to_string(path).ok().and_then(|line| parse(&line)).unwrap_or_default()
     }
 }
 

@@ -22,7 +22,7 @@ const UNSAFE_ALLOWED: [&str; 8] = [
     "engine/src/worker/watch.rs",
     "bench/",
     "tests/",
-    "apps/src/",
+    "apps/",
 ];
 
 fn root() -> PathBuf {

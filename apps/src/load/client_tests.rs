@@ -1,12 +1,11 @@
 use super::*;
 use crate::cli::values::{Ports, address, address_range};
-use crate::http::response::ResponseParser;
-use crate::load::protocol::Http;
+use crate::load::protocol::{Http, HttpState};
 use crate::pipe::fake::FakePipe;
 use std::collections::HashSet;
 use synfin_engine::shard::{Payload, SendError};
 
-type User = ClientConn<ResponseParser>;
+type User = ClientConn<HttpState>;
 
 const MS: u64 = 1_000_000;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -78,10 +77,9 @@ impl Dialer<User> for FakeNet {
 
     fn conn(&mut self, id: ConnId) -> Option<&mut FakePipe<User>> {
         let now = self.now;
-        self.conns.get_mut(id.slot as usize)?.as_mut().inspect(|_| ()).map(|c| {
-            c.now = now;
-            c
-        })
+        let conn = self.conns.get_mut(id.slot as usize)?.as_mut()?;
+        conn.now = now;
+        Some(conn)
     }
 }
 

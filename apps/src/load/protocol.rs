@@ -22,7 +22,7 @@ pub trait Protocol {
     /// Kept per connection.
     type State: Default;
 
-    /// The request to target number `target`, the `left`th from the last of its connection.
+    /// The next request on a connection to target number `target`; `random` is different each time.
     fn request(&self, target: u16, state: &mut Self::State, random: u64) -> Payload;
 
     /// Takes bytes of the response; returns how many belong to it.

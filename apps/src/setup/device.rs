@@ -182,8 +182,8 @@ fn notes(machine: &MachineArgs, site: &Site, link: &XdpLink) -> Vec<String> {
     let (queues, workers, name) = (site.interface.rx_queues, u32::from(machine.workers), &site.interface.name);
     if link.mode() == XdpMode::Native && queues > workers {
         notes.push(format!(
-            "{name} has {queues} receive queues and {workers} of them have a worker: what the device puts on the \
-             others goes to the kernel (ethtool -L {name} changes their number)"
+            "{name} has {queues} receive queues, and {workers} with a worker: what the device puts on the others goes \
+             to the kernel (ethtool -L {name} changes their number)"
         ));
     }
     notes

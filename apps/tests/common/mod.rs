@@ -64,11 +64,11 @@ impl Running {
         Running { child: Some(child.expect("synfin starts")), json }
     }
 
-    pub fn signal(&self, signal: libc::c_int) {
+    /// Sends a signal, named as kill(1) names it. `ip netns exec` has become synfin by exec, so this is synfin.
+    pub fn signal(&self, name: &str) {
         let child = self.child.as_ref().expect("still running");
-        // SAFETY: no pointers are involved; the child has not been waited for, so the number is still its own.
-        // `ip netns exec` has become synfin by exec, so this is synfin.
-        assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+        let line = format!("kill -{name} {}", child.id());
+        assert!(std::process::Command::new("sh").args(["-c", &line]).status().expect("a shell").success(), "{line}");
     }
 
     /// Waits for the end; returns the exit code (`None`: killed by a signal).
@@ -89,7 +89,7 @@ impl Running {
 
     /// Ctrl-C, then the report.
     pub fn stop(mut self) -> (i32, Value) {
-        self.signal(libc::SIGINT);
+        self.signal("INT");
         let code = self.wait().expect("not killed");
         (code, self.report())
     }

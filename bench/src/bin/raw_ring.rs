@@ -1,6 +1,6 @@
 //! Raw frames over one AF_XDP queue, without TCP: the ceiling that the engine's figures are compared with.
 //!
-//! It drives `XskIo` through the same `PacketIo` calls, in the same order and with the same burst size as a worker:
+//! It drives a backend (`xsk`; `afxdp` with the cargo feature of that name) through the same `PacketIo` calls, in the same order and with the same burst size as a worker:
 //! receive a burst, treat it in place, send it, reclaim, kick. So what TCP costs is the difference.
 //!
 //! One process for each end of a link, each in its own network namespace:
@@ -21,7 +21,7 @@ use synfin_bench::usage::Usage;
 use synfin_engine::base::Frame;
 use synfin_engine::io::bpf::{FilterAddr, FilterSpec, XdpLink, XdpMode};
 use synfin_engine::io::sys::netlink;
-use synfin_engine::io::xsk::{BindMode, XskConfig, XskIo, XskSet};
+use synfin_engine::io::xsk::{BindMode, XskConfig, XskSet};
 use synfin_engine::io::{IoError, IoStats, PacketIo};
 use synfin_engine::wire::Addr;
 
@@ -51,6 +51,15 @@ enum Bind {
     ZeroCopy,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Backend {
+    /// The engine's own rings.
+    Xsk,
+    /// The `afxdp` crate.
+    #[cfg(feature = "afxdp")]
+    Afxdp,
+}
+
 /// Frames per second of one AF_XDP queue, without TCP.
 #[derive(Parser, Debug)]
 struct Args {
@@ -71,6 +80,8 @@ struct Args {
     mode: Mode,
     #[arg(long, default_value = "auto")]
     bind: Bind,
+    #[arg(long, default_value = "xsk")]
+    backend: Backend,
     /// Frames received and treated at a time, as in a worker.
     #[arg(long, default_value_t = 64)]
     burst: usize,
@@ -78,10 +89,10 @@ struct Args {
     #[arg(long, default_value_t = 256)]
     tx_budget: u32,
     /// Frames of the pool.
-    #[arg(long, default_value_t = 8192)]
+    #[arg(long, default_value_t = 12288)]
     frames: u32,
     /// Entries of the fill ring: frames that wait for reception.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 8192)]
     fill: u32,
     /// Bytes of a frame, without checksum.
     #[arg(long, default_value_t = 64)]
@@ -113,25 +124,41 @@ fn run(args: &Args) -> Result<(), IoError> {
     {
         return Err(IoError::new(format!("cannot stay on CPU {id}"), "nproc tells how many there are"));
     }
-    let (_link, io) = open(args)?;
-    let mut bench = Bench::new(args, io);
-    let report = bench.measure(Duration::from_secs(args.seconds));
-    report.print(args, &bench.io);
+    let interface = netlink::interface(&args.interface)?;
+    let link = attach(args, interface.ifindex)?;
+    let config = config(args, interface.ifindex, link.mode());
+    match args.backend {
+        Backend::Xsk => {
+            let io = XskSet::open(&config)?.remove(0);
+            link.set_socket(args.queue, io.fd())?;
+            run_on(args, io);
+        }
+        #[cfg(feature = "afxdp")]
+        Backend::Afxdp => run_on(args, synfin_engine::io::afxdp::AfxdpSet::open(&config, &link)?.remove(0)),
+    }
     Ok(())
 }
 
-fn open(args: &Args) -> Result<(XdpLink, XskIo), IoError> {
-    let interface = netlink::interface(&args.interface)?;
+fn run_on(args: &Args, io: impl PacketIo) {
+    let mut bench = Bench::new(args, io);
+    let report = bench.measure(Duration::from_secs(args.seconds));
+    report.print(args, &bench.io);
+}
+
+fn attach(args: &Args, ifindex: u32) -> Result<XdpLink, IoError> {
     let ours = FilterSpec { addresses: vec![FilterAddr::exclusive(Addr::v4([198, 18, 0, 1]), 2)] };
     let queues = args.queue + 1;
-    let link = match args.mode {
-        Mode::Auto => XdpLink::attach_auto(interface.ifindex, &ours, queues),
-        Mode::Native => XdpLink::attach(interface.ifindex, XdpMode::Native, &ours, queues),
-        Mode::Skb => XdpLink::attach(interface.ifindex, XdpMode::Skb, &ours, queues),
-    }?;
-    let mut set = XskSet::open(&XskConfig {
+    match args.mode {
+        Mode::Auto => XdpLink::attach_auto(ifindex, &ours, queues),
+        Mode::Native => XdpLink::attach(ifindex, XdpMode::Native, &ours, queues),
+        Mode::Skb => XdpLink::attach(ifindex, XdpMode::Skb, &ours, queues),
+    }
+}
+
+fn config(args: &Args, ifindex: u32, mode: XdpMode) -> XskConfig {
+    XskConfig {
         first_queue: args.queue,
-        attach_mode: Some(link.mode()),
+        attach_mode: Some(mode),
         bind: match args.bind {
             Bind::Auto => BindMode::Auto,
             Bind::Copy => BindMode::Copy,
@@ -141,17 +168,14 @@ fn open(args: &Args) -> Result<(XdpLink, XskIo), IoError> {
         frames_per_queue: args.frames,
         fill_size: args.fill,
         huge_pages: args.huge_pages,
-        ..XskConfig::new(&args.interface, interface.ifindex, 1)
-    })?;
-    let io = set.remove(0);
-    link.set_socket(args.queue, io.fd())?;
-    Ok((link, io))
+        ..XskConfig::new(&args.interface, ifindex, 1)
+    }
 }
 
 /// One end of the link at work.
-struct Bench {
+struct Bench<I> {
     role: Role,
-    io: XskIo,
+    io: I,
     rx: Vec<Frame>,
     tx: Vec<Frame>,
     burst: usize,
@@ -159,8 +183,10 @@ struct Bench {
     /// Frames that `ping` wants under way, and those that are.
     wanted: usize,
     under_way: usize,
-    /// Frames of `ping` that did not come back.
+    /// Frames of `ping` that did not come back in time, and the generation of those under way: stragglers of an
+    /// older one are put aside, or there would be more under way than wanted.
     lost: u64,
+    generation: u8,
     bursts: Bursts,
 }
 
@@ -178,8 +204,8 @@ const LOST_AFTER: Duration = Duration::from_millis(250);
 /// How long an end waits for the other one to start.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
-impl Bench {
-    fn new(args: &Args, io: XskIo) -> Bench {
+impl<I: PacketIo> Bench<I> {
+    fn new(args: &Args, io: I) -> Bench<I> {
         let capacity = args.burst.max(args.frames_in_flight).max(1);
         Bench {
             role: args.role,
@@ -187,10 +213,11 @@ impl Bench {
             rx: Vec::with_capacity(args.burst.max(1)),
             tx: Vec::with_capacity(capacity + args.burst),
             burst: args.burst.max(1),
-            frame_bytes: args.frame_bytes.max(54),
+            frame_bytes: args.frame_bytes.max(GENERATION_AT + 1),
             wanted: args.frames_in_flight,
             under_way: 0,
             lost: 0,
+            generation: 0,
             bursts: Bursts::default(),
         }
     }
@@ -198,9 +225,12 @@ impl Bench {
     /// Runs until `length` has passed since the first received frame (`Tx`: since now).
     fn measure(&mut self, length: Duration) -> Report {
         let give_up = Instant::now() + START_PATIENCE;
-        while self.role != Role::Tx && self.io.stats().rx_frames == 0 && Instant::now() < give_up {
-            let _came: usize = (0..1000).map(|_| self.round()).sum();
-            self.resend_lost();
+        let mut resend = Instant::now() + LOST_AFTER;
+        while self.role != Role::Tx && self.round() == 0 && Instant::now() < give_up {
+            if Instant::now() > resend {
+                self.resend_lost();
+                resend += LOST_AFTER;
+            }
         }
         self.bursts = Bursts::default();
         self.lost = 0;
@@ -225,7 +255,8 @@ impl Bench {
         let came = self.io.rx_burst(&mut self.rx);
         match self.role {
             Role::Ping => {
-                self.under_way = self.under_way.saturating_sub(came);
+                self.put_stragglers_aside();
+                self.under_way = self.under_way.saturating_sub(self.rx.len());
                 self.echo();
                 self.generate(self.wanted.saturating_sub(self.under_way + self.tx.len()));
             }
@@ -257,6 +288,12 @@ impl Bench {
         }
     }
 
+    fn put_stragglers_aside(&mut self) {
+        let current = self.generation;
+        let straggler = |f: &mut Frame| f.bytes().get(GENERATION_AT) != Some(&current);
+        self.rx.extract_if(.., straggler).for_each(|f| self.io.pool().free(f));
+    }
+
     fn generate(&mut self, count: usize) {
         let room = self.tx.capacity() - self.tx.len();
         for _ in 0..count.min(room) {
@@ -265,6 +302,7 @@ impl Bench {
             let fits = frame.set_len(length);
             assert!(fits, "the length was cut to the room");
             frame.bytes_mut()[..HEADERS.len()].copy_from_slice(&HEADERS);
+            frame.bytes_mut()[GENERATION_AT] = self.generation;
             self.tx.push(frame);
         }
     }
@@ -272,6 +310,7 @@ impl Bench {
     fn resend_lost(&mut self) {
         if self.role == Role::Ping {
             self.lost += self.under_way as u64;
+            self.generation = self.generation.wrapping_add(1);
         }
         self.under_way = 0;
     }
@@ -293,6 +332,9 @@ const HEADERS: [u8; 54] = {
     h
 };
 
+/// Where `ping` writes a frame's generation: behind the headers.
+const GENERATION_AT: usize = HEADERS.len();
+
 struct Report {
     before: IoStats,
     after: IoStats,
@@ -303,7 +345,7 @@ struct Report {
 }
 
 impl Report {
-    fn print(&self, args: &Args, io: &XskIo) {
+    fn print(&self, args: &Args, io: &impl PacketIo) {
         let seconds = self.elapsed.as_secs_f64();
         let rx = self.after.rx_frames - self.before.rx_frames;
         let tx = self.after.tx_frames - self.before.tx_frames;

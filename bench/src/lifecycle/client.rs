@@ -19,6 +19,8 @@ pub struct Client {
     /// Connections to keep in flight, and to begin altogether.
     pub wanted: u32,
     pub limit: u64,
+    /// None are begun any more from this time on.
+    pub until: Instant,
     in_flight: u32,
     pub begun: u64,
     /// Ended in order, with the whole response.
@@ -41,6 +43,7 @@ impl Client {
             next_local: 0,
             wanted,
             limit: 0,
+            until: Instant::from_nanos(u64::MAX),
             in_flight: 0,
             begun: 0,
             completed: 0,
@@ -123,6 +126,6 @@ impl App for Client {
                 let _ = conn.send(Payload::Static(&REQUEST));
             }
         });
-        while self.in_flight < self.wanted && self.begun < self.limit && self.begin(net) {}
+        while self.in_flight < self.wanted && net.now() < self.until && self.begun < self.limit && self.begin(net) {}
     }
 }
