@@ -143,9 +143,8 @@ impl Core {
         options::own_mss(self.config.mtu, v4)
     }
 
-    /// What a new connection has to know about where it is. `None`: no route, or no room for the neighbour.
-    pub(super) fn surroundings(&mut self, key: FlowKey) -> Option<Surroundings> {
-        let hop = self.locals.next_hop(key.local, &key.remote)?;
+    /// What a new connection has to know about where it is, `hop` being its next hop. `None`: no room for the neighbour.
+    pub(super) fn surroundings(&mut self, key: FlowKey, hop: Addr) -> Option<Surroundings> {
         let neighbour: NeighId = self.neigh.lookup_or_create(hop, self.proto.clock.now)?;
         Some(Surroundings {
             key,

@@ -21,7 +21,7 @@ const REOPEN_STEP: u32 = 128_000;
 impl<A: App> Shard<A> {
     #[inline]
     pub(super) fn segment(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
-        match self.core.find(item.hash, &item.key) {
+        match self.core.find_again(item) {
             Some(flow) => match flow.kind() {
                 FlowKind::Conn => self.conn_segment(flow.index(), item, cx),
                 FlowKind::HalfOpen => self.half_open_segment(flow, item, cx),
@@ -267,7 +267,7 @@ impl Core {
         let Some(hop) = self.locals.next_hop(item.key.local, &item.key.remote) else {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
-        let Some(around) = self.surroundings(item.key) else {
+        let Some(around) = self.surroundings(item.key, hop) else {
             return self.proto.counters.drop(DropReason::TableFull);
         };
         if self.neigh.mac(around.neighbour).is_none() {
