@@ -197,8 +197,7 @@ impl<U: Default> Net<'_, U> {
         }
         let hop = core.locals.next_hop(local, &to.remote).filter(|_| to.remote.is_unicast());
         let hop = hop.ok_or(ConnectError::NoRoute)?;
-        let around = core.surroundings(key, hop).ok_or(ConnectError::TableFull)?;
-        let iss = core.isn.iss(&key, core.proto.clock.now);
+        let (around, iss) = core.surroundings(key, hop).ok_or(ConnectError::TableFull)?;
         let tcb = open::active(&around, iss, &mut core.proto.env());
         let slot = core.conns.insert(tcb).ok_or(ConnectError::TableFull)?;
         core.flows.insert(hash, FlowRef::new(FlowKind::Conn, slot));

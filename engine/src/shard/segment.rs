@@ -267,14 +267,13 @@ impl Core {
         let Some(hop) = self.locals.next_hop(item.key.local, &item.key.remote) else {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
-        let Some(around) = self.surroundings(item.key, hop) else {
+        let Some((around, mut iss)) = self.surroundings(item.key, hop) else {
             return self.proto.counters.drop(DropReason::TableFull);
         };
         if self.neigh.mac(around.neighbour).is_none() {
             // The SYN came from there: what better could ARP tell us? A later message may correct it.
             self.neigh.learn(hop, item.link.src, cx.now, true);
         }
-        let mut iss = self.isn.iss(&item.key, cx.now);
         if let Some(old) = beyond {
             if !iss.after(old) {
                 iss = old + REOPEN_STEP;
