@@ -81,8 +81,8 @@ pub mod fake {
         pub wants_writable: bool,
     }
 
-    impl<U: Default> FakePipe<U> {
-        pub fn new() -> Self {
+    impl<U: Default> Default for FakePipe<U> {
+        fn default() -> Self {
             FakePipe {
                 user: U::default(),
                 now: Instant::ZERO,
@@ -91,6 +91,12 @@ pub mod fake {
                 calls: Vec::new(),
                 wants_writable: false,
             }
+        }
+    }
+
+    impl<U: Default> FakePipe<U> {
+        pub fn new() -> Self {
+            FakePipe::default()
         }
 
         pub fn take_sent(&mut self) -> Vec<u8> {

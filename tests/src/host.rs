@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use synfin_engine::base::{Frame, FramePool, Instant};
 use synfin_engine::shard::{
-    App, CloseReason, Conn, ConnId, Connect, ConnectError, Cx, LocalNet, Payload, Shard, ShardConfig,
+    App, CloseReason, Conn, ConnId, Connect, ConnectError, Cx, Limits, LocalNet, Payload, Shard, ShardConfig,
 };
 use synfin_engine::tcp::State;
 use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
@@ -176,16 +176,25 @@ pub fn plain_config() -> ShardConfig {
     config.tcp.timestamps = false;
     config.tcp.sack = false;
     config.tcp.fixed_iss = Some(300);
+    // Small tables: a test may make thousands of hosts.
+    config.limits = Limits {
+        connections: 64,
+        half_open: 64,
+        time_wait: 64,
+        held_frames: 256,
+        copy_buffers: 64,
+        ..Limits::default()
+    };
     config
 }
 
 impl Host {
     pub fn new(config: ShardConfig) -> Host {
-        let frames = 4096;
+        let frames = 512;
         let now = Instant::from_nanos(1_000_000_000_000);
         Host {
             shard: Shard::new(config, Recorder::default(), now),
-            pool: FramePool::heap(frames, 4096),
+            pool: FramePool::heap(frames, 2048),
             now,
             out: VecDeque::new(),
             other: VecDeque::new(),
@@ -354,6 +363,7 @@ impl Host {
 
     /// The next segment that the host has sent.
     #[track_caller]
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Sent {
         self.out.pop_front().expect("the host should have sent a segment")
     }

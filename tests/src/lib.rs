@@ -4,5 +4,6 @@ pub mod frames;
 pub mod host;
 pub mod netns;
 pub mod pair;
+pub mod programs;
 pub mod streams;
 pub mod veth;

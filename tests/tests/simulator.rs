@@ -50,7 +50,7 @@ fn build(run: &Run, seed: u64) -> Pair<Client, Server> {
     }
     let client = Client::new(seed, run.connections, run.concurrency, run.size_bits, ADDR_A.plus(16), LOCALS, ADDR_B);
     let i = impairment(run);
-    let mut pair = Pair::new((a, b), (client, Server::new(seed)), seed, [i.clone(), i]);
+    let mut pair = Pair::new((a, b), (client, Server::new(seed)), seed, [i, i]);
     pair.b.shard.listen(80);
     pair
 }

@@ -93,7 +93,7 @@ fn worked_example_of_the_lifecycle_has_exactly_these_sequence_numbers() {
         config.trace = true;
     }
     let delay = Impairment { delay: Duration::from_millis(1), ..Impairment::default() };
-    let mut pair = Pair::new((a, b), (Client::default(), Server::default()), 1, [delay.clone(), delay]);
+    let mut pair = Pair::new((a, b), (Client::default(), Server::default()), 1, [delay, delay]);
     pair.b.shard.listen(80);
     pair.run(Duration::from_secs(1));
     let (client, server) = (&pair.a.trace, &pair.b.trace);

@@ -77,7 +77,7 @@ fn frames_cross_both_ways_unchanged_and_in_order_in_native_and_skb_mode() {
             send_marks(&mut b.queues[0], 500..1000);
             assert_eq!(receive_marks(&mut a.queues[0], 500), (500..1000).collect::<Vec<_>>());
             let text = a.queues[0].describe();
-            for word in ["va#0", &mode.to_string(), " copy ", "need-wakeup", "rx 4096", "checksum offload off"] {
+            for word in ["va#0", &mode.to_string(), " copy ", "need-wakeup", "rx 8192", "checksum offload off"] {
                 assert!(text.contains(word), "{text}");
             }
         });

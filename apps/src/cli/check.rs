@@ -1,5 +1,6 @@
 //! What only shows when several options are looked at together, without asking the system.
 
+use super::load::LoadApp;
 use super::values::{AddressRange, Host};
 use super::{LoadArgs, NetArgs, ServeArgs};
 use crate::failure::Failure;
@@ -41,6 +42,9 @@ pub fn load(args: &LoadArgs) -> Result<(), Failure> {
     }
     if args.message_bytes == 0 || args.message_bytes > u64::from(GENERATED_BYTES_MAX) {
         return Err(Failure::new("--message-bytes must be between 1 and 1GiB", "Choose another size."));
+    }
+    if args.expect_body.is_some() && args.app != LoadApp::Http {
+        return Err(Failure::new("--expect-body is for --app http", "Leave it out: echoes are always compared."));
     }
     if args.requests_per_connection > u64::from(u32::MAX) {
         return Err(Failure::new("--requests-per-connection is beyond 4G", "Choose fewer."));

@@ -3,6 +3,7 @@
 use super::net::NetArgs;
 use super::values::{self, Allowance, Ports, Target};
 use clap::{ArgGroup, Args, ValueEnum};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -107,6 +108,10 @@ pub struct LoadArgs {
     /// Path to request (HTTP)
     #[arg(long, value_name = "PATH", default_value = "/", value_parser = values::path)]
     pub path: String,
+
+    /// File that the body of every successful response must be equal to (HTTP); others fail with 'mismatch'
+    #[arg(long, value_name = "FILE")]
+    pub expect_body: Option<PathBuf>,
 
     /// Size of a message (echo)
     #[arg(long, value_name = "BYTES", default_value = "100", value_parser = values::bytes)]

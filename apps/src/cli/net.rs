@@ -4,6 +4,7 @@ use super::values::{self, AddressRange, Cores};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
+use synfin_engine::io::tap::FaultSpec;
 use synfin_engine::wire::Addr;
 
 #[derive(Args, Debug, Clone)]
@@ -188,7 +189,7 @@ pub struct OutputArgs {
 
     /// Record every frame, sent and received, in a pcap file with nanosecond times
     ///
-    /// With several workers each writes a file of its own: FILE, FILE.1, FILE.2 …
+    /// With several workers, frames of different workers may be out of order by up to a second (reordercap sorts them).
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
 
@@ -196,12 +197,13 @@ pub struct OutputArgs {
     #[arg(long)]
     pub trace: bool,
 
-    /// Damage the traffic on purpose, for example loss=1%,duplicate=0.5%
+    /// Harm the traffic on purpose, for example loss=1%,dup=0.5%,delay=2ms
     ///
-    /// Options: loss, duplicate, reorder, corrupt (percentages) and delay (a time), for both directions, or with a
-    /// prefix rx. or tx. for one.
-    #[arg(long, value_name = "SPEC")]
-    pub fault: Option<String>,
+    /// A list of name=value. Shares, from 0 to 1 or 0% to 100%: loss, dup, reorder, corrupt. Times: delay, jitter,
+    /// reorder-delay. A rate such as 100mbit: rate. A size such as 64k: queue. Numbers: reorder-frames, corrupt-bits,
+    /// seed. Each counts for both directions; with rx. or tx. before the name for that one only.
+    #[arg(long, value_name = "SPEC", value_parser = values::fault)]
+    pub fault: Option<FaultSpec>,
 
     /// Show how the run is going, on standard error
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Progress::Auto)]

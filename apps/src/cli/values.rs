@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
+use synfin_engine::io::tap::FaultSpec;
 use synfin_engine::wire::Addr;
 
 /// Addresses of one family with the prefix of their subnet: `198.18.0.1/24`, or `198.18.0.10-198.18.0.99/24`.
@@ -269,6 +270,11 @@ pub fn cores(text: &str) -> Result<Cores, String> {
         }
     }
     Ok(Cores(list))
+}
+
+/// What harm is to be done to the traffic.
+pub fn fault(text: &str) -> Result<FaultSpec, String> {
+    text.parse().map_err(|e: synfin_engine::io::tap::fault_spec::FaultSpecError| e.to_string())
 }
 
 /// The path of a request: what goes between the method and the version.

@@ -1,4 +1,4 @@
-//! The chunked transfer coding (RFC 9112 section 7.1), decoded only as far as finding its end takes.
+//! The chunked transfer coding (RFC 9112 section 7.1), read where it lies: nothing is put together or kept.
 //! Chunk extensions and trailers are skipped, within bounds.
 
 /// Bytes of extensions and trailers taken before the message counts as broken.
@@ -34,14 +34,14 @@ pub struct Chunked {
 }
 
 impl Chunked {
-    /// Reads until the message ends or the bytes do; returns how many it took, and how many of them were data.
-    pub fn feed(&mut self, bytes: &[u8]) -> (usize, u64, Step) {
-        let (mut i, mut data) = (0, 0);
+    /// Reads until the message ends or the bytes do; returns how many it took. `data` is shown what is data, in pieces.
+    pub fn feed(&mut self, bytes: &[u8], mut data: impl FnMut(&[u8])) -> (usize, Step) {
+        let mut i = 0;
         while let Some(&b) = bytes.get(i) {
             if self.phase == Phase::Data {
                 let n = self.left.min((bytes.len() - i) as u64);
                 self.left -= n;
-                data += n;
+                data(&bytes[i..i + n as usize]);
                 i += n as usize;
                 if self.left == 0 {
                     self.phase = Phase::DataEnd;
@@ -51,10 +51,10 @@ impl Chunked {
             i += 1;
             match self.byte(b) {
                 Step::More => {}
-                done => return (i, data, done),
+                done => return (i, done),
             }
         }
-        (i, data, Step::More)
+        (i, Step::More)
     }
 
     fn byte(&mut self, b: u8) -> Step {
@@ -101,18 +101,20 @@ mod tests {
 
     #[test]
     fn finds_the_end_and_counts_the_data() {
-        let table: [(&[u8], u64, Step, usize); 7] = [
-            (b"5\r\nhello\r\n0\r\n\r\nNEXT", 5, Step::End, 4),
-            (b"A;x=y\r\n0123456789\r\n1\r\nz\r\n00\r\nTrailer: t\r\n\r\n", 11, Step::End, 0),
-            (b"1\nx\n0\n\n", 1, Step::End, 0),
-            (b"5\r\nhel", 3, Step::More, 0),
-            (b"g\r\n", 0, Step::Bad, 2),
-            (b"1\r\nxy", 1, Step::Bad, 0),
-            (b"\r\n", 0, Step::Bad, 1),
+        let table: [(&[u8], &str, Step, usize); 7] = [
+            (b"5\r\nhello\r\n0\r\n\r\nNEXT", "hello", Step::End, 4),
+            (b"A;x=y\r\n0123456789\r\n1\r\nz\r\n00\r\nTrailer: t\r\n\r\n", "0123456789z", Step::End, 0),
+            (b"1\nx\n0\n\n", "x", Step::End, 0),
+            (b"5\r\nhel", "hel", Step::More, 0),
+            (b"g\r\n", "", Step::Bad, 2),
+            (b"1\r\nxy", "x", Step::Bad, 0),
+            (b"\r\n", "", Step::Bad, 1),
         ];
         for (bytes, data, step, left) in table {
-            let (n, d, s) = Chunked::default().feed(bytes);
-            assert_eq!((d, s, bytes.len() - n), (data, step, left), "{}", String::from_utf8_lossy(bytes));
+            let mut got = Vec::new();
+            let (n, s) = Chunked::default().feed(bytes, |d| got.extend_from_slice(d));
+            let got = String::from_utf8_lossy(&got);
+            assert_eq!((&*got, s, bytes.len() - n), (data, step, left), "{}", String::from_utf8_lossy(bytes));
         }
     }
 
@@ -122,7 +124,7 @@ mod tests {
         let extension = format!("1;{}", "a".repeat(10_000));
         let trailers = format!("0\r\n{}", "a: b\r\n".repeat(3_000));
         for text in [zeros, extension, trailers] {
-            assert_eq!(Chunked::default().feed(text.as_bytes()).2, Step::Bad);
+            assert_eq!(Chunked::default().feed(text.as_bytes(), |_| {}).1, Step::Bad);
         }
     }
 }

@@ -150,10 +150,10 @@ impl RequestParser {
                 let done = *left == 0;
                 (n as usize, Some(if done { Outcome::Request(self.request) } else { Outcome::More }))
             }
-            Body::Chunked(c) => match c.feed(bytes) {
-                (n, _, chunked::Step::End) => (n, Some(Outcome::Request(self.request))),
-                (n, _, chunked::Step::More) => (n, Some(Outcome::More)),
-                (n, _, chunked::Step::Bad) => (n, Some(Outcome::Malformed)),
+            Body::Chunked(c) => match c.feed(bytes, |_| {}) {
+                (n, chunked::Step::End) => (n, Some(Outcome::Request(self.request))),
+                (n, chunked::Step::More) => (n, Some(Outcome::More)),
+                (n, chunked::Step::Bad) => (n, Some(Outcome::Malformed)),
             },
         }
     }

@@ -58,11 +58,11 @@ impl ResponseParser {
     }
 
     /// Reads until a response is complete or the bytes end; returns how many it took. Interim responses (1xx) are
-    /// read over.
-    pub fn feed(&mut self, bytes: &[u8]) -> (usize, Outcome) {
+    /// read over. `body` is shown what belongs to the body, in pieces.
+    pub fn feed(&mut self, bytes: &[u8], mut body: impl FnMut(&[u8])) -> (usize, Outcome) {
         let mut used = 0;
         while let Some(rest) = bytes.get(used..).filter(|r| !r.is_empty()) {
-            let (n, outcome) = self.step(rest);
+            let (n, outcome) = self.step(rest, &mut body);
             used += n;
             match outcome {
                 Outcome::More => {}
@@ -86,7 +86,7 @@ impl ResponseParser {
         outcome
     }
 
-    fn step(&mut self, bytes: &[u8]) -> (usize, Outcome) {
+    fn step(&mut self, bytes: &[u8], body: &mut impl FnMut(&[u8])) -> (usize, Outcome) {
         match &mut self.phase {
             Phase::Line(_) | Phase::Reason | Phase::LineCr => (1, self.line_byte(bytes[0])),
             Phase::Fields(f) => {
@@ -101,15 +101,19 @@ impl ResponseParser {
             Phase::Length(left) => {
                 let n = (*left).min(bytes.len() as u64);
                 *left -= n;
+                body(&bytes[..n as usize]);
                 let done = *left == 0;
                 (n as usize, if done { self.complete() } else { Outcome::More })
             }
-            Phase::Chunked(c) => match c.feed(bytes) {
-                (n, _, chunked::Step::End) => (n, self.complete()),
-                (n, _, chunked::Step::More) => (n, Outcome::More),
-                (n, _, chunked::Step::Bad) => (n, Outcome::Malformed),
+            Phase::Chunked(c) => match c.feed(bytes, body) {
+                (n, chunked::Step::End) => (n, self.complete()),
+                (n, chunked::Step::More) => (n, Outcome::More),
+                (n, chunked::Step::Bad) => (n, Outcome::Malformed),
             },
-            Phase::UntilClose => (bytes.len(), Outcome::More),
+            Phase::UntilClose => {
+                body(bytes);
+                (bytes.len(), Outcome::More)
+            }
         }
     }
 
@@ -175,7 +179,7 @@ mod tests {
 
     fn one(text: &str) -> Outcome {
         let mut p = ResponseParser::default();
-        match p.feed(text.as_bytes()).1 {
+        match p.feed(text.as_bytes(), |_| {}).1 {
             Outcome::More => p.end_of_stream(),
             done => done,
         }

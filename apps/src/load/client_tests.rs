@@ -1,12 +1,11 @@
 use super::*;
 use crate::cli::values::{Ports, address, address_range};
-use crate::http::response::ResponseParser;
-use crate::load::protocol::Http;
+use crate::load::protocol::{Http, HttpState};
 use crate::pipe::fake::FakePipe;
 use std::collections::HashSet;
 use synfin_engine::shard::{Payload, SendError};
 
-type User = ClientConn<ResponseParser>;
+type User = ClientConn<HttpState>;
 
 const MS: u64 = 1_000_000;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -78,10 +77,9 @@ impl Dialer<User> for FakeNet {
 
     fn conn(&mut self, id: ConnId) -> Option<&mut FakePipe<User>> {
         let now = self.now;
-        self.conns.get_mut(id.slot as usize)?.as_mut().inspect(|_| ()).map(|c| {
-            c.now = now;
-            c
-        })
+        let conn = self.conns.get_mut(id.slot as usize)?.as_mut()?;
+        conn.now = now;
+        Some(conn)
     }
 }
 
@@ -111,7 +109,7 @@ impl Rig {
         let sources = [address_range("198.18.0.1/24").unwrap()];
         let tuples = Tuples::new(&targets, &sources, Ports { first: 1, last: ports }, 1);
         let (board, signals) = (Arc::new(Board::default()), Arc::new(Signals::default()));
-        let protocol = Http::new("/", &["a".into()]);
+        let protocol = Http::new("/", &["a".into()], None);
         let client = Client::new(protocol, config, tuples, None, board.clone(), signals.clone());
         Rig { client, net: FakeNet::default(), signals, board }
     }

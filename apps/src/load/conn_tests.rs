@@ -1,11 +1,11 @@
 use super::*;
-use crate::load::protocol::{Echo, Http};
+use crate::load::protocol::{Echo, Http, HttpState};
 use crate::pipe::fake::FakePipe;
 
-type HttpPipe = FakePipe<ClientConn<crate::http::response::ResponseParser>>;
+type HttpPipe = FakePipe<ClientConn<HttpState>>;
 
 fn dialogue(close: CloseMode) -> Dialogue<Http> {
-    let protocol = Http::new("/", &["a:80".into()]);
+    let protocol = Http::new("/", &["a:80".into()], None);
     Dialogue { protocol, close, rng: Rng::new(1), tally: Tally::default(), latencies: Latencies::default() }
 }
 

@@ -22,7 +22,7 @@ pub trait Protocol {
     /// Kept per connection.
     type State: Default;
 
-    /// The request to target number `target`, the `left`th from the last of its connection.
+    /// The next request on a connection to target number `target`; `random` is different each time.
     fn request(&self, target: u16, state: &mut Self::State, random: u64) -> Payload;
 
     /// Takes bytes of the response; returns how many belong to it.
@@ -36,45 +36,68 @@ pub trait Protocol {
 pub struct Http {
     /// By target.
     requests: Vec<&'static [u8]>,
+    /// What the body of every successful (2xx) response must be.
+    expected: Option<&'static [u8]>,
+}
+
+/// A response being read, and how far its body has been as expected.
+#[derive(Default)]
+pub struct HttpState {
+    parser: ResponseParser,
+    body_bytes: u64,
+    differs: bool,
 }
 
 impl Http {
     /// `hosts` are the targets as they go into the Host field.
-    pub fn new(path: &str, hosts: &[String]) -> Http {
+    pub fn new(path: &str, hosts: &[String], expected: Option<&'static [u8]>) -> Http {
         let request = |host: &String| {
             let text = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: synfin\r\nAccept: */*\r\n\r\n");
             // Lives until the process ends, as the run does.
             &*Box::leak(text.into_bytes().into_boxed_slice())
         };
-        Http { requests: hosts.iter().map(request).collect() }
-    }
-}
-
-impl Protocol for Http {
-    type State = ResponseParser;
-
-    fn request(&self, target: u16, _state: &mut ResponseParser, _random: u64) -> Payload {
-        Payload::Static(self.requests.get(usize::from(target)).copied().unwrap_or(b""))
+        Http { requests: hosts.iter().map(request).collect(), expected }
     }
 
-    fn response(&self, state: &mut ResponseParser, bytes: &[u8]) -> (usize, Progress) {
-        let (n, outcome) = state.feed(bytes);
-        (n, progress(outcome, FailReason::Malformed))
-    }
-
-    fn end(&self, state: &mut ResponseParser) -> Progress {
-        match state.end_of_stream() {
-            response::Outcome::More => Progress::Failed(FailReason::ClosedEarly),
-            outcome => progress(outcome, FailReason::ClosedEarly),
+    fn progress(&self, state: &mut HttpState, outcome: response::Outcome, malformed: FailReason) -> Progress {
+        let r = match outcome {
+            response::Outcome::More => return Progress::More,
+            response::Outcome::Malformed => return Progress::Failed(malformed),
+            response::Outcome::Response(r) => r,
+        };
+        let HttpState { body_bytes, differs, .. } = std::mem::take(state);
+        let differs = self.expected.is_some_and(|e| differs || body_bytes != e.len() as u64);
+        match differs && r.status / 100 == 2 {
+            true => Progress::Failed(FailReason::Mismatch),
+            false => Progress::Done { status: r.status, keep_alive: r.keep_alive },
         }
     }
 }
 
-fn progress(outcome: response::Outcome, malformed: FailReason) -> Progress {
-    match outcome {
-        response::Outcome::More => Progress::More,
-        response::Outcome::Response(r) => Progress::Done { status: r.status, keep_alive: r.keep_alive },
-        response::Outcome::Malformed => Progress::Failed(malformed),
+impl Protocol for Http {
+    type State = HttpState;
+
+    fn request(&self, target: u16, _state: &mut HttpState, _random: u64) -> Payload {
+        Payload::Static(self.requests.get(usize::from(target)).copied().unwrap_or(b""))
+    }
+
+    fn response(&self, state: &mut HttpState, bytes: &[u8]) -> (usize, Progress) {
+        let HttpState { parser, body_bytes, differs } = state;
+        let (n, outcome) = parser.feed(bytes, |part| {
+            if let Some(expected) = self.expected {
+                let rest = usize::try_from(*body_bytes).ok().and_then(|at| expected.get(at..));
+                *differs |= !rest.is_some_and(|rest| rest.starts_with(part));
+            }
+            *body_bytes += part.len() as u64;
+        });
+        (n, self.progress(state, outcome, FailReason::Malformed))
+    }
+
+    fn end(&self, state: &mut HttpState) -> Progress {
+        match state.parser.end_of_stream() {
+            response::Outcome::More => Progress::Failed(FailReason::ClosedEarly),
+            outcome => self.progress(state, outcome, FailReason::ClosedEarly),
+        }
     }
 }
 
@@ -140,8 +163,8 @@ mod tests {
 
     #[test]
     fn http_requests_name_their_target_and_an_early_end_is_told_from_a_complete_one() {
-        let http = Http::new("/x", &["a:1".into(), "b:2".into()]);
-        let mut state = ResponseParser::default();
+        let http = Http::new("/x", &["a:1".into(), "b:2".into()], None);
+        let mut state = HttpState::default();
         let Payload::Static(text) = http.request(1, &mut state, 0) else { panic!("not static") };
         assert!(text.starts_with(b"GET /x HTTP/1.1\r\nHost: b:2\r\n"));
         assert_eq!(http.end(&mut state), Progress::Failed(FailReason::ClosedEarly));
@@ -149,5 +172,33 @@ mod tests {
         assert_eq!(http.end(&mut state), Progress::Done { status: 200, keep_alive: false });
         http.response(&mut state, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
         assert_eq!(http.end(&mut state), Progress::Failed(FailReason::ClosedEarly));
+    }
+
+    #[test]
+    fn a_body_is_compared_with_the_expected_one_in_every_framing() {
+        let http = Http::new("/", &["a:1".into()], Some(b"abcdef"));
+        let good = Progress::Done { status: 200, keep_alive: true };
+        let bad = Progress::Failed(FailReason::Mismatch);
+        let table = [
+            ("200 OK\r\nContent-Length: 6\r\n\r\nabcdef", good),
+            ("200 OK\r\nContent-Length: 6\r\n\r\nabcdeX", bad),
+            ("200 OK\r\nContent-Length: 5\r\n\r\nabcde", bad),
+            ("200 OK\r\nContent-Length: 7\r\n\r\nabcdefg", bad),
+            ("200 OK\r\nContent-Length: 0\r\n\r\n", bad),
+            ("200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n4\r\ncdef\r\n0\r\n\r\n", good),
+            ("200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n4\r\ndcef\r\n0\r\n\r\n", bad),
+            ("404 No\r\nContent-Length: 2\r\n\r\nno", Progress::Done { status: 404, keep_alive: true }),
+        ];
+        for (text, want) in table {
+            let text = format!("HTTP/1.1 {text}");
+            let mut state = HttpState::default();
+            // Twice over the same connection, and cut into single bytes.
+            assert_eq!(http.response(&mut state, text.as_bytes()), (text.len(), want), "{text}");
+            let cut = text.bytes().map(|b| http.response(&mut state, &[b]).1).last();
+            assert_eq!(cut, Some(want), "{text}");
+        }
+        let mut state = HttpState::default();
+        http.response(&mut state, b"HTTP/1.1 200 OK\r\n\r\nabcdef");
+        assert_eq!(http.end(&mut state), Progress::Done { status: 200, keep_alive: false });
     }
 }

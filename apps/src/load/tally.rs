@@ -40,7 +40,7 @@ reasons! {
         RetriesUsedUp = "retries_used_up": "a segment was never acknowledged",
         ClosedEarly = "closed_early": "the target closed before the response was complete",
         Malformed = "malformed": "what came back is no HTTP response",
-        Mismatch = "mismatch": "the echo differs from what was sent",
+        Mismatch = "mismatch": "what came back differs from what was sent (echo) or expected (--expect-body)",
         BadStatus = "bad_status": "a response had a status of 400 or more",
         SendFailed = "send_failed": "the engine did not take the request",
     }

@@ -120,6 +120,9 @@ impl Page {
 
     fn latency(&mut self, l: &LoadSection) {
         self.gap();
+        if l.latency_ns.all().iter().all(|(_, p)| p.count == 0) {
+            return;
+        }
         let head = ["p50", "p90", "p99", "p99.9", "max", "count"];
         let titles: String = head.iter().map(|h| format!("{h:>11}")).collect();
         let titles = self.paint.dim(&titles);
@@ -190,8 +193,10 @@ impl Page {
             t.idle, t.shard, t.kick, t.rx, t.app, t.tx
         );
         self.line(&format!("worker {}", w.worker), &text);
-        self.line("", &w.queue);
-        let quiet = ["rx_frames", "tx_frames"];
+        // Ring sizes and the like are for the JSON file.
+        self.line("", w.queue.split(", ").next().unwrap_or(""));
+        // What happens in every run, and means nothing.
+        let quiet = ["rx_frames", "tx_frames", "kernel_tx_ring_empty"];
         let io: Vec<String> =
             w.io.non_zero().filter(|(name, _)| !quiet.contains(name)).map(|(name, n)| self.count(name, n)).collect();
         let handed = [("handed over", w.handoff_out), ("taken over", w.handoff_in)];

@@ -60,7 +60,7 @@ fn report() -> Report {
         packets: Packets::of(&counters, 1000),
         drops: drops(&counters),
         events: events(&counters),
-        workers: vec![WorkerSection::of(0, "xsk veth0#0".into(), &Snapshot::default())],
+        workers: vec![WorkerSection::of(0, "xsk veth0#0 skb copy, rings rx 4096".into(), &Snapshot::default())],
         environment: Environment::new("veth0".into(), "veth".into(), 1500, "xsk", "skb".into()),
         notes: vec!["something to know".into()],
     }
@@ -84,7 +84,7 @@ fn the_text_says_what_happened_and_leaves_out_what_did_not() {
     ] {
         assert!(text.contains(want), "{want:?} is not in:\n{text}");
     }
-    for absent in ["refused", "first byte", "\x1b["] {
+    for absent in ["refused", "first byte", "rings", "\x1b["] {
         assert!(!text.contains(absent), "{absent:?} is in:\n{text}");
     }
     assert!(text.lines().all(|l| l.trim_end() == l && l.chars().count() <= 120), "{text}");

@@ -19,6 +19,7 @@ use crate::report::model::{Connections, LatencySection, LoadSection, Named, Requ
 use crate::report::number::grouped;
 use crate::report::{self, Report};
 use crate::setup::{Device, Site, kernel_ports, reach, shard};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use synfin_engine::io::bpf::{FilterAddr, FilterSpec};
@@ -56,9 +57,20 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
     };
     let hosts: Vec<String> = args.target.iter().map(ToString::to_string).collect();
     match args.app {
-        LoadApp::Http => load(&order, || Http::new(&args.path, &hosts)),
+        LoadApp::Http => {
+            let expected = args.expect_body.as_deref().map(expected_body).transpose()?;
+            load(&order, || Http::new(&args.path, &hosts, expected))
+        }
         LoadApp::Echo => load(&order, || Echo::new(args.message_bytes)),
     }
+}
+
+/// Read once; lives until the process ends, as the run does.
+fn expected_body(path: &Path) -> Result<&'static [u8], Failure> {
+    let bytes = std::fs::read(path).map_err(|e| {
+        Failure::new(format!("cannot read {}: {e}", path.display()), "Name a file that can be read with --expect-body.")
+    })?;
+    Ok(Box::leak(bytes.into_boxed_slice()))
 }
 
 fn source_ports(args: &LoadArgs, site: &Site) -> Result<Ports, Failure> {

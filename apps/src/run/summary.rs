@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::report::Report;
 use crate::report::environment::Environment;
 use crate::report::model::{Outcome, Packets, WorkerSection, drops, events};
+use crate::report::number::grouped;
 use crate::setup::device::Guard;
 use crate::setup::{BoxIo, Device, Site};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -85,12 +86,22 @@ impl Parts {
 fn hints(total: &Snapshot) -> Vec<String> {
     let io = &total.io;
     let mut hints = Vec::new();
-    if io.kernel_rx_dropped + io.rx_fragmented > 0 {
-        hints.push(
-            "the kernel dropped frames before they reached us: too large for one piece of packet memory (switch GRO, \
-             and the peer's TSO and GSO, off), or arriving faster than they were taken"
-                .to_owned(),
-        );
+    let no_room = io.kernel_fill_ring_empty + io.kernel_rx_ring_full;
+    if no_room > 0 {
+        hints.push(format!(
+            "{} frames came faster than they were taken, and were lost: give each worker a core of its own, use more \
+             workers, or ask for less at a time",
+            grouped(no_room)
+        ));
+    }
+    // The kernel counts frames that found no room as dropped, too.
+    let too_large = io.kernel_rx_dropped.saturating_sub(no_room) + io.rx_fragmented;
+    if too_large > 0 {
+        hints.push(format!(
+            "{} frames were too large for a piece of packet memory, and were lost: switch off GRO here and TSO and GSO \
+             at the peer (ethtool -K DEV gro off tso off gso off)",
+            grouped(too_large)
+        ));
     }
     let drops = &total.counters;
     if drops.dropped(synfin_engine::base::DropReason::TcpChecksumBad) > 0 {
@@ -122,5 +133,23 @@ impl Facts {
             environment: self.parts.environment,
             notes: self.parts.notes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use synfin_engine::base::DropReason;
+
+    #[test]
+    fn lost_frames_are_explained_by_what_lost_them() {
+        let mut s = Snapshot::default();
+        assert!(hints(&s).is_empty());
+        (s.io.kernel_rx_dropped, s.io.kernel_fill_ring_empty) = (7, 7);
+        assert!(matches!(&hints(&s)[..], [one] if one.starts_with("7 frames came faster")));
+        s.io.kernel_rx_dropped = 9;
+        assert!(hints(&s)[1].starts_with("2 frames were too large"));
+        s.counters.drop(DropReason::TcpChecksumBad);
+        assert!(hints(&s)[2].contains("--no-verify-checksums"));
     }
 }

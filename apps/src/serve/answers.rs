@@ -215,7 +215,7 @@ mod tests {
             for close in [false, true] {
                 let text = bytes(&answers.payload(answer, close), 64);
                 let mut parser = crate::http::response::ResponseParser::default();
-                let (n, outcome) = parser.feed(&text);
+                let (n, outcome) = parser.feed(&text, |_| {});
                 let want = crate::http::response::Response { status: answer.status(), keep_alive: !close };
                 assert_eq!(outcome, crate::http::response::Outcome::Response(want));
                 assert_eq!(n, text.len());

@@ -10,7 +10,7 @@ fn server(keep_alive: bool) -> HttpServer {
 fn statuses(bytes: &[u8]) -> Vec<(u16, bool)> {
     let (mut parser, mut at, mut out) = (response::ResponseParser::default(), 0, Vec::new());
     while at < bytes.len() {
-        let (n, outcome) = parser.feed(&bytes[at..]);
+        let (n, outcome) = parser.feed(&bytes[at..], |_| {});
         at += n;
         match outcome {
             response::Outcome::Response(r) => out.push((r.status, r.keep_alive)),

@@ -8,7 +8,7 @@ use synfin_engine::io::PacketIo;
 use synfin_engine::io::bpf::{FilterSpec, XdpLink, XdpMode};
 use synfin_engine::io::sys::multicast::{Membership, join_solicited_nodes};
 use synfin_engine::io::tap::{Fault, FaultSpec, Pcap, PcapSink};
-use synfin_engine::io::xsk::{BindMode, XskConfig, XskIo, XskSet};
+use synfin_engine::io::xsk::{BindMode, XskConfig, XskSet};
 use synfin_engine::wire::Addr;
 use synfin_engine::worker::Clock;
 
@@ -46,17 +46,14 @@ impl Device {
     ) -> Result<Device, Failure> {
         let machine = &args.machine;
         check_queues(machine, site)?;
-        let fault = fault_spec(&args.output)?;
+        let fault = args.output.fault;
         let all_queues = site.interface.rx_queues.max(u32::from(machine.queue) + u32::from(machine.workers));
         let link = attach(machine, site, filter, all_queues)?;
         let sockets = open_sockets(machine, site, &link)?;
-        for socket in &sockets {
-            link.set_socket(socket.queue(), socket.fd())?;
-        }
         let groups: Vec<(Addr, u32)> =
             site.own.iter().filter(|o| o.exclusive).map(|o| (o.range.first, o.range.count)).collect();
         let membership = join_solicited_nodes(site.interface.ifindex, &groups)?;
-        let offload = sockets.iter().all(PacketIo::checksum_offload);
+        let offload = sockets.iter().all(|io| io.checksum_offload());
         if machine.checksum_offload == AutoOnOff::On && !offload {
             return Err(Failure::new(
                 format!("{} does not take over the checksums of sent segments", site.interface.name),
@@ -69,19 +66,13 @@ impl Device {
         let queues = sockets
             .into_iter()
             .zip(0u64..)
-            .map(|(io, n)| with_taps(Box::new(io), fault, fault_seed.wrapping_add(n), &pcap, clock))
+            .map(|(io, n)| with_taps(io, fault, fault_seed.wrapping_add(n), &pcap, clock))
             .collect();
         Ok(Device { queues, guard: Guard { _link: link, _membership: membership }, mode, notes, offload, pcap })
     }
 }
 
 fn check_queues(machine: &MachineArgs, site: &Site) -> Result<(), Failure> {
-    if machine.backend == Backend::Afxdp {
-        return Err(Failure::new(
-            "this synfin was built without the afxdp backend",
-            "Build it with: cargo build --release --features afxdp, or leave out --backend.",
-        ));
-    }
     let (first, workers, there) = (u32::from(machine.queue), u32::from(machine.workers), site.interface.rx_queues);
     let name = &site.interface.name;
     if first + workers > there.max(1) {
@@ -92,13 +83,6 @@ fn check_queues(machine: &MachineArgs, site: &Site) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-fn fault_spec(output: &OutputArgs) -> Result<Option<FaultSpec>, Failure> {
-    let parse = |text: &String| {
-        text.parse::<FaultSpec>().map_err(|e| Failure::new(e.to_string(), "See synfin serve --help for the names."))
-    };
-    output.fault.as_ref().map(parse).transpose()
 }
 
 /// On veth the generic path is faster for one worker, and it brings the frames of all queues to queue 0: with a kernel
@@ -122,7 +106,7 @@ fn attach(machine: &MachineArgs, site: &Site, filter: &FilterSpec, queues: u32) 
     Ok(link)
 }
 
-fn open_sockets(machine: &MachineArgs, site: &Site, link: &XdpLink) -> Result<Vec<XskIo>, Failure> {
+fn open_sockets(machine: &MachineArgs, site: &Site, link: &XdpLink) -> Result<Vec<BoxIo>, Failure> {
     let mut config = XskConfig::new(&site.interface.name, site.interface.ifindex, u32::from(machine.workers));
     config.first_queue = u32::from(machine.queue);
     config.attach_mode = Some(link.mode());
@@ -138,7 +122,32 @@ fn open_sockets(machine: &MachineArgs, site: &Site, link: &XdpLink) -> Result<Ve
         AutoOnOff::Off => false,
         AutoOnOff::Auto => is_hardware,
     };
-    Ok(XskSet::open(&config)?)
+    match machine.backend {
+        Backend::Xsk => open_xsk(&config, link),
+        Backend::Afxdp => open_afxdp(&config, link),
+    }
+}
+
+fn open_xsk(config: &XskConfig, link: &XdpLink) -> Result<Vec<BoxIo>, Failure> {
+    let sockets = XskSet::open(config)?;
+    for socket in &sockets {
+        link.set_socket(socket.queue(), socket.fd())?;
+    }
+    Ok(sockets.into_iter().map(|io| Box::new(io) as BoxIo).collect())
+}
+
+#[cfg(feature = "afxdp")]
+fn open_afxdp(config: &XskConfig, link: &XdpLink) -> Result<Vec<BoxIo>, Failure> {
+    let sockets = synfin_engine::io::afxdp::AfxdpSet::open(config, link)?;
+    Ok(sockets.into_iter().map(|io| Box::new(io) as BoxIo).collect())
+}
+
+#[cfg(not(feature = "afxdp"))]
+fn open_afxdp(_config: &XskConfig, _link: &XdpLink) -> Result<Vec<BoxIo>, Failure> {
+    Err(Failure::new(
+        "this synfin was built without the afxdp backend",
+        "Build it with: cargo build --release --features afxdp, or leave out --backend.",
+    ))
 }
 
 fn open_pcap(output: &OutputArgs) -> Result<Option<PcapSink>, Failure> {
@@ -173,8 +182,8 @@ fn notes(machine: &MachineArgs, site: &Site, link: &XdpLink) -> Vec<String> {
     let (queues, workers, name) = (site.interface.rx_queues, u32::from(machine.workers), &site.interface.name);
     if link.mode() == XdpMode::Native && queues > workers {
         notes.push(format!(
-            "{name} has {queues} receive queues and {workers} of them have a worker: what the device puts on the \
-             others goes to the kernel (ethtool -L {name} changes their number)"
+            "{name} has {queues} receive queues, and {workers} with a worker: what the device puts on the others goes \
+             to the kernel (ethtool -L {name} changes their number)"
         ));
     }
     notes

@@ -89,10 +89,10 @@ struct Args {
     #[arg(long, default_value_t = 256)]
     tx_budget: u32,
     /// Frames of the pool.
-    #[arg(long, default_value_t = 8192)]
+    #[arg(long, default_value_t = 12288)]
     frames: u32,
     /// Entries of the fill ring: frames that wait for reception.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 8192)]
     fill: u32,
     /// Bytes of a frame, without checksum.
     #[arg(long, default_value_t = 64)]
@@ -183,8 +183,10 @@ struct Bench<I> {
     /// Frames that `ping` wants under way, and those that are.
     wanted: usize,
     under_way: usize,
-    /// Frames of `ping` that did not come back.
+    /// Frames of `ping` that did not come back in time, and the generation of those under way: stragglers of an
+    /// older one are put aside, or there would be more under way than wanted.
     lost: u64,
+    generation: u8,
     bursts: Bursts,
 }
 
@@ -211,10 +213,11 @@ impl<I: PacketIo> Bench<I> {
             rx: Vec::with_capacity(args.burst.max(1)),
             tx: Vec::with_capacity(capacity + args.burst),
             burst: args.burst.max(1),
-            frame_bytes: args.frame_bytes.max(54),
+            frame_bytes: args.frame_bytes.max(GENERATION_AT + 1),
             wanted: args.frames_in_flight,
             under_way: 0,
             lost: 0,
+            generation: 0,
             bursts: Bursts::default(),
         }
     }
@@ -222,9 +225,12 @@ impl<I: PacketIo> Bench<I> {
     /// Runs until `length` has passed since the first received frame (`Tx`: since now).
     fn measure(&mut self, length: Duration) -> Report {
         let give_up = Instant::now() + START_PATIENCE;
-        while self.role != Role::Tx && self.io.stats().rx_frames == 0 && Instant::now() < give_up {
-            let _came: usize = (0..1000).map(|_| self.round()).sum();
-            self.resend_lost();
+        let mut resend = Instant::now() + LOST_AFTER;
+        while self.role != Role::Tx && self.round() == 0 && Instant::now() < give_up {
+            if Instant::now() > resend {
+                self.resend_lost();
+                resend += LOST_AFTER;
+            }
         }
         self.bursts = Bursts::default();
         self.lost = 0;
@@ -249,7 +255,8 @@ impl<I: PacketIo> Bench<I> {
         let came = self.io.rx_burst(&mut self.rx);
         match self.role {
             Role::Ping => {
-                self.under_way = self.under_way.saturating_sub(came);
+                self.put_stragglers_aside();
+                self.under_way = self.under_way.saturating_sub(self.rx.len());
                 self.echo();
                 self.generate(self.wanted.saturating_sub(self.under_way + self.tx.len()));
             }
@@ -281,6 +288,12 @@ impl<I: PacketIo> Bench<I> {
         }
     }
 
+    fn put_stragglers_aside(&mut self) {
+        let current = self.generation;
+        let straggler = |f: &mut Frame| f.bytes().get(GENERATION_AT) != Some(&current);
+        self.rx.extract_if(.., straggler).for_each(|f| self.io.pool().free(f));
+    }
+
     fn generate(&mut self, count: usize) {
         let room = self.tx.capacity() - self.tx.len();
         for _ in 0..count.min(room) {
@@ -289,6 +302,7 @@ impl<I: PacketIo> Bench<I> {
             let fits = frame.set_len(length);
             assert!(fits, "the length was cut to the room");
             frame.bytes_mut()[..HEADERS.len()].copy_from_slice(&HEADERS);
+            frame.bytes_mut()[GENERATION_AT] = self.generation;
             self.tx.push(frame);
         }
     }
@@ -296,6 +310,7 @@ impl<I: PacketIo> Bench<I> {
     fn resend_lost(&mut self) {
         if self.role == Role::Ping {
             self.lost += self.under_way as u64;
+            self.generation = self.generation.wrapping_add(1);
         }
         self.under_way = 0;
     }
@@ -316,6 +331,9 @@ const HEADERS: [u8; 54] = {
     (h[35], h[37], h[46]) = (9, 9, 0x50);
     h
 };
+
+/// Where `ping` writes a frame's generation: behind the headers.
+const GENERATION_AT: usize = HEADERS.len();
 
 struct Report {
     before: IoStats,

@@ -119,7 +119,7 @@ impl<U> Conn<'_, U> {
     /// comes, is answered with RST (RFC 9293 3.10.4, RFC 2525 2.17).
     pub fn close(&mut self) {
         let Some(t) = self.core.conns.get_mut(self.slot) else { return };
-        if self.core.recv.unread(t.recv, t.rcv_nxt) > 0 && t.has(flag::RECEIVE_STALLED) {
+        if self.core.recv.unread(t.recv, t.rcv_nxt) > 0 {
             return self.abort();
         }
         t.set(flag::RECEIVE_SHUT);
@@ -136,11 +136,11 @@ impl<U> Conn<'_, U> {
 
     /// Offers again what `data` left.
     pub fn resume_receive(&mut self) {
-        if let Some(t) = self.tcb_mut() {
-            if t.take(flag::RECEIVE_STALLED) {
-                t.set(flag::RESUME);
-                self.core.mark_pending(self.slot);
-            }
+        if let Some(t) = self.tcb_mut()
+            && t.take(flag::RECEIVE_STALLED)
+        {
+            t.set(flag::RESUME);
+            self.core.mark_pending(self.slot);
         }
     }
 

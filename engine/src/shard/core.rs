@@ -8,7 +8,7 @@ use super::trace::Trace;
 use crate::base::hash::SipKey;
 use crate::base::time::Tick;
 use crate::base::{Counters, Frame, FramePool, Instant};
-use crate::neigh::{NeighId, NeighTable};
+use crate::neigh::{NeighId, NeighTable, Probe};
 use crate::table::{FlowKey, FlowKind, FlowRef, FlowTable, Ring, Slab};
 use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
@@ -72,6 +72,8 @@ pub struct Core {
     /// Connections with something to send (flag PENDING).
     pub(super) pending: Vec<u32>,
     pub(super) trace: Trace,
+    /// Scratch space for `resolve::ask_neighbours`.
+    pub(super) probes: Vec<Probe>,
 }
 
 impl Core {
@@ -106,6 +108,7 @@ impl Core {
             listeners: Vec::new(),
             pending: Vec::new(),
             trace: Trace::new(config.trace),
+            probes: Vec::new(),
             config,
         }
     }
@@ -156,11 +159,11 @@ impl Core {
     /// Puts a connection on the list of those that have something to send.
     #[inline]
     pub(super) fn mark_pending(&mut self, slot: u32) {
-        if let Some(t) = self.conns.get_mut(slot) {
-            if !t.has(flag::PENDING) {
-                t.set(flag::PENDING);
-                self.pending.push(slot);
-            }
+        if let Some(t) = self.conns.get_mut(slot)
+            && !t.has(flag::PENDING)
+        {
+            t.set(flag::PENDING);
+            self.pending.push(slot);
         }
     }
 

@@ -118,19 +118,21 @@ impl<A: App> Shard<A> {
     fn emit_special(&mut self, slot: u32, cx: &mut Cx<'_>) -> bool {
         let Some(t) = self.core.conns.get_mut(slot) else { return true };
         let hash = self.core.flows.hash(&t.key);
-        if t.has(flag::ABORT | flag::UNREACHABLE) {
-            let why = if t.has(flag::ABORT) { CloseReason::Aborted } else { CloseReason::Unreachable };
-            self.core.send_reset(slot, cx);
-            self.finish(slot, hash, why, cx);
-            return true;
-        }
         if t.take(flag::RESUME) {
             self.offer_held(slot, cx);
             self.tell_peer_closed(slot);
             self.core.window_opened(slot);
             self.conclude(slot, hash, cx);
         }
-        self.core.conns.get(slot).is_none()
+        // The application may have aborted just now.
+        let Some(t) = self.core.conns.get(slot) else { return true };
+        if !t.has(flag::ABORT | flag::UNREACHABLE) {
+            return false;
+        }
+        let why = if t.has(flag::ABORT) { CloseReason::Aborted } else { CloseReason::Unreachable };
+        self.core.send_reset(slot, cx);
+        self.finish(slot, hash, why, cx);
+        true
     }
 
     pub fn app(&self) -> &A {

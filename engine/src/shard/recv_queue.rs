@@ -63,17 +63,20 @@ impl RecvPool {
     }
 
     /// Keeps the bytes `start..start + len` of `frame`, numbered from `seq` on, clipped to what is not held yet. On
-    /// anything but `Kept` the frame is given back through `frame`.
+    /// anything but `Kept` the frame is given back through `frame`. `passing`: they can be handed on at once, so they
+    /// are taken even when the store is full (else what fills it could never leave it).
+    #[allow(clippy::too_many_arguments)]
     pub fn hold(
         &mut self,
         block: &mut u32,
+        passing: bool,
         mut seq: Seq,
         mut start: u16,
         mut len: u16,
         frame: &mut Option<Frame>,
         pool: &mut FramePool,
     ) -> Hold {
-        if self.frames >= self.limit_frames {
+        if !passing && self.frames >= self.limit_frames {
             return Hold::Full;
         }
         if *block == NONE {
@@ -81,7 +84,7 @@ impl RecvPool {
             *block = index;
         }
         let Some(b) = self.blocks.get_mut(*block) else { return Hold::Full };
-        if b.held.len() >= MAX_HELD {
+        if !passing && b.held.len() >= MAX_HELD {
             return Hold::Full;
         }
         // Almost always it belongs at the end or right before it.
@@ -158,6 +161,11 @@ impl RecvPool {
         edge
     }
 
+    /// Something is held that does not follow `rcv_nxt` without a gap.
+    pub fn has_gap(&self, block: u32, rcv_nxt: Seq) -> bool {
+        self.blocks.get(block).and_then(|b| b.held.back()).is_some_and(|last| last.seq.after(rcv_nxt))
+    }
+
     /// Bytes below `rcv_nxt` that the application has not taken.
     pub fn unread(&self, block: u32, rcv_nxt: Seq) -> u32 {
         match self.blocks.get(block).and_then(|b| b.held.front()) {
@@ -216,11 +224,12 @@ impl RecvPool {
     }
 
     pub fn give_back_if_empty(&mut self, block: &mut u32) {
-        if let Some(b) = self.blocks.get(*block) {
-            if b.held.is_empty() && b.fin.is_none() {
-                self.blocks.give_back(*block);
-                *block = NONE;
-            }
+        if let Some(b) = self.blocks.get(*block)
+            && b.held.is_empty()
+            && b.fin.is_none()
+        {
+            self.blocks.give_back(*block);
+            *block = NONE;
         }
     }
 

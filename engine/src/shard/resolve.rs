@@ -138,17 +138,12 @@ fn take_icmp_error(core: &mut Core, e: &IcmpError) -> Taken {
 
 /// Sends the questions that the neighbour table wants asked.
 pub(super) fn ask_neighbours(core: &mut Core, cx: &mut Cx<'_>) {
-    let mut probes: [Option<Probe>; 64] = [None; 64];
-    let mut count = 0;
-    core.neigh.poll(cx.now, |probe| {
-        if let Some(place) = probes.get_mut(count) {
-            *place = Some(probe);
-            count += 1;
-        }
-    });
-    for probe in probes.into_iter().take(count).flatten() {
+    let mut probes = std::mem::take(&mut core.probes);
+    core.neigh.poll(cx.now, |probe| probes.push(probe));
+    for probe in probes.drain(..) {
         ask(core, &probe, cx);
     }
+    core.probes = probes;
 }
 
 fn ask(core: &mut Core, probe: &Probe, cx: &mut Cx<'_>) {

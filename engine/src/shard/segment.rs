@@ -5,6 +5,7 @@ use super::app::{App, CloseReason};
 use super::conn::wants_writable;
 use super::core::{Core, Cx};
 use super::ingest::Item;
+use super::transmit::Sent;
 use crate::base::{DropReason, Event};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::half_open::{self, HalfVerdict};
@@ -109,7 +110,11 @@ impl<A: App> Shard<A> {
                 let seq = t.snd_max;
                 // The frame may have been kept for reassembly: then a new one is taken.
                 let frame = item.frame.take();
-                self.core.send_ack(slot, seq, frame, cx);
+                if self.core.send_ack(slot, seq, frame, cx) == Sent::NoRoom
+                    && let Some(t) = self.core.conns.get_mut(slot)
+                {
+                    t.set(flag::ACK_NOW);
+                }
             }
             Reply::Bare(bare) => {
                 let state = self.core.conns.get(slot).map_or(State::Closed, |t| t.state());
@@ -136,10 +141,11 @@ impl<A: App> Shard<A> {
                 core.proto.counters.drop(reason);
                 core.proto.counters.event(Event::SynRetransmits);
                 if let Some(h) = core.halves.get_mut(slot) {
-                    // Two SYN,ACKs are out: an ACK cannot be timed any more (Karn).
-                    h.retries = h.retries.max(1);
+                    // The timer runs on: a peer that only repeats its SYN neither keeps the record nor fills the queues.
+                    h.flags |= HalfOpen::RESENT;
+                    // RFC 7323 4.3: the SYN touches Last.ACK.sent.
+                    h.ts_recent = item.seg.options.timestamp.map_or(h.ts_recent, |(val, _)| val);
                 }
-                core.requeue_half_open(slot);
                 if let Some(frame) = item.frame.take() {
                     core.send_syn_ack(slot, frame, cx);
                 }
@@ -167,7 +173,7 @@ impl<A: App> Shard<A> {
     fn promote(&mut self, flow: FlowRef, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(h) = core.halves.get(flow.index()) else { return };
-        let tcb = open::promote(h, &core.proto.config);
+        let tcb = open::promote(h, &core.proto.config, &core.proto.clock);
         let Some(slot) = core.conns.insert(tcb) else {
             core.proto.counters.drop(DropReason::TableFull);
             return;
@@ -213,10 +219,18 @@ impl Core {
         let Some(w) = self.time_wait.get_mut(flow.index()) else { return };
         let mut moved = *w;
         moved.expires = self.proto.clock.tick.plus(self.proto.times.time_wait);
-        if let Some(index) = self.time_wait.push_back(moved) {
-            self.flows.replace(hash, flow, FlowRef::new(FlowKind::TimeWait, index));
-            if let Some(w) = self.time_wait.get_mut(flow.index()) {
-                w.live = false;
+        w.live = false;
+        let mut index = self.time_wait.push_back(moved);
+        if index.is_none() {
+            self.drop_oldest_time_wait();
+            index = self.time_wait.push_back(moved);
+        }
+        match index {
+            Some(index) => {
+                self.flows.replace(hash, flow, FlowRef::new(FlowKind::TimeWait, index));
+            }
+            None => {
+                self.flows.remove(hash, flow);
             }
         }
     }
@@ -274,10 +288,10 @@ impl Core {
             // The SYN came from there: what better could ARP tell us? A later message may correct it.
             self.neigh.learn(hop, item.link.src, cx.now, true);
         }
-        if let Some(old) = beyond {
-            if !iss.after(old) {
-                iss = old + REOPEN_STEP;
-            }
+        if let Some(old) = beyond
+            && !iss.after(old)
+        {
+            iss = old + REOPEN_STEP;
         }
         let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env());
         let Some(slot) = self.halves.insert(half) else {

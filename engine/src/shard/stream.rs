@@ -6,7 +6,7 @@ use super::conn::Conn;
 use super::core::Cx;
 use super::ingest::Item;
 use super::recv_queue::Hold;
-use crate::base::{DropReason, Event};
+use crate::base::{DropReason, Event, Frame};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Outcome};
 use crate::tcp::{NONE, State, TimeWait, flag, output};
@@ -33,7 +33,10 @@ impl<A: App> Shard<A> {
         let Some(t) = core.conns.get_mut(slot) else { return };
         if let Some(fin) = out.fin.filter(|&fin| fin != t.rcv_nxt) {
             core.recv.note_fin(&mut t.recv, fin);
-            t.set(flag::ACK_NOW);
+            // With bytes it had its duplicate ACK already, and one is enough.
+            if out.data_len == 0 {
+                t.set(flag::ACK_NOW);
+            }
         }
         if out.fin == Some(t.rcv_nxt) || core.recv.fin_due(t.recv, t.rcv_nxt) {
             let before = t.state();
@@ -58,6 +61,9 @@ impl<A: App> Shard<A> {
     fn take_bytes(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) -> bool {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return false };
+        if t.has(flag::ABORT) {
+            return false;
+        }
         if t.has(flag::RECEIVE_SHUT) {
             // RFC 9293 3.10.4: nobody will ever read this.
             core.proto.counters.drop(DropReason::DataAfterClose);
@@ -88,10 +94,9 @@ impl<A: App> Shard<A> {
             item.frame = Some(frame);
             return;
         }
-        let core = &mut self.core;
-        let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
-        t.set(flag::RECEIVE_STALLED);
-        core.recv.put_back(&mut t.recv, frame, start + taken, len - taken, t.rcv_nxt, cx.pool);
+        let Some(t) = self.core.conns.get(slot) else { return cx.pool.free(frame) };
+        let end = t.rcv_nxt;
+        self.leave(slot, frame, start + taken, len - taken, end, cx);
     }
 
     /// Out of order, or behind bytes that the application has not taken.
@@ -99,8 +104,9 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let ahead = out.data_seq.after(t.rcv_nxt);
-        let had_gap = core.recv.contiguous_from(t.recv, t.rcv_nxt) != t.rcv_nxt || ahead;
-        let kept = core.recv.hold(&mut t.recv, out.data_seq, start, out.data_len, &mut item.frame, cx.pool);
+        let had_gap = core.recv.has_gap(t.recv, t.rcv_nxt);
+        let passing = !ahead && core.recv.unread(t.recv, t.rcv_nxt) == 0;
+        let kept = core.recv.hold(&mut t.recv, passing, out.data_seq, start, out.data_len, &mut item.frame, cx.pool);
         match kept {
             Hold::Kept if ahead => core.proto.counters.event(Event::OutOfOrderIn),
             Hold::Kept => {}
@@ -115,6 +121,7 @@ impl<A: App> Shard<A> {
             let seq = t.snd_max;
             core.send_ack(slot, seq, None, cx);
         } else if had_gap {
+            // Fills all or part of a gap (RFC 5681 4.2).
             t.set(flag::ACK_NOW);
         } else {
             output::data_received(t, &core.proto.env());
@@ -138,11 +145,17 @@ impl<A: App> Shard<A> {
                 cx.pool.free(frame);
                 continue;
             }
-            let core = &mut self.core;
-            let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
-            t.set(flag::RECEIVE_STALLED);
-            core.recv.put_back(&mut t.recv, frame, start + taken, len - taken, end, cx.pool);
+            self.leave(slot, frame, start + taken, len - taken, end, cx);
         }
+    }
+
+    /// The application has left the last `len` bytes of `frame`, which end before number `end`: they wait for
+    /// `resume_receive`, or, if it has closed meanwhile, the peer learns that nobody reads them.
+    fn leave(&mut self, slot: u32, frame: Frame, start: u16, len: u16, end: Seq, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
+        t.set(if t.has(flag::RECEIVE_SHUT) { flag::ABORT } else { flag::RECEIVE_STALLED });
+        core.recv.put_back(&mut t.recv, frame, start, len, end, cx.pool);
     }
 
     /// The stream has ended and everything before was taken: the application learns of it, once.
@@ -150,7 +163,8 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let ended = matches!(t.state(), State::CloseWait | State::Closing | State::LastAck | State::TimeWait);
-        if !ended || t.has(flag::PEER_CLOSED_TOLD) || core.recv.unread(t.recv, stream_end(t)) > 0 {
+        if !ended || t.has(flag::ABORT) || t.has(flag::PEER_CLOSED_TOLD) || core.recv.unread(t.recv, stream_end(t)) > 0
+        {
             return;
         }
         t.set(flag::PEER_CLOSED_TOLD);
@@ -174,7 +188,7 @@ impl<A: App> Shard<A> {
     pub(super) fn conclude(&mut self, slot: u32, hash: u64, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get(slot) else { return };
-        if core.recv.unread(t.recv, stream_end(t)) > 0 {
+        if t.has(flag::ABORT) || core.recv.unread(t.recv, stream_end(t)) > 0 {
             return;
         }
         match t.state() {

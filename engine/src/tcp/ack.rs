@@ -77,7 +77,10 @@ fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) 
     congestion(t, acked, flight);
     t.retries = 0;
     t.dup_acks = 0;
-    t.backoff = 0;
+    if t.has(flag::PROBE | flag::PERSIST) {
+        // The back-off of window probes says nothing about the path.
+        t.backoff = 0;
+    }
     // RFC 6298 5.2 and 5.3.
     if t.is_outstanding() {
         let rto = rtt::rto_ticks(t, env.times);
@@ -99,12 +102,12 @@ fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
             t.clear(flag::RTT_TIMING);
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
-    } else if t.retries > 0 || t.has(flag::IN_RECOVERY) {
-        if let Some((_, echo)) = seg.options.timestamp.filter(|_| t.has(flag::TIMESTAMPS)) {
-            let elapsed = env.clock.ts.wrapping_add(t.ts_offset).wrapping_sub(echo);
-            if echo != 0 && elapsed < 1 << 20 {
-                rtt::sample(t, elapsed << 10);
-            }
+    } else if (t.retries > 0 || t.has(flag::IN_RECOVERY))
+        && let Some((_, echo)) = seg.options.timestamp.filter(|_| t.has(flag::TIMESTAMPS))
+    {
+        let elapsed = env.clock.ts.wrapping_add(t.ts_offset).wrapping_sub(echo);
+        if echo != 0 && elapsed < 1 << 20 {
+            rtt::sample(t, elapsed << 10);
         }
     }
 }

@@ -9,6 +9,8 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub rto_initial: u32,
+    /// First RTO of data after a lost SYN or SYN,ACK, at least 3 s (RFC 6298 5.7).
+    pub rto_syn_lost: u32,
     pub rto_min: u32,
     pub rto_max: u32,
     pub time_wait: u32,
@@ -23,6 +25,7 @@ impl Times {
         let ticks = |d: Duration| ticks_for_nanos(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
         Times {
             rto_initial: ticks(c.rto_initial),
+            rto_syn_lost: ticks(c.rto_initial.max(Duration::from_secs(3))),
             rto_min: ticks(c.rto_min),
             rto_max: ticks(c.rto_max),
             time_wait: ticks(c.time_wait),
@@ -52,12 +55,14 @@ pub struct Clock {
     pub us: u32,
     /// In units of 2^20 ns (1.05 ms), modulo 2^32: RFC 7323 timestamps, before the connection's offset.
     pub ts: u32,
+    /// In units of 2^30 ns (1.07 s), modulo 2^32: for spans that ticks are too short for.
+    pub coarse: u32,
 }
 
 impl Clock {
     pub fn at(now: Instant) -> Clock {
         let ns = now.as_nanos();
-        Clock { now, tick: now.tick(), us: (ns >> 10) as u32, ts: (ns >> 20) as u32 }
+        Clock { now, tick: now.tick(), us: (ns >> 10) as u32, ts: (ns >> 20) as u32, coarse: (ns >> 30) as u32 }
     }
 }
 

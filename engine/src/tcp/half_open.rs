@@ -39,6 +39,8 @@ impl HalfOpen {
     pub const SACK: u8 = 2;
     /// The SYN asked for window scaling, so the SYN,ACK may carry the option.
     pub const SCALED: u8 = 4;
+    /// A repeated SYN was answered: the ACK that comes cannot be timed (Karn).
+    pub const RESENT: u8 = 8;
 
     /// From a SYN that reached a listener (RFC 9293 3.10.7.2).
     pub fn new(seg: &TcpSegment, s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> HalfOpen {

@@ -2,7 +2,7 @@
 
 use super::State;
 use super::congestion::{Controller, NewReno};
-use super::env::Env;
+use super::env::{Clock, Env};
 use super::half_open::HalfOpen;
 use super::options::{self, Agreed};
 use super::receive::{Happened, Outcome, Reply};
@@ -48,7 +48,7 @@ pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
 
 /// The control block of a half-open connection whose handshake is now complete: still in SYN-RECEIVED, so that
 /// the segment that completed it takes the ordinary way.
-pub fn promote(h: &HalfOpen, config: &super::TcpConfig) -> Tcb {
+pub fn promote(h: &HalfOpen, config: &super::TcpConfig, now: &Clock) -> Tcb {
     let mut t = Tcb {
         key: h.key,
         mss: h.mss,
@@ -70,7 +70,8 @@ pub fn promote(h: &HalfOpen, config: &super::TcpConfig) -> Tcb {
         ts_recent: h.ts_recent,
         ..Tcb::default()
     };
-    t.ts_recent_at = h.deadline;
+    t.ts_recent_at = now.coarse;
+    t.retries = h.retries;
     t.set(flag::PASSIVE);
     if h.flags & HalfOpen::TIMESTAMPS != 0 {
         t.set(flag::TIMESTAMPS);
@@ -81,7 +82,7 @@ pub fn promote(h: &HalfOpen, config: &super::TcpConfig) -> Tcb {
     if config.nodelay {
         t.set(flag::NODELAY);
     }
-    if h.retries == 0 {
+    if h.retries == 0 && h.flags & HalfOpen::RESENT == 0 {
         // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
         t.rtt_seq = h.iss + 1;
         t.rtt_at_us = h.sent_us;
@@ -106,6 +107,7 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
     if seg.flags.rst() {
         if seg.flags.ack() {
             transition(t, State::Closed);
+            env.counters.event(Event::ResetsIn);
             out.happened |= Happened::REFUSED;
         } else {
             out.drop = Some(DropReason::RstOutOfWindow);
@@ -148,7 +150,7 @@ fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
     if timestamps {
         t.set(flag::TIMESTAMPS);
         t.ts_recent = seg.options.timestamp.map_or(0, |(val, _)| val);
-        t.ts_recent_at = env.clock.tick;
+        t.ts_recent_at = env.clock.coarse;
     }
     if sack {
         t.set(flag::SACK);
@@ -167,6 +169,7 @@ pub(super) fn established(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     if t.retries > 0 {
         // RFC 5681 3.1: a lost SYN or SYN,ACK means an initial window of one segment.
         t.cwnd = u32::from(t.mss);
+        t.set(flag::SYN_LOST);
     }
     t.retries = 0;
     t.backoff = 0;

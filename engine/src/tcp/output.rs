@@ -44,10 +44,10 @@ fn syn(t: &Tcb, flags: TcpFlags) -> Option<Plan> {
     })
 }
 
-/// The oldest unacknowledged segment again.
+/// The oldest unacknowledged segment again. Nothing that was never sent goes with it: the window may have no room.
 fn head(t: &Tcb) -> Option<Plan> {
     let left = t.queued_bytes();
-    let len = left.min(u32::from(t.mss));
+    let len = left.min(t.flight()).min(u32::from(t.mss));
     let mut flags = TcpFlags::ACK;
     if t.has(flag::FIN_SENT) && len == left && t.snd_una.at_or_before(t.snd_end) {
         flags |= TcpFlags::FIN;
@@ -94,12 +94,12 @@ fn usable_window(t: &Tcb, used: u32) -> u32 {
         cwnd = cwnd.saturating_add(u32::from(t.dup_acks.min(2)) * u32::from(t.mss));
     }
     let room = t.snd_wnd.min(cwnd).saturating_sub(used);
-    if t.has(flag::PROBE) { room.max(1) } else { room }
+    if t.has(flag::PROBE) && used == 0 { room.max(1) } else { room }
 }
 
 /// Less than a full segment: silly-window avoidance (RFC 9293 3.8.6.2.1) and Nagle (3.7.4).
 fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
-    if t.has(flag::PROBE) {
+    if t.has(flag::PROBE) && used == 0 {
         return true;
     }
     if len < waiting {
@@ -147,10 +147,10 @@ pub fn commit(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
 }
 
 /// Nothing more can be sent now. If that is because of the peer's window and nothing is under way whose ACK could
-/// open it, the persist timer has to (RFC 9293 3.8.6.1).
+/// open it (a refused probe does not count), the persist timer has to (RFC 9293 3.8.6.1).
 pub fn settle(t: &mut Tcb, env: &Env<'_>) {
     let waits = t.snd_nxt.before(t.snd_end) || (t.has(flag::FIN_QUEUED) && t.snd_nxt.at_or_before(t.snd_end));
-    if waits && t.state().is_synchronized() && !t.is_outstanding() && !t.has(flag::RTX_ON) {
+    if waits && t.state().is_synchronized() && !t.has(flag::RTX_ON) {
         t.set(flag::PERSIST);
         let rto = rtt::rto_ticks(t, env.times);
         t.arm_rtx(env.clock.tick.plus(rto));

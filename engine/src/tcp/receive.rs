@@ -8,7 +8,6 @@ use super::reset::Bare;
 use super::state::transition;
 use super::tcb::{Tcb, flag};
 use super::{State, ack};
-use crate::base::time::Tick;
 use crate::base::{DropReason, Event};
 use crate::wire::{Seq, TcpFlags, TcpSegment};
 
@@ -121,8 +120,12 @@ fn syn_ack(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
     let mut stripped = *seg;
     stripped.flags = TcpFlags(seg.flags.0 & !TcpFlags::SYN.0);
     stripped.seq += 1;
-    // A window in a SYN is not scaled; it counts only until the next segment tells the real one.
     let out = segment(t, &stripped, env);
+    if out.happened.has(Happened::ESTABLISHED) {
+        // The window of a SYN is never scaled (RFC 7323 2.2).
+        t.snd_wnd = u32::from(seg.window);
+        t.max_snd_wnd = t.snd_wnd;
+    }
     t.set(flag::ACK_NOW);
     out
 }
@@ -166,17 +169,18 @@ fn challenge(env: &mut Env<'_>, reason: DropReason) -> Outcome {
     Outcome::dropped_with(reason, Reply::Ack)
 }
 
-/// 24 days in ticks: after so long a silence ts_recent says nothing any more (RFC 7323 5.5).
-const TS_RECENT_VALID_TICKS: i32 = ((24u64 * 86_400 * 1_000_000_000) >> crate::base::time::TICK_SHIFT) as i32;
+/// 24 days in units of `Clock::coarse` (a tick's 32 bits wrap after six days): after so long a silence ts_recent says
+/// nothing any more (RFC 7323 5.5).
+const TS_RECENT_VALID: u32 = ((24u64 * 86_400 * 1_000_000_000) >> 30) as u32;
 
 /// PAWS (RFC 7323 5.3). `None`: passed.
 #[inline(always)]
-fn paws(t: &Tcb, seg: &TcpSegment, now: Tick) -> Option<Outcome> {
+fn paws(t: &Tcb, seg: &TcpSegment, now: u32) -> Option<Outcome> {
     let Some((val, _)) = seg.options.timestamp else {
         return Some(Outcome::dropped(DropReason::TimestampMissing));
     };
     let older = (val.wrapping_sub(t.ts_recent) as i32) < 0;
-    if older && (0..TS_RECENT_VALID_TICKS).contains(&now.since(t.ts_recent_at)) {
+    if older && now.wrapping_sub(t.ts_recent_at) < TS_RECENT_VALID {
         return Some(Outcome::dropped_with(DropReason::PawsOld, Reply::Ack));
     }
     None
@@ -185,10 +189,10 @@ fn paws(t: &Tcb, seg: &TcpSegment, now: Tick) -> Option<Outcome> {
 /// An ordinary segment: ACK set, neither SYN nor RST.
 #[inline]
 fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
-    if t.has(flag::TIMESTAMPS) {
-        if let Some(out) = paws(t, seg, env.clock.tick) {
-            return out;
-        }
+    if t.has(flag::TIMESTAMPS)
+        && let Some(out) = paws(t, seg, env.clock.coarse)
+    {
+        return out;
     }
     if !acceptable(t, seg) {
         let reason = if seg.end().at_or_before(t.rcv_nxt) && seg.seq_len() > 0 {
@@ -196,6 +200,12 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
         } else {
             DropReason::SeqOutOfWindow
         };
+        // Two ends that disagree would answer each other's bare ACKs for ever: those are limited. A keepalive probe, one
+        // below rcv_nxt, always gets its answer.
+        let bare = seg.seq_len() == 0 && seg.seq + 1 != t.rcv_nxt;
+        if bare && !env.challenge.allow(env.clock.now) {
+            return Outcome::dropped(DropReason::ChallengeLimited);
+        }
         return Outcome::dropped_with(reason, Reply::Ack);
     }
     if let Some((val, _)) = seg.options.timestamp {
@@ -205,7 +215,7 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
             && seg.seq.at_or_before(t.last_ack_sent)
         {
             t.ts_recent = val;
-            t.ts_recent_at = env.clock.tick;
+            t.ts_recent_at = env.clock.coarse;
         }
     }
     let mut out = Outcome::default();

@@ -11,6 +11,8 @@ const US_PER_TICK_SHIFT: u32 = TICK_SHIFT - 10;
 /// Takes a measurement in units of 1024 ns (RFC 6298 2.2 and 2.3).
 pub fn sample(t: &mut Tcb, rtt_us: u32) {
     let r = rtt_us.clamp(1, 1 << 28);
+    // Only a measurement ends the back-off (RFC 6298 section 5, Karn).
+    t.backoff = 0;
     if t.has(flag::RTT_VALID) {
         let delta = t.srtt_us.abs_diff(r);
         t.rttvar_us = t.rttvar_us - (t.rttvar_us >> 2) + (delta >> 2);
@@ -28,6 +30,8 @@ pub fn rto_ticks(t: &Tcb, times: &Times) -> u32 {
         let us = u64::from(t.srtt_us) + (u64::from(t.rttvar_us) << 2);
         // One tick of granularity, rounded up.
         ((us >> US_PER_TICK_SHIFT) as u32 + 2).clamp(times.rto_min, times.rto_max)
+    } else if t.has(flag::SYN_LOST) {
+        times.rto_syn_lost
     } else {
         times.rto_initial
     };

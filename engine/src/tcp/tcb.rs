@@ -59,6 +59,8 @@ pub mod flag {
     pub const KEEPALIVE_PROBE: u32 = 1 << 23;
     /// A hard ICMP error came while we were opening: the attempt ends with this burst.
     pub const UNREACHABLE: u32 = 1 << 24;
+    /// Our SYN or SYN,ACK had to be sent again: the first RTO is 3 s unless a round trip is measured (RFC 6298 5.7).
+    pub const SYN_LOST: u32 = 1 << 25;
 }
 
 /// Transmission control block (RFC 9293 3.3.1). Times: `us` fields in units of 1024 ns.
@@ -107,8 +109,8 @@ pub struct Tcb {
     pub rtt_at_us: u32,
     /// Added to our timestamp clock, different for each connection (RFC 7323 7.1).
     pub ts_offset: u32,
-    /// When ts_recent was taken, for the 24-day rule (RFC 7323 5.5).
-    pub ts_recent_at: Tick,
+    /// When ts_recent was taken (`Clock::coarse`), for the 24-day rule (RFC 7323 5.5).
+    pub ts_recent_at: u32,
 
     /// Retransmission or persist.
     pub rtx_at: Tick,
@@ -160,7 +162,7 @@ impl Default for Tcb {
             rtt_seq: Seq(0),
             rtt_at_us: 0,
             ts_offset: 0,
-            ts_recent_at: Tick(0),
+            ts_recent_at: 0,
             rtx_at: Tick(0),
             ack_at: Tick(0),
             life_at: Tick(0),

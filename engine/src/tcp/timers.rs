@@ -23,10 +23,11 @@ pub fn expire(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
         t.set(flag::ACK_NOW);
         env.counters.event(Event::DelayedAcks);
     }
-    if t.has(flag::RTX_ON) && t.rtx_at.is_due(now) {
-        if let Some(end) = retransmission(t, env) {
-            return Some(end);
-        }
+    if t.has(flag::RTX_ON)
+        && t.rtx_at.is_due(now)
+        && let Some(end) = retransmission(t, env)
+    {
+        return Some(end);
     }
     if t.has(flag::LIFE_ON) && t.life_at.is_due(now) {
         return life(t, env);

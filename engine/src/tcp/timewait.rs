@@ -61,16 +61,9 @@ pub fn receive(w: &TimeWait, seg: &TcpSegment, env: &mut Env<'_>) -> TimeWaitVer
     if seg.flags.rst() {
         return Ignore(DropReason::TimeWaitIgnored);
     }
-    let newer_ts = match seg.options.timestamp {
-        Some((val, _)) if w.timestamps => Some((val.wrapping_sub(w.ts_recent) as i32) > 0),
-        _ => None,
-    };
     if seg.flags.syn() {
-        let fresh = !seg.flags.ack() && (newer_ts == Some(true) || seg.seq.after(w.rcv_nxt));
-        if fresh && newer_ts != Some(false) {
-            return Reopen;
-        }
-        return limited(env, DropReason::SynChallenged);
+        let bare = !seg.flags.ack() && !seg.flags.fin();
+        return if bare && is_fresh(w, seg) { Reopen } else { limited(env, DropReason::SynChallenged) };
     }
     if !seg.flags.ack() {
         return Ignore(DropReason::TcpFlagsBad);
@@ -83,6 +76,16 @@ pub fn receive(w: &TimeWait, seg: &TcpSegment, env: &mut Env<'_>) -> TimeWaitVer
         return Ignore(DropReason::TimeWaitIgnored);
     }
     limited(env, DropReason::SeqOutOfWindow)
+}
+
+/// The SYN cannot be an old duplicate: its timestamp is newer, or, where timestamps do not tell, its number is beyond
+/// the old connection's (RFC 6191 section 2).
+fn is_fresh(w: &TimeWait, seg: &TcpSegment) -> bool {
+    let age = match seg.options.timestamp {
+        Some((val, _)) if w.timestamps => val.wrapping_sub(w.ts_recent) as i32,
+        _ => 0,
+    };
+    age > 0 || (age == 0 && seg.seq.after(w.rcv_nxt))
 }
 
 fn limited(env: &mut Env<'_>, reason: DropReason) -> TimeWaitVerdict {

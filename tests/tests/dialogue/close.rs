@@ -269,7 +269,8 @@ fn closing_when_told_of_resumed_bytes_resets_when_some_are_left() {
 
 #[test]
 fn abort_sends_a_reset_and_drops_what_was_queued() {
-    for state in [State::Established, State::FinWait1, State::FinWait2, State::CloseWait, State::Closing, State::LastAck]
+    for state in
+        [State::Established, State::FinWait1, State::FinWait2, State::CloseWait, State::Closing, State::LastAck]
     {
         let mut host = in_state(state);
         if state == State::Established {
@@ -305,7 +306,7 @@ fn aborted_connection_hears_nothing_more() {
     });
     host.send_burst(&[seg(".", 101, 301).data(*b"a"), seg(".", 102, 301).data(*b"b"), seg("F.", 103, 301)]);
     assert_eq!(host.told(), [Told::Accepted, Told::Data(b"a".to_vec()), Told::Closed(CloseReason::Aborted)]);
-    assert_eq!(host.next().seg.flags.rst(), true);
+    assert!(host.next().seg.flags.rst());
     host.expect_nothing();
     host.assert_clean();
 }

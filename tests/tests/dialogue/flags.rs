@@ -1,11 +1,11 @@
 //! Every combination of the eight flag bits in every state, with several numbers: nothing panics, nothing is silent,
 //! and whatever happens the peer's reset or time brings everything to an end.
 
-use crate::{in_state, numbers, seconds};
-use synfin_engine::base::Event;
+use crate::{in_state, ms, numbers, seconds, times_told_closed};
+use synfin_engine::base::{Event, Rng};
 use synfin_engine::tcp::State;
 use synfin_engine::wire::TcpFlags;
-use synfin_tests::host::{Host, Seg, plain_config, seg};
+use synfin_tests::host::{Host, Seg, Told, plain_config, seg};
 
 const STATES: [State; 11] = [
     State::Closed,
@@ -57,7 +57,8 @@ fn every_flag_combination_in_every_state_is_taken_or_counted() {
             }
             let (ours, theirs) = numbers(state);
             for flags in 0..=255u8 {
-                for (seq, ack, len) in [(theirs, ours, 0), (theirs, ours, 3), (theirs + 9, ours, 3), (theirs - 1, 5, 0)] {
+                for (seq, ack, len) in [(theirs, ours, 0), (theirs, ours, 3), (theirs + 9, ours, 3), (theirs - 1, 5, 0)]
+                {
                     let mut host = host_in(state, passive);
                     let before = visible(&mut host);
                     host.send(segment(flags, seq, ack, len));
@@ -81,4 +82,66 @@ fn finish(host: &mut Host) {
     }
     host.pass(seconds(1300));
     host.assert_clean();
+}
+
+/// One step of a conversation in which nothing makes sense: a segment near the right numbers, something the application
+/// does, or time.
+fn any_step(host: &mut Host, rng: &mut Rng) {
+    let mut pick = |n: u64| rng.next_u64() % n;
+    match pick(10) {
+        0 => host.pass(ms(pick(3000))),
+        1 => host.shard.app_mut().appetite = pick(12) as usize,
+        2 => {
+            let what = pick(12);
+            host.shard.with_net(host.now, |app, net| {
+                let Some(mut conn) = app.conn.and_then(|id| net.conn(id)) else { return };
+                match what {
+                    0 => conn.abort(),
+                    1 => conn.close(),
+                    2 => conn.shutdown(),
+                    3..=6 => conn.resume_receive(),
+                    _ => drop(conn.send_copy(b"some bytes")),
+                }
+            });
+            host.turn(Vec::new());
+        }
+        _ => {
+            // Mostly ACKs, now and then any flags at all.
+            let flags = match pick(8) {
+                0 => pick(256) as u8,
+                1 => 0x11,
+                2 => 0x12,
+                _ => 0x10,
+            };
+            let (seq, ack) = (495 + pick(40) as u32, 296 + pick(40) as u32);
+            let len = pick(12) as usize;
+            host.send(segment(flags, seq, ack, len).window([0, 5, 40, 65_535][pick(4) as usize]));
+        }
+    }
+}
+
+#[test]
+fn any_conversation_at_all_ends_with_nothing_left() {
+    for seed in 0..4000u64 {
+        let mut rng = Rng::new(seed);
+        let state = STATES[(seed % 11) as usize];
+        let mut host = host_in(state, seed % 2 == 0);
+        for _ in 0..60 {
+            any_step(&mut host, &mut rng);
+        }
+        host.shard.with_net(host.now, |app, net| {
+            if let Some(mut conn) = app.conn.and_then(|id| net.conn(id)) {
+                // Either is enough, even if the peer never says a word again.
+                if seed % 3 == 0 { conn.abort() } else { conn.close() }
+            }
+        });
+        host.turn(Vec::new());
+        host.pass(seconds(1300));
+        host.assert_clean();
+        let begun = host.told().iter().filter(|t| matches!(t, Told::Accepted)).count();
+        let ours = usize::from(
+            !(matches!(state, State::Closed | State::Listen) || state == State::SynReceived && seed % 2 == 0),
+        );
+        assert_eq!(times_told_closed(&host), begun + ours, "seed {seed}: each connection ends once");
+    }
 }

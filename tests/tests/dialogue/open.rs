@@ -147,7 +147,7 @@ fn half_open_connection_of_a_crashed_peer_is_discovered() {
     host.send(seg(".", 900, 100));
     host.expect("R", 100, 0);
     assert_eq!(host.state(), State::SynSent);
-    host.pass(seconds(1));
+    host.pass(seconds(1) + crate::ms(1));
     host.expect("S", 300, 0);
     host.send(seg("S.", 500, 301));
     host.expect(".", 301, 501);

@@ -225,7 +225,7 @@ fn first_time_out_of_data_is_three_seconds_after_a_lost_syn() {
 #[test]
 fn established_after_a_time_out_is_told_once_and_never_closed_by_it() {
     let mut host = in_state(State::SynSent);
-    host.pass(seconds(7));
+    host.pass(seconds(8));
     assert_eq!(host.out.len(), 3);
     host.out.clear();
     host.send(seg("S.", 500, 301));

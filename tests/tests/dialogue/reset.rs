@@ -180,14 +180,9 @@ fn rebooted_peer_gets_a_new_connection_after_the_challenge() {
 
 #[test]
 fn ack_of_what_was_never_sent_is_challenged_in_every_state() {
-    for state in [
-        State::Established,
-        State::FinWait1,
-        State::FinWait2,
-        State::CloseWait,
-        State::Closing,
-        State::LastAck,
-    ] {
+    for state in
+        [State::Established, State::FinWait1, State::FinWait2, State::CloseWait, State::Closing, State::LastAck]
+    {
         let mut host = in_state(state);
         let (ours, theirs) = numbers(state);
         host.send(seg(".", theirs, ours + 1).data(*b"wild"));

@@ -229,7 +229,7 @@ fn acknowledgement_of_half_a_segment_leaves_the_rest() {
     host.expect_data(301, 101, b"abcdef");
     host.send(seg(".", 101, 304));
     host.act(|c| assert_eq!(c.queued_bytes(), 3));
-    host.pass(seconds(1));
+    host.pass(ms(210));
     host.expect_data(304, 101, b"def");
     assert_eq!(events(&host, Event::Retransmits), 1);
     over(&mut host, 101);

@@ -144,7 +144,7 @@ fn two_hosts_that_open_and_close_at_once_have_one_connection() {
     (a.trace, b.trace) = (true, true);
     let delay = Impairment { delay: Duration::from_millis(5), ..Impairment::default() };
     let apps = (Both::new(ADDR_A, ADDR_B), Both::new(ADDR_B, ADDR_A));
-    let mut pair = Pair::new((a, b), apps, 3, [delay.clone(), delay]);
+    let mut pair = Pair::new((a, b), apps, 3, [delay, delay]);
     assert!(pair.run(seconds(200)));
     for app in [pair.a.shard.app(), pair.b.shard.app()] {
         assert_eq!((app.opened, app.received.as_slice()), (1, b"hello".as_slice()));

@@ -1,0 +1,79 @@
+//! Command lines that are wrong anywhere: each gets one clear sentence that says what is wrong and how to mend it, and
+//! exit code 2. (Those that are wrong on a particular machine: refusals.rs.)
+
+use std::process::{Command, Output};
+
+const SYNFIN: &str = env!("CARGO_BIN_EXE_synfin");
+
+/// Options that are right for `load`, up to the ones under test.
+const LOAD: &str = "load --interface lo --address 198.18.0.1/24 --target 198.18.0.2:80";
+const SERVE: &str = "serve --interface lo --address 198.18.0.1/24";
+
+/// A command line, and what its complaint has to say.
+const USAGE: &[(&str, &str)] = &[
+    ("", "Usage: synfin <COMMAND>"),
+    ("frob", "unrecognized subcommand 'frob'"),
+    ("load", "--interface <IF>"),
+    ("LOAD", "<--rate <N>|--concurrency <N>>"),
+    ("LOAD --rate 5 --concurrency 5", "cannot be used with"),
+    ("LOAD --rate 0", "must be at least 1"),
+    ("LOAD --rate abc", "not a number; write for example 5000 or 20k"),
+    ("LOAD --concurrency 0", "must be at least 1"),
+    ("LOAD --rate 5 --duration 0", "must be longer than zero"),
+    ("LOAD --rate 5 --duration 5parsecs", "no unit of time; use us, ms, s, m or h"),
+    ("LOAD --rate 5 --close maybe", "possible values: fin, rst, half-close"),
+    ("LOAD --rate 5 --app gopher", "possible values: http, echo"),
+    ("LOAD --rate 5 --workers 0", "not in 1..="),
+    ("LOAD --rate 5 --requests-per-connection 0", "must be at least 1"),
+    ("LOAD --rate 5 --source-ports 9-3", "the range ends before it begins"),
+    ("LOAD --rate 5 --source-ports 0-5", "not a port (1 to 65535)"),
+    ("LOAD --rate 5 --max-errors 200%", "not a percentage between 0% and 100%"),
+    ("LOAD --rate 5 --path nope", "a path begins with '/'"),
+    ("LOAD --rate 5 --vlan 5000", "not a VLAN id (1 to 4094)"),
+    ("LOAD --rate 5 --mtu 10", "not in 576..="),
+    ("LOAD --rate 5 --json /no/such/dir/x.json", "cannot write /no/such/dir/x.json"),
+    ("LOAD --rate 5 --no-such-option", "unexpected argument '--no-such-option'"),
+    ("load --interface lo --address 198.18.0.1 --target 198.18.0.2:80 --rate 5", "the prefix length is missing"),
+    ("load --interface lo --address 198.18.0.1/40 --target 198.18.0.2:80 --rate 5", "between 1 and 32"),
+    (
+        "load --interface lo --address 999.1.1.1/24 --target 198.18.0.2:80 --rate 5",
+        "neither an IPv4 nor an IPv6 address",
+    ),
+    ("load --interface lo --address 224.0.0.1/24 --target 198.18.0.2:80 --rate 5", "multicast, broadcast"),
+    ("load --interface lo --address 198.18.0.9-198.18.0.2/24 --target 198.18.0.2:80 --rate 5", "ends before it begins"),
+    ("load --interface lo --address 198.18.0.1/24 --target 198.18.0.2 --rate 5", "the port is missing"),
+    ("load --interface lo --address 198.18.0.1/24 --target 198.18.0.2:0 --rate 5", "not a port"),
+    ("load --interface lo --address 198.18.0.1/24 --target [2001:2::2]:80 --rate 5", "Add an IPv6 --address"),
+    ("load --interface lo --address 198.18.0.1/24 --target 224.0.0.5:80 --rate 5", "not the address of a single host"),
+    ("SERVE", "--listen <PORT>"),
+    ("SERVE --listen 0", "not a port (1 to 65535)"),
+    ("SERVE --listen 70000", "not a port (1 to 65535)"),
+    ("SERVE --listen 80 --app ftp", "possible values: http, echo, discard, chargen"),
+    ("SERVE --listen 80 --keepalive maybe", "possible values: on, off"),
+    ("SERVE --listen 80 --body-bytes 9999999999999", "--body-bytes is larger than 1GiB"),
+    ("SERVE --listen 80", "loopback interface"),
+    ("serve --interface no-such-if0 --address 198.18.0.1/24 --listen 80", "there is no interface \"no-such-if0\""),
+];
+
+fn arguments(line: &str) -> Vec<String> {
+    let line = line.replace("LOAD", LOAD).replace("SERVE", SERVE);
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn check(line: &str, output: &Output, want: &str, code: i32) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let all = format!("{said}{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(output.status.code(), Some(code), "synfin {line}\n{all}");
+    assert!(all.contains(want), "synfin {line}\nshould say: {want}\nbut said: {all}");
+    assert!(!all.contains("panicked"), "synfin {line}\n{all}");
+}
+
+#[test]
+fn wrong_usage_gets_one_clear_sentence_and_exit_code_2() {
+    assert!(USAGE.len() >= 30);
+    for (line, want) in USAGE {
+        let output = Command::new(SYNFIN).args(arguments(line)).output().expect("synfin runs");
+        check(line, &output, want, 2);
+    }
+}
