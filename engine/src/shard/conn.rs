@@ -198,8 +198,7 @@ impl<U: Default> Net<'_, U> {
         let hop = core.locals.next_hop(local, &to.remote).filter(|_| to.remote.is_unicast());
         let hop = hop.ok_or(ConnectError::NoRoute)?;
         let neighbour = core.neigh.lookup_or_create(hop, core.proto.clock.now).ok_or(ConnectError::TableFull)?;
-        let around = core.surroundings(key, neighbour);
-        let iss = core.isn.iss(&key, core.proto.clock.now);
+        let (around, iss) = core.surroundings(key, neighbour);
         let tcb = open::active(&around, iss, &mut core.proto.env());
         let slot = core.conns.insert(tcb).ok_or(ConnectError::TableFull)?;
         core.flows.insert(hash, FlowRef::new(FlowKind::Conn, slot));

@@ -10,12 +10,13 @@ use crate::base::time::Tick;
 use crate::base::{Counters, Frame, FramePool, Instant};
 use crate::neigh::{NeighId, NeighTable, Probe};
 use crate::table::{FlowKey, FlowKind, FlowRef, FlowTable, Ring, Slab};
+use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::{
     ChallengeLimiter, Clock, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
 };
 use crate::timer::{Fifo, Wheel};
-use crate::wire::{Addr, TcpSegment};
+use crate::wire::{Addr, Seq, TcpSegment};
 use std::collections::VecDeque;
 
 /// Neighbours that the table can hold.
@@ -105,7 +106,7 @@ impl Core {
             send: SendPool::new(limits.connections, limits.copy_buffers),
             recv: RecvPool::new(limits.connections, limits.held_frames),
             neigh,
-            isn: IsnGenerator::new(config.secrets.isn, config.secrets.timestamp, tcp.fixed_iss),
+            isn: IsnGenerator::new(config.secrets.isn, tcp.fixed_iss),
             listeners: Vec::new(),
             pending: VecDeque::new(),
             trace: Trace::new(config.trace),
@@ -148,14 +149,12 @@ impl Core {
         options::own_mss(self.config.mtu, v4)
     }
 
-    /// What a new connection over the next hop `neighbour` has to know about where it is.
-    pub(super) fn surroundings(&self, key: FlowKey, neighbour: NeighId) -> Surroundings {
-        Surroundings {
-            key,
-            own_mss: self.own_mss(key.remote.is_v4()),
-            neighbour,
-            ts_offset: self.isn.timestamp_offset(&key),
-        }
+    /// What a new connection over the next hop `neighbour` has to know about where it is, and its initial sequence
+    /// number.
+    pub(super) fn surroundings(&self, key: FlowKey, neighbour: NeighId) -> (Surroundings, Seq) {
+        let Start { iss, ts_offset } = self.isn.start(&key, self.proto.clock.now);
+        let own_mss = self.own_mss(key.remote.is_v4());
+        (Surroundings { key, own_mss, neighbour, ts_offset }, iss)
     }
 
     /// Puts a connection on the list of those that have something to send.

@@ -25,7 +25,7 @@ const RESTART_SHIFT: u32 = 7;
 impl<A: App> Shard<A> {
     #[inline]
     pub(super) fn segment(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
-        match self.core.find(item.hash, &item.key) {
+        match self.core.find_again(item) {
             Some(flow) => match flow.kind() {
                 FlowKind::Conn => self.conn_segment(flow.index(), item, cx),
                 FlowKind::HalfOpen => self.half_open_segment(flow, item, cx),
@@ -292,8 +292,7 @@ impl Core {
         let Some(neighbour) = self.neigh.caller(hop, item.link.src, cx.now) else {
             return self.proto.counters.drop(DropReason::TableFull);
         };
-        let around = self.surroundings(item.key, neighbour);
-        let mut iss = self.isn.iss(&item.key, cx.now);
+        let (around, mut iss) = self.surroundings(item.key, neighbour);
         if let Some(old) = beyond
             && !iss.after(old)
         {

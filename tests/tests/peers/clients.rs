@@ -40,7 +40,7 @@ pub fn fetch_many(stage: &Stage, host: &str, size: usize, count: u64, options: &
     let file = |i: u64| stage.dir.path(&format!("got-{i}"));
     let one = |i| format!("url = \"http://{host}/bytes/{size}\"\noutput = \"{}\"\n", file(i).display());
     let config = stage.dir.write("curl.config", (0..count).map(one).collect::<String>());
-    let words = format!("curl -sS -f {options} -K {}", config.display());
+    let words = format!("curl -sS -f --fail-early {options} -K {}", config.display());
     let words: Vec<&str> = words.split_whitespace().collect();
     stage.run(&words, 10 * PATIENCE).ok();
     for i in 0..count {

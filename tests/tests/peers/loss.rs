@@ -11,6 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 use synfin_tests::netns::Side;
 use synfin_tests::programs::{PATIENCE, run};
 
@@ -27,6 +28,11 @@ fn requests() -> u64 {
     asked.map_or(REQUESTS, |n| n.parse().expect("SYNFIN_LOSS_REQUESTS is a number"))
 }
 
+/// A tenth of a second for each request, beside the usual.
+fn limit() -> Duration {
+    4 * PATIENCE + Duration::from_millis(100 * requests())
+}
+
 /// Drops this share of TCP segments on their way into and out of the side's kernel; `false`, with the reason printed, if
 /// this kernel cannot.
 fn drop_segments(stage: &Stage, side: Side, percent: u64) -> bool {
@@ -36,9 +42,10 @@ fn drop_segments(stage: &Stage, side: Side, percent: u64) -> bool {
              counter drop; }}"
         )
     };
-    let rules = format!("table inet loss {{ {} {} }}", chain("input"), chain("output"));
+    let rules = format!("table inet loss {{\n{}\n{}\n}}\n", chain("input"), chain("output"));
     let file = stage.dir.write("loss.nft", rules);
     let made = run(&mut stage.lab.command(side, &format!("nft -f {}", file.display())), PATIENCE);
+    assert!(!made.stderr.contains("syntax error"), "{}", made.stderr);
     if !made.status.success() {
         eprintln!("skipped: nft cannot drop at random here: {}", made.stderr.trim());
     }
@@ -86,7 +93,7 @@ fn nginx_s_pages_arrive_unharmed(percent: u64) {
          --requests-per-connection 4 --concurrency 64 -n {connections} {PATIENT}",
         stage.dir.path("nginx/www/large").display()
     );
-    let (report, accepted) = nginx.accepted_during(|| stage.load(&words));
+    let (report, accepted) = nginx.accepted_during(|| stage.load_within(limit(), &words));
     told(&report, &format!("from nginx, {percent} % lost"));
     all_completed(&report, connections);
     assert_eq!(number(&report, "load/requests/responses_by_status/2xx"), 4 * connections);
@@ -148,7 +155,7 @@ pub fn with_kernel_echo<R>(stage: &Stage, side: Side, port: u16, body: impl FnOn
                     stream.set_read_timeout(Some(4 * PATIENCE)).expect("a limit");
                     thread::spawn(move || echo(stream));
                 }
-                Err(_) => thread::sleep(std::time::Duration::from_millis(5)),
+                Err(_) => thread::sleep(Duration::from_millis(5)),
             }
         }
     });
@@ -165,7 +172,7 @@ fn echoes_arrive_unharmed(percent: u64) {
         "-a 198.18.0.10/24 -a 2001:2::10/64 -t {KERNEL_V4}:7 -t {KERNEL_V6}:7 --app echo --message-bytes {BODY_BYTES} \
          --requests-per-connection 2 --concurrency 64 -n {connections} {PATIENT}"
     );
-    let report = with_kernel_echo(&stage, Side::B, 7, || stage.load(&words));
+    let report = with_kernel_echo(&stage, Side::B, 7, || stage.load_within(limit(), &words));
     told(&report, &format!("echoed, {percent} % lost"));
     all_completed(&report, connections);
     assert_eq!(number(&report, "load/received_bytes"), connections * 2 * BODY_BYTES as u64);

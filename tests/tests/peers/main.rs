@@ -49,15 +49,17 @@ impl Stage {
         command
     }
 
-    /// `synfin load WORDS` on side A, with all options that every test wants.
-    pub fn load_command(&self, words: &str) -> Command {
-        self.synfin(Side::A, &format!("load -i veth-a --sleep --progress off --json - {words}"))
-    }
-
-    /// Runs `synfin load WORDS` to its end; returns the report of a run that went well.
+    /// Runs `synfin load WORDS` on side A to its end; returns the report of a run that went well.
     #[track_caller]
     pub fn load(&self, words: &str) -> Value {
-        report(&programs::run(&mut self.load_command(words), 4 * PATIENCE))
+        self.load_within(4 * PATIENCE, words)
+    }
+
+    /// As [`Stage::load`], for runs that may take longer than others.
+    #[track_caller]
+    pub fn load_within(&self, limit: Duration, words: &str) -> Value {
+        let words = format!("load -i veth-a --sleep --progress off --json - {words}");
+        report(&programs::run(&mut self.synfin(Side::A, &words), limit))
     }
 
     /// Starts `synfin serve WORDS` on side B and waits until it serves.
