@@ -19,7 +19,7 @@ use synfin_tests::programs::{PATIENCE, run};
 const REQUESTS: u64 = 100;
 const BODY_BYTES: usize = 100_000;
 /// Pages fetched by one curl.
-const BATCH: u64 = 400;
+const BATCH: u64 = 2_000;
 /// For clients: a transfer may take long when its last segments are lost again and again.
 const PATIENT: &str = "--timeout 300s --drain 600s --time-wait 5s";
 
@@ -126,7 +126,7 @@ fn curl_s_pages_arrive_unharmed(percent: u64) {
         let count = BATCH.min(requests() - start);
         // Half of the pages over connections of their own.
         for (count, close) in [(count / 2, ""), (count - count / 2, "-H Connection:close")] {
-            let options = format!("--parallel --parallel-max 64 --max-time 600 {close}");
+            let options = format!("--parallel --parallel-max 200 --max-time 600 {close}");
             fetch_many(&stage, host, BODY_BYTES, count, &options);
         }
     }
