@@ -2,7 +2,7 @@
 //! begins, and segments are printed if they are to be.
 
 use crate::live::Signals;
-use crate::trace::{self, Tracer};
+use crate::trace::Tracer;
 use std::io::Write;
 use std::sync::Arc;
 use synfin_engine::base::{Counters, Frame, Instant};
@@ -56,7 +56,7 @@ impl<A: App> Runner<A> {
     fn print_trace(&mut self) {
         let Some(tracer) = &mut self.tracer else { return };
         let mut err = std::io::stderr().lock();
-        for event in trace::join(self.shard.take_trace()) {
+        for event in self.shard.take_trace() {
             // Nobody left to read it is no reason to end the run.
             let _ = writeln!(err, "{}", tracer.line(&event));
         }

@@ -56,25 +56,6 @@ impl Tracer {
     }
 }
 
-/// The engine notes a segment once for each step it causes (an acknowledgement taken, then a FIN): joins those notes.
-pub fn join(events: Vec<TraceEvent>) -> Vec<TraceEvent> {
-    let mut out: Vec<TraceEvent> = Vec::with_capacity(events.len());
-    for e in events {
-        match out.last_mut() {
-            Some(last) if is_next_step(last, &e) => last.after = e.after,
-            _ => out.push(e),
-        }
-    }
-    out
-}
-
-fn is_next_step(a: &TraceEvent, b: &TraceEvent) -> bool {
-    !b.outgoing
-        && TraceEvent { before: a.before, after: a.after, ..*b } == *a
-        && a.after == b.before
-        && b.before != b.after
-}
-
 fn end(addr: Addr, port: u16) -> String {
     format!("{addr}.{port}")
 }
@@ -135,16 +116,6 @@ mod tests {
         t.line(&event(false, TcpFlags::SYN | TcpFlags::ACK, u32::MAX, 101, 0));
         let data = t.line(&event(true, TcpFlags::PSH | TcpFlags::ACK, 101, 0, 50));
         assert!(data.contains("[P.], seq 1:51, ack 1, win 512, length 50  ESTABLISHED"), "{data}");
-    }
-
-    #[test]
-    fn the_steps_of_one_segment_make_one_line_and_a_repeated_segment_two() {
-        let fin = event(false, TcpFlags::FIN | TcpFlags::ACK, 9, 9, 0);
-        let step = TraceEvent { after: State::CloseWait, ..fin };
-        assert_eq!(join(vec![fin, step]), [step]);
-        assert_eq!(join(vec![fin, fin]).len(), 2);
-        let (sent, later) = (TraceEvent { outgoing: true, ..fin }, TraceEvent { outgoing: true, ..step });
-        assert_eq!(join(vec![sent, later]).len(), 2);
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub struct NeighTable {
     failed: Vec<NeighId>,
     /// The latest time that was handed in.
     now: Instant,
+    /// The neighbour that was looked for last: mostly it is looked for again.
+    recent: NeighId,
 }
 
 impl NeighTable {
@@ -68,6 +70,7 @@ impl NeighTable {
             due: Vec::with_capacity(POLL_BUDGET),
             failed: Vec::new(),
             now,
+            recent: 0,
         }
     }
 
@@ -343,12 +346,15 @@ impl NeighTable {
         }
     }
 
-    fn find(&self, addr: &Addr) -> Option<NeighId> {
+    fn find(&mut self, addr: &Addr) -> Option<NeighId> {
+        let is_it = |id: NeighId| self.entries.get(id).is_some_and(|e| e.addr == *addr);
+        if is_it(self.recent) {
+            return Some(self.recent);
+        }
         let tag = self.tag(addr);
-        let is_it = |e: &&Entry| e.addr == *addr;
-        self.by_addr
-            .find(spread(tag), |(t, id)| *t == tag && self.entries.get(*id).as_ref().is_some_and(is_it))
-            .map(|(_, id)| *id)
+        let &(_, id) = self.by_addr.find(spread(tag), |&(t, id)| t == tag && is_it(id))?;
+        self.recent = id;
+        Some(id)
     }
 
     /// Adds an entry, unless there are `limit` already.

@@ -49,15 +49,15 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug)]
 pub struct Secrets {
     pub flow_hash: [u64; 2],
+    /// For initial sequence numbers and timestamp offsets.
     pub isn: [u64; 2],
-    pub timestamp: [u64; 2],
 }
 
 impl Secrets {
     pub fn from_seed(seed: u64) -> Secrets {
         let mut r = crate::base::Rng::new(seed);
         let mut two = || [r.next_u64(), r.next_u64()];
-        Secrets { flow_hash: two(), isn: two(), timestamp: two() }
+        Secrets { flow_hash: two(), isn: two() }
     }
 }
 

@@ -195,11 +195,9 @@ impl<U: Default> Net<'_, U> {
         if core.find(hash, &key).is_some() {
             return Err(ConnectError::AddressInUse);
         }
-        if core.locals.next_hop(local, &to.remote).is_none() || !to.remote.is_unicast() {
-            return Err(ConnectError::NoRoute);
-        }
-        let around = core.surroundings(key).ok_or(ConnectError::TableFull)?;
-        let iss = core.isn.iss(&key, core.proto.clock.now);
+        let hop = core.locals.next_hop(local, &to.remote).filter(|_| to.remote.is_unicast());
+        let hop = hop.ok_or(ConnectError::NoRoute)?;
+        let (around, iss) = core.surroundings(key, hop).ok_or(ConnectError::TableFull)?;
         let tcb = open::active(&around, iss, &mut core.proto.env());
         let slot = core.conns.insert(tcb).ok_or(ConnectError::TableFull)?;
         core.flows.insert(hash, FlowRef::new(FlowKind::Conn, slot));

@@ -10,12 +10,13 @@ use crate::base::time::Tick;
 use crate::base::{Counters, Frame, FramePool, Instant};
 use crate::neigh::{NeighId, NeighTable, Probe};
 use crate::table::{FlowKey, FlowKind, FlowRef, FlowTable, Ring, Slab};
+use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::{
     ChallengeLimiter, Clock, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
 };
 use crate::timer::{Fifo, Wheel};
-use crate::wire::{Addr, TcpSegment};
+use crate::wire::{Addr, Seq, TcpSegment};
 
 /// Neighbours that the table can hold.
 const NEIGHBOURS: u32 = 65_536;
@@ -103,7 +104,7 @@ impl Core {
             send: SendPool::new(limits.connections, limits.copy_buffers),
             recv: RecvPool::new(limits.connections, limits.held_frames),
             neigh,
-            isn: IsnGenerator::new(config.secrets.isn, config.secrets.timestamp, tcp.fixed_iss),
+            isn: IsnGenerator::new(config.secrets.isn, tcp.fixed_iss),
             listeners: Vec::new(),
             pending: Vec::new(),
             trace: Trace::new(config.trace),
@@ -146,16 +147,13 @@ impl Core {
         options::own_mss(self.config.mtu, v4)
     }
 
-    /// What a new connection has to know about where it is. `None`: no route, or no room for the neighbour.
-    pub(super) fn surroundings(&mut self, key: FlowKey) -> Option<Surroundings> {
-        let hop = self.locals.next_hop(key.local, &key.remote)?;
+    /// What a new connection has to know about where it is, `hop` being its next hop, and its initial sequence number. `None`: no room for
+    /// the neighbour.
+    pub(super) fn surroundings(&mut self, key: FlowKey, hop: Addr) -> Option<(Surroundings, Seq)> {
         let neighbour: NeighId = self.neigh.lookup_or_create(hop, self.proto.clock.now)?;
-        Some(Surroundings {
-            key,
-            own_mss: self.own_mss(key.remote.is_v4()),
-            neighbour,
-            ts_offset: self.isn.timestamp_offset(&key),
-        })
+        let Start { iss, ts_offset } = self.isn.start(&key, self.proto.clock.now);
+        let own_mss = self.own_mss(key.remote.is_v4());
+        Some((Surroundings { key, own_mss, neighbour, ts_offset }, iss))
     }
 
     /// Puts a connection on the list of those that have something to send.

@@ -8,7 +8,7 @@ use super::core::{Core, Cx};
 use super::trace::TraceEvent;
 use super::{Shard, resolve};
 use crate::base::{DropReason, Event, Frame};
-use crate::table::FlowKey;
+use crate::table::{FlowKey, FlowKind, FlowRef};
 use crate::tcp::State;
 use crate::wire::TcpSegment;
 use crate::wire::parse::{LinkInfo, Packet, ParseOptions, parse};
@@ -22,6 +22,8 @@ pub(super) struct Item {
     pub link: LinkInfo,
     pub key: FlowKey,
     pub hash: u64,
+    /// What [`Core::prefetch`] found; other segments of the burst may have changed it since.
+    pub flow: Option<FlowRef>,
     pub frame: Option<Frame>,
 }
 
@@ -54,15 +56,13 @@ impl<A: App> Shard<A> {
         loop {
             let mut batch = std::mem::take(&mut self.batch);
             for frame in frames.by_ref().take(BURST) {
-                if let Some(item) = self.core.classify(frame, cx, &mut self.touched) {
-                    batch.push(item);
-                }
+                self.core.classify(frame, &mut batch, cx, &mut self.touched);
             }
             if batch.is_empty() && frames.len() == 0 {
                 self.batch = batch;
                 break;
             }
-            self.core.prefetch(&batch);
+            self.core.prefetch(&mut batch);
             for lane in [Lane::Open, Lane::Data, Lane::End] {
                 for item in batch.iter_mut().filter(|i| i.lane() == lane) {
                     self.segment(item, cx);
@@ -81,9 +81,9 @@ impl<A: App> Shard<A> {
 }
 
 impl Core {
-    /// Parses a frame. Segments come back; everything else is dealt with here.
+    /// Parses a frame. Segments go into the batch, written where they stay; everything else is dealt with here.
     #[inline]
-    fn classify(&mut self, frame: Frame, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) -> Option<Item> {
+    fn classify(&mut self, frame: Frame, batch: &mut Vec<Item>, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) {
         let counters = &mut self.proto.counters;
         counters.event(Event::FramesIn);
         counters.add(Event::BytesIn, frame.len() as u64);
@@ -108,34 +108,40 @@ impl Core {
                 };
                 self.proto.counters.event(Event::SegmentsIn);
                 let hash = self.flows.hash(&key);
-                Some(Item { seg, link, key, hash, frame: Some(frame) })
+                batch.push(Item { seg, link, key, hash, flow: None, frame: Some(frame) });
             }
-            other => {
-                resolve::other_packet(self, frame, &link, &other, cx, resolved);
-                None
-            }
+            other => resolve::other_packet(self, frame, &link, &other, cx, resolved),
         }
     }
 
     #[cold]
-    fn discard(&mut self, frame: Frame, reason: DropReason, cx: &mut Cx<'_>) -> Option<Item> {
+    fn discard(&mut self, frame: Frame, reason: DropReason, cx: &mut Cx<'_>) {
         self.proto.counters.drop(reason);
         cx.pool.free(frame);
-        None
     }
 
     /// Touches what the burst will need, all at once, so that the misses overlap.
     #[inline]
-    fn prefetch(&self, batch: &[Item]) {
+    fn prefetch(&self, batch: &mut [Item]) {
         use crate::base::prefetch::prefetch;
         for item in batch {
-            let Some(flow) = self.flows.candidate(item.hash) else { continue };
+            item.flow = self.flows.candidate(item.hash);
+            let Some(flow) = item.flow else { continue };
             match flow.kind() {
-                crate::table::FlowKind::Conn => self.conns.get(flow.index()).map(prefetch),
-                crate::table::FlowKind::HalfOpen => self.halves.get(flow.index()).map(prefetch),
-                crate::table::FlowKind::TimeWait => self.time_wait.get(flow.index()).map(prefetch),
+                FlowKind::Conn => self.conns.get(flow.index()).map(prefetch),
+                FlowKind::HalfOpen => self.halves.get(flow.index()).map(prefetch),
+                FlowKind::TimeWait => self.time_wait.get(flow.index()).map(prefetch),
             };
         }
+    }
+
+    /// The record that `item` belongs to. Without another search if it is the connection that was found before: a
+    /// connection that is over leaves its slot without a key.
+    #[inline]
+    pub(super) fn find_again(&self, item: &Item) -> Option<FlowRef> {
+        let is_it =
+            |f: &FlowRef| f.kind() == FlowKind::Conn && self.conns.get(f.index()).is_some_and(|t| t.key == item.key);
+        item.flow.filter(is_it).or_else(|| self.find(item.hash, &item.key))
     }
 
     #[cold]

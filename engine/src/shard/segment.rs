@@ -22,7 +22,7 @@ const REOPEN_STEP: u32 = 128_000;
 impl<A: App> Shard<A> {
     #[inline]
     pub(super) fn segment(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
-        match self.core.find(item.hash, &item.key) {
+        match self.core.find_again(item) {
             Some(flow) => match flow.kind() {
                 FlowKind::Conn => self.conn_segment(flow.index(), item, cx),
                 FlowKind::HalfOpen => self.half_open_segment(flow, item, cx),
@@ -281,14 +281,13 @@ impl Core {
         let Some(hop) = self.locals.next_hop(item.key.local, &item.key.remote) else {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
-        let Some(around) = self.surroundings(item.key) else {
+        let Some((around, mut iss)) = self.surroundings(item.key, hop) else {
             return self.proto.counters.drop(DropReason::TableFull);
         };
         if self.neigh.mac(around.neighbour).is_none() {
             // The SYN came from there: what better could ARP tell us? A later message may correct it.
             self.neigh.learn(hop, item.link.src, cx.now, true);
         }
-        let mut iss = self.isn.iss(&item.key, cx.now);
         if let Some(old) = beyond
             && !iss.after(old)
         {

@@ -39,14 +39,12 @@ impl<A: App> Shard<A> {
             }
         }
         if out.fin == Some(t.rcv_nxt) || core.recv.fin_due(t.recv, t.rcv_nxt) {
-            let before = t.state();
             core.recv.clear_fin(&mut t.recv);
             t.rcv_nxt += 1;
             t.rcv_adv = t.rcv_adv.max(t.rcv_nxt);
             receive::on_fin(t);
             if core.trace.is_on() {
-                let after = t.state();
-                core.trace_in(&item.seg, before, after);
+                core.trace.amend(t.key.local_port, t.key.remote_port, t.state());
             }
         }
         self.offer_held(slot, cx);

@@ -57,6 +57,16 @@ impl Trace {
         }
     }
 
+    /// The last segment that came in on the connection of `local_port` and `remote_port` has led on to `after` (its FIN was
+    /// taken after its acknowledgement).
+    #[cold]
+    pub fn amend(&mut self, local_port: u16, remote_port: u16, after: State) {
+        let is_it = |e: &&mut TraceEvent| !e.outgoing && e.dst_port == local_port && e.src_port == remote_port;
+        if let Some(event) = self.events.iter_mut().rev().find(is_it) {
+            event.after = after;
+        }
+    }
+
     pub fn take(&mut self) -> Vec<TraceEvent> {
         std::mem::take(&mut self.events)
     }

@@ -1,7 +1,7 @@
 //! F1: which worker a connection belongs to, and how to make the network agree.
 //!
 //! [`Rss`] computes which queue a NIC will choose for a packet; [`Ports`] picks a client's own address and port, from
-//! among those that a caller's test accepts; [`owner`] says whose a 4-tuple is where no NIC decides.
+//! among those that a caller's test accepts; [`owner()`] says whose a 4-tuple is where no NIC decides.
 //!
 //! Nothing here knows devices, workers or connections: numbers in, numbers out.
 

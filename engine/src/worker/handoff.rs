@@ -1,6 +1,6 @@
 //! Frames that arrived at the wrong worker go to the right one.
 //!
-//! Where no device steers (veth, virtio), a 4-tuple's owner is [`steering::owner`]. After each burst the frames of
+//! Where no device steers (veth, virtio), a 4-tuple's owner is [`steering::owner()`](crate::steering::owner()). After each burst the frames of
 //! other owners go into the owners' inboxes: lock-free rings of tokens. With one packet memory for all workers the
 //! token is all that moves. Otherwise the owner copies the bytes into its own memory and sends the token home.
 //!

@@ -1,6 +1,6 @@
 //! F5: the poll loop. One thread, one queue, one engine; nothing on the packet path is shared.
 //!
-//! [`Worker::run`] is the loop, on one screen. Around it: the clock ([`clock`]), where the time goes ([`watch`]),
+//! `Worker::run` is the loop, on one screen. Around it: the clock ([`clock`]), where the time goes ([`watch`]),
 //! frames that belong to other workers ([`handoff`]), threads, cores and panics ([`run`]). The loop never
 //! allocates, never locks, and enters the kernel only in `kick` and, when it may sleep, in `wait`.
 

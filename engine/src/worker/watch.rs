@@ -1,4 +1,4 @@
-//! Where a worker's time goes. One clock reading per turn tells busy from idle; one turn in [`SAMPLE_TURNS`] is
+//! Where a worker's time goes. One clock reading per turn tells busy from idle; one turn in `SAMPLE_TURNS` is
 //! measured stage by stage, which makes the whole accounting cost less than a percent.
 
 use super::clock::Clock;

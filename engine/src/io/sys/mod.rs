@@ -1,5 +1,5 @@
 //! What the engine asks the operating system about the machine and its network: interfaces, routes, neighbours
-//! ([`netlink`], [`route`], [`neighbour`]), the device behind an interface ([`ethtool`]), multicast reception
+//! ([`netlink`], [`route`], [`mod@neighbour`]), the device behind an interface ([`ethtool`]), multicast reception
 //! ([`multicast`]), privileges ([`capabilities`]) and the machine itself ([`environment()`]).
 //!
 //! Set-up only: everything here makes system calls, allocates and may fail with an [`IoError`](crate::io::IoError).
