@@ -55,7 +55,6 @@ declare! {
         NoConnection = "no_connection": "belongs to no connection (answered with RST)",
         RstNoConnection = "rst_no_connection": "RST for no connection",
         AckUnacceptable = "ack_unacceptable": "acknowledges what was never sent, or lies too far in the past",
-        AckOld = "ack_old": "acknowledges only what is acknowledged already",
         SeqOutOfWindow = "seq_out_of_window": "outside the receive window (answered with ACK)",
         PawsOld = "paws_old": "timestamp older than the last (PAWS, RFC 7323)",
         TimestampMissing = "timestamp_missing": "no timestamp although both sides agreed on them (RFC 7323 3.2)",

@@ -86,6 +86,10 @@ impl<U> Conn<'_, U> {
         let n = self.core.send.push_copy(&mut t.send, t.snd_end, &bytes[..bytes.len().min(room)]);
         t.snd_end += n as u32;
         if n < bytes.len() {
+            // Without bytes under way no ACK will bring `writable`: it has to come with the next free buffer.
+            if t.queued_bytes() == 0 && !t.has(flag::WANT_WRITABLE) {
+                self.core.starved.push_back(self.slot);
+            }
             t.set(flag::WANT_WRITABLE);
         }
         self.core.mark_pending(self.slot);

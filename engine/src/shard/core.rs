@@ -72,6 +72,8 @@ pub struct Core {
     pub(super) listeners: Vec<u16>,
     /// Connections with something to send (flag PENDING), who has waited longest first.
     pub(super) pending: VecDeque<u32>,
+    /// Connections that found no buffer for `send_copy` while they had nothing under way, who has waited longest first.
+    pub(super) starved: VecDeque<u32>,
     pub(super) trace: Trace,
     /// Scratch space for `resolve::ask_neighbours`.
     pub(super) probes: Vec<Probe>,
@@ -109,6 +111,7 @@ impl Core {
             isn: IsnGenerator::new(config.secrets.isn, tcp.fixed_iss),
             listeners: Vec::new(),
             pending: VecDeque::new(),
+            starved: VecDeque::new(),
             trace: Trace::new(config.trace),
             probes: Vec::new(),
             config,

@@ -3,12 +3,13 @@
 
 use super::Shard;
 use super::app::{App, CloseReason};
+use super::conn::wants_writable;
 use super::core::{Core, Cx};
 use super::resolve;
 use crate::base::time::Tick;
 use crate::base::{Event, Instant};
-use crate::tcp::State;
 use crate::tcp::timers::{self, GiveUp};
+use crate::tcp::{State, flag};
 
 /// Connections, half-open records and TIME-WAIT records handled in one call, each.
 const BUDGET: usize = 256;
@@ -27,6 +28,21 @@ impl<A: App> Shard<A> {
         self.core.expire_time_wait();
         resolve::ask_neighbours(&mut self.core, cx);
         self.neighbours_failed(cx);
+        self.feed_starved();
+    }
+
+    /// Tells connections that had no buffer for their bytes, as long as there are some.
+    fn feed_starved(&mut self) {
+        for _ in 0..self.core.starved.len().min(BUDGET) {
+            if !self.core.send.has_buffer() {
+                return;
+            }
+            let Some(slot) = self.core.starved.pop_front() else { return };
+            // It may be over by now, and its slot another's.
+            let Some(t) = self.core.conns.get_mut(slot).filter(|t| wants_writable(t)) else { continue };
+            t.clear(flag::WANT_WRITABLE);
+            self.with_app(slot, |app, conn| app.writable(conn));
+        }
     }
 
     fn expire_conn(&mut self, slot: u32, cx: &mut Cx<'_>) {

@@ -18,6 +18,11 @@ impl<T: Default> Recycler<T> {
         self.free.pop().or_else(|| self.slots.insert(T::default()))
     }
 
+    /// Whether [`Recycler::take`] will give a block.
+    pub fn has_room(&self) -> bool {
+        !self.free.is_empty() || self.slots.len() < self.slots.limit()
+    }
+
     pub fn give_back(&mut self, index: u32) {
         self.free.push(index);
     }

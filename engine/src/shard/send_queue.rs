@@ -61,6 +61,10 @@ impl SendPool {
         self.buffers.in_use()
     }
 
+    pub fn has_buffer(&self) -> bool {
+        self.buffers.has_room()
+    }
+
     /// The block `*block`, or a new one starting at `base`. `None` when the pool is empty or the block is full.
     fn open(&mut self, block: &mut u32, base: Seq) -> Option<&mut Block> {
         if *block == NONE {

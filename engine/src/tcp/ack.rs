@@ -166,8 +166,11 @@ fn update_window(t: &mut Tcb, seg: &TcpSegment) {
     t.snd_wl1 = seg.seq;
     t.snd_wl2 = seg.ack;
     if t.has(flag::PROBE | flag::PERSIST) {
-        // The peer answers: probing may go on for as long as it does (RFC 9293 3.8.6.1).
-        t.retries = 0;
+        // The peer answers: probing may go on for as long as it does (RFC 9293 3.8.6.1), if an application is left that
+        // could give up.
+        if window > 0 || !t.has(flag::RECEIVE_SHUT) {
+            t.retries = 0;
+        }
         if was_closed && window > 0 {
             // What was sent as a probe was refused: it counts as not sent.
             t.snd_nxt = t.snd_una;

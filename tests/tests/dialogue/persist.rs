@@ -51,6 +51,23 @@ fn answered_probes_keep_the_connection_for_ever() {
 }
 
 #[test]
+fn answered_probes_do_not_keep_a_connection_that_the_application_has_closed() {
+    let mut config = plain_config();
+    config.tcp.data_retries = 3;
+    let mut host = shut(config);
+    host.act(|c| c.close());
+    for _ in 0..3 {
+        host.pass_until_output(seconds(100));
+        host.expect_data(301, 501, &BYTES[..1]);
+        host.send(seg(".", 501, 301).window(0));
+    }
+    host.pass_until_output(seconds(100));
+    host.expect_nothing();
+    assert_eq!(closed(&host), Some(CloseReason::TimedOut));
+    host.assert_clean();
+}
+
+#[test]
 fn probes_that_are_never_answered_end_the_connection() {
     let mut config = plain_config();
     config.tcp.data_retries = 3;

@@ -6,7 +6,7 @@ use synfin_engine::shard::{Connect, Generator, Payload, SendError};
 use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Seq, TcpFlags, TcpOptions};
-use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER_MAC, PEER_PORT, plain_config, seg};
+use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER_MAC, PEER_PORT, Told, plain_config, seg};
 
 #[test]
 fn every_aborted_connection_gets_its_reset_however_small_the_burst() {
@@ -40,6 +40,30 @@ fn duplicate_ack_that_finds_no_room_goes_out_with_the_next_burst() {
     host.turn(Vec::new());
     host.expect(".", 301, 101);
     host.expect_nothing();
+}
+
+#[test]
+fn connection_that_found_all_buffers_taken_is_told_when_there_are_some_again() {
+    let mut config = plain_config();
+    config.limits.copy_buffers = 1;
+    let mut host = Host::server(config);
+    let ids = [0, 1].map(|n| {
+        host.remote.1 = PEER_PORT + n;
+        host.send(seg("S", 100, 0).mss(1460));
+        host.expect("S.", 300, 101);
+        host.send(seg(".", 101, 301));
+        host.shard.app().conn.unwrap()
+    });
+    let copies = ids.map(|id| host.shard.with_net(host.now, |_, net| net.conn(id).unwrap().send_copy(b"bytes")));
+    assert_eq!(copies, [Ok(5), Ok(0)]);
+    host.turn(Vec::new());
+    host.expect_data(301, 101, b"bytes");
+    host.turn(Vec::new());
+    assert!(!host.told().contains(&Told::Writable));
+    host.remote.1 = PEER_PORT;
+    host.send(seg(".", 101, 306));
+    assert_eq!(host.told().last(), Some(&Told::Writable));
+    assert_eq!(host.shard.app().conn, Some(ids[1]));
 }
 
 #[test]

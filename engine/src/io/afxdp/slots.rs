@@ -48,7 +48,7 @@ impl Slots {
 
     /// A free chunk's buffer, for the fill ring.
     pub fn take_free(&mut self) -> Option<Buffer> {
-        let index = self.pool.take_index()?;
+        let index = if self.has_its_pool() { self.pool.take_index()? } else { return None };
         self.buffers.get_mut(index as usize)?.take()
     }
 
@@ -92,6 +92,9 @@ impl Slots {
 
     /// Puts the buffer into its slot; gives its chunk and where in it the data begins.
     fn settle(&mut self, buffer: Buffer) -> Option<(u32, u16)> {
+        if !self.has_its_pool() {
+            return None;
+        }
         let at = (buffer.get_data().as_ptr() as usize).checked_sub(self.base)?;
         let (index, start) = (at / self.chunk_bytes, at % self.chunk_bytes);
         let slot = self.buffers.get_mut(index)?;
@@ -100,6 +103,11 @@ impl Slots {
         }
         *slot = Some(buffer);
         Some((index as u32, start as u16))
+    }
+
+    /// False when another arena's pool was put in the place of ours, which is lent out.
+    fn has_its_pool(&self) -> bool {
+        self.pool.arena().base().as_ptr() as usize == self.base
     }
 
     /// Chunks that are in rings.
@@ -113,7 +121,7 @@ impl Slots {
     /// The socket must be closed, so that neither the kernel nor the crate uses any ring any more.
     pub unsafe fn reclaim_rings(&mut self) {
         for index in 0..self.buffers.len() {
-            if self.buffers[index].is_none() {
+            if self.has_its_pool() && self.buffers[index].is_none() {
                 // SAFETY: an empty slot is a chunk in a ring; by the caller's promise there are no rings.
                 unsafe { self.pool.give_index(index as u32) };
             }

@@ -12,8 +12,10 @@
 use super::config::XskConfig;
 use super::ring::{Consumer, Producer};
 use super::umem::TX_METADATA_BYTES;
+use crate::base::frame::Arena;
 use crate::base::{Frame, FramePool};
 use libc::xdp_desc;
+use std::sync::Arc;
 
 /// Chunks are put into the fill ring at least this many at a time: one shared store, one look at shared memory.
 const RESTOCK_FRAMES: u32 = 64;
@@ -58,6 +60,8 @@ pub(super) struct XskPath {
     pub rings: Rings,
     pub pool: FramePool,
     pub counts: PathCounts,
+    /// The memory that the rings were made for. `pool` is lent out, and safe code may put another one in its place.
+    arena: Arc<Arena>,
     chunk_shift: u32,
     total_bytes: u64,
     /// Checksum requests are passed on, as metadata in front of the packet.
@@ -72,6 +76,7 @@ impl XskPath {
     pub fn new(config: &XskConfig, rings: Rings, pool: FramePool) -> XskPath {
         let arena = pool.arena();
         XskPath {
+            arena: arena.clone(),
             chunk_shift: arena.chunk_bytes().trailing_zeros(),
             total_bytes: arena.total_bytes() as u64,
             offload: false,
@@ -98,14 +103,14 @@ impl XskPath {
         let room = (rx.capacity() - rx.len()).min(u32::MAX as usize) as u32;
         let before = rx.len();
         let waiting = self.rings.rx.waiting(room).min(room);
-        if waiting == 0 {
+        if waiting == 0 || !self.has_its_pool() {
             return 0;
         }
         for _ in 0..waiting {
             let Some(entry) = self.rings.rx.pop() else { break };
             let Some((index, start)) = self.place(entry.addr) else { continue };
             // SAFETY: the kernel has handed the chunk over with this entry, which is popped once; `place` checked
-            // that it lies in this arena.
+            // that it lies in the rings' arena, which is the pool's.
             let frame = unsafe { self.pool.adopt(index, start, entry.len.min(u16::MAX.into()) as u16) };
             let more = entry.options & libc::XDP_PKT_CONTD != 0;
             if more || self.in_pieces {
@@ -147,10 +152,14 @@ impl XskPath {
 
     /// See [`PacketIo::reclaim`](crate::io::PacketIo::reclaim).
     pub fn reclaim(&mut self) {
+        if !self.has_its_pool() {
+            return;
+        }
         if self.rings.completion.waiting(u32::MAX) > 0 {
             while let Some(address) = self.rings.completion.pop() {
                 if let Some((index, _)) = self.place(address) {
-                    // SAFETY: the kernel has handed the chunk back with this entry, which is popped once.
+                    // SAFETY: the kernel has handed the chunk back with this entry, which is popped once; the rings'
+                    // arena is the pool's.
                     unsafe { self.pool.give_index(index) };
                 }
             }
@@ -179,6 +188,12 @@ impl XskPath {
         self.rings.fill.publish();
     }
 
+    /// False when another arena's pool was put in the place of ours: then nothing moves but what is sent.
+    #[inline(always)]
+    fn has_its_pool(&self) -> bool {
+        Arc::ptr_eq(&self.arena, self.pool.arena())
+    }
+
     /// Chunks on their way through the fill ring, the device and the RX ring.
     fn receiving(&self) -> u32 {
         self.rings.fill.pushed().wrapping_sub(self.rings.rx.popped())
@@ -194,7 +209,7 @@ impl XskPath {
     #[inline(always)]
     fn entry(&self, frame: &Frame) -> Option<xdp_desc> {
         let offset = (u64::from(frame.index()) << self.chunk_shift) + u64::from(frame.start());
-        let base = self.pool.arena().base();
+        let base = self.arena.base();
         let ours = frame.bytes().as_ptr() as usize == base.as_ptr() as usize + offset as usize;
         if !ours || frame.is_empty() || frame.start() < TX_METADATA_BYTES {
             return None;

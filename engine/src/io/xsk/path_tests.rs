@@ -105,6 +105,25 @@ fn a_received_frame_holds_what_the_kernel_wrote_and_can_be_sent_from_the_same_ch
 }
 
 #[test]
+fn a_pool_of_another_memory_gets_none_of_the_queues_frames() {
+    let (mut path, mut kernel) = queue(64);
+    path.reclaim();
+    assert!(kernel.receive(&[60], 7));
+    let own = std::mem::replace(&mut path.pool, FramePool::heap(64, CHUNK as u32));
+    let mut frames = burst();
+    path.reclaim();
+    assert_eq!((path.receive(&mut frames), path.pool.available()), (0, 64));
+    let mut foreign = path.pool.alloc().unwrap();
+    assert!(foreign.set_len(60));
+    path.send(&mut vec![foreign]);
+    assert_eq!((path.counts.tx_refused, kernel.send().len()), (1, 0));
+    path.pool = own;
+    assert_eq!(path.receive(&mut frames), 1);
+    assert_eq!(frames[0].bytes(), [7; 60]);
+    path.pool.free(frames.remove(0));
+}
+
+#[test]
 fn reception_takes_no_more_than_the_burst_vector_holds() {
     let (mut path, mut kernel) = queue(64);
     path.reclaim();

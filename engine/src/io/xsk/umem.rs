@@ -72,8 +72,11 @@ impl Umem {
     }
 
     /// Takes the pool of a socket that is about to close, and the number of chunks its rings hold.
+    /// A pool of another memory has nothing to do with ours: ours then stays mapped.
     pub fn retire(&self, pool: FramePool, in_rings: u32) {
-        if let Ok(mut retired) = self.retired.lock() {
+        if Arc::ptr_eq(pool.arena(), &self.arena)
+            && let Ok(mut retired) = self.retired.lock()
+        {
             retired.push((pool, in_rings));
         }
     }
@@ -85,7 +88,6 @@ impl Drop for Umem {
         let Ok(retired) = self.retired.get_mut() else { return };
         let in_rings: usize = retired.iter().map(|(_, held)| *held as usize).sum();
         let mut pools: Vec<FramePool> = retired.drain(..).map(|(pool, _)| pool).collect();
-        let ours = pools.iter().all(|pool| Arc::ptr_eq(pool.arena(), &self.arena));
         let owned: usize = pools.iter().map(FramePool::capacity).sum();
         let mut home = Vec::with_capacity(owned);
         for pool in &mut pools {
@@ -94,7 +96,7 @@ impl Drop for Umem {
                 home.push(index);
             }
         }
-        let complete = ours && home.len() + in_rings == owned;
+        let complete = home.len() + in_rings == owned;
         let back = if complete { (0..owned as u32).collect() } else { home };
         for index in back {
             // SAFETY: either it was just taken off a free list, or all chunks are accounted for: those that are
