@@ -5,6 +5,7 @@ use std::time::Duration;
 use synfin_engine::base::Event;
 use synfin_engine::io::sim::Impairment;
 use synfin_engine::shard::TraceEvent;
+use synfin_engine::tcp::Keepalive;
 use synfin_tests::pair::{ADDR_A, ADDR_B, MAC_A, Pair, configs};
 use synfin_tests::streams::{Client, Server};
 
@@ -45,6 +46,9 @@ fn build(run: &Run, seed: u64) -> Pair<Client, Server> {
     for c in [&mut a, &mut b] {
         c.tcp.time_wait = Duration::from_secs(240);
         c.tcp.fin_wait_2 = Duration::from_secs(600);
+        // A peer that has given up may have nothing more to say: its silence is noticed.
+        c.tcp.keepalive =
+            Some(Keepalive { idle: Duration::from_secs(7_200), interval: Duration::from_secs(75), probes: 9 });
         c.secrets = synfin_engine::shard::Secrets::from_seed(seed ^ u64::from(c.mac.0[5]));
         c.trace = run.trace;
     }

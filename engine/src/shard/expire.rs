@@ -54,6 +54,10 @@ impl<A: App> Shard<A> {
             Some(GiveUp::Orphaned) => CloseReason::Orphaned,
         };
         let hash = core.flows.hash(&t.key);
+        if why == CloseReason::TimedOut {
+            // It may be one direction only that is dead: a peer that hears this need not wait for ever.
+            core.send_reset(slot, cx);
+        }
         self.finish(slot, hash, why, cx);
     }
 

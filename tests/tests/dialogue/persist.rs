@@ -62,7 +62,7 @@ fn answered_probes_do_not_keep_a_connection_that_the_application_has_closed() {
         host.send(seg(".", 501, 301).window(0));
     }
     host.pass_until_output(seconds(100));
-    host.expect_nothing();
+    host.expect("R.", 302, 501);
     assert_eq!(closed(&host), Some(CloseReason::TimedOut));
     host.assert_clean();
 }
