@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -105,6 +106,14 @@ impl Program {
         let file = |name| File::create(out.path(name)).expect("a file for the output");
         let words = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
+        // SAFETY: prctl is async-signal-safe, and no pointers are involved.
+        unsafe {
+            command.pre_exec(|| {
+                // Should the test be killed, it takes this along: the signal comes when the thread that waits here ends.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            })
+        };
         let child = command.spawn().unwrap_or_else(|e| panic!("{words}: {e}"));
         Program { child, words, out }
     }

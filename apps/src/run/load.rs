@@ -105,6 +105,7 @@ where
     let clock = Clock::start();
     let mut device = Device::open(&args.net, site, &filter(order), clock, order.seed)?;
     device.notes.extend(tuple_note(order));
+    device.tell_notes();
     let config = shard::config(&args.net, site, neighbours, device.offload)?;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();

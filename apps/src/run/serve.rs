@@ -71,6 +71,7 @@ where
     let clock = Clock::start();
     let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
     let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
+    device.tell_notes();
     let config = shard::config(&args.net, site, Vec::new(), device.offload)?;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();

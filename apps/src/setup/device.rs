@@ -70,6 +70,11 @@ impl Device {
             .collect();
         Ok(Device { queues, guard: Guard { _link: link, _membership: membership }, mode, notes, offload, pcap })
     }
+
+    /// Says beforehand, on standard error, what a person should know; the report says it again at the end.
+    pub fn tell_notes(&self) {
+        self.notes.iter().for_each(|note| eprintln!("synfin: note: {note}"));
+    }
 }
 
 fn check_queues(machine: &MachineArgs, site: &Site) -> Result<(), Failure> {
