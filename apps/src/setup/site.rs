@@ -4,10 +4,8 @@ use crate::cli::NetArgs;
 use crate::cli::values::AddressRange;
 use crate::failure::Failure;
 use synfin_engine::io::sys::{self, Capabilities, Interface};
+use synfin_engine::io::xsk::MTU_MAX;
 use synfin_engine::wire::Addr;
-
-/// The largest MTU whose frames fit a chunk of packet memory, with VLAN tags and the kernel's headroom.
-pub const MTU_MAX: u32 = 3498;
 
 /// Addresses of ours that are all shared with the kernel, or all ours alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -21,7 +21,7 @@ use core::time::Duration;
 
 /// One queue of a device, real or simulated: a source and a sink of frames, and the owner of the frame pool.
 ///
-/// Nothing here allocates once it is set up, and only `kick` and `wait` may enter the kernel.
+/// Nothing here allocates once it is set up, and only `kick`, `wait` and `stats` may enter the kernel.
 pub trait PacketIo {
     /// Moves received frames into `rx`, at most up to its capacity minus its length (never reallocating).
     /// Returns how many came.

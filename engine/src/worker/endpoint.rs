@@ -8,7 +8,7 @@ use crate::control::Control;
 use crate::io::bpf::{FilterAddr, FilterSpec, XdpLink, XdpMode};
 use crate::io::sys::netlink::{self, Interface};
 use crate::io::sys::route;
-use crate::io::xsk::{XskConfig, XskIo, XskSet};
+use crate::io::xsk::{MTU_MAX, XskConfig, XskIo, XskSet};
 use crate::io::{IoError, PacketIo};
 use crate::shard::{App, LocalNet, Secrets, Shard, ShardConfig};
 use crate::wire::Addr;
@@ -55,7 +55,7 @@ impl Endpoint {
         link.set_socket(io.queue(), io.fd())?;
         let net = LocalNet { first: addr, count: 1, prefix_len, exclusive };
         let mut config = ShardConfig::new(device.mac, vec![net]);
-        config.mtu = device.mtu.min(u32::from(u16::MAX)) as u16;
+        config.mtu = usable_mtu(device.mtu);
         for gateway in route::default_gateways(device.ifindex)? {
             let slot = if gateway.is_v4() { &mut config.gateway_v4 } else { &mut config.gateway_v6 };
             slot.get_or_insert(gateway);
@@ -126,6 +126,11 @@ fn parse(address: &str) -> Result<(Addr, u8), IoError> {
     if prefix_len > longest { Err(bad()) } else { Ok((Addr::from(ip), prefix_len)) }
 }
 
+/// What of a device's MTU our chunks have room for.
+fn usable_mtu(device_mtu: u32) -> u16 {
+    device_mtu.min(MTU_MAX) as u16
+}
+
 /// Seed of the keys for hashing and initial sequence numbers.
 fn random_seed() -> Result<u64, IoError> {
     let mut seed = [0; 8];
@@ -136,7 +141,18 @@ fn random_seed() -> Result<u64, IoError> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{XskConfig, parse, usable_mtu};
+    use crate::base::FramePool;
+
+    #[test]
+    fn whatever_the_device_takes_a_full_segment_fits_into_a_frame() {
+        let mut pool = FramePool::heap(1, XskConfig::new("test0", 1, 1).chunk_bytes);
+        let mut frame = pool.alloc().unwrap();
+        for device_mtu in [1500, 9000, 65_536] {
+            assert!(frame.set_len(14 + 8 + usize::from(usable_mtu(device_mtu))), "{device_mtu}");
+        }
+        pool.free(frame);
+    }
 
     #[test]
     fn an_address_needs_a_prefix_length_that_fits_its_family() {

@@ -70,8 +70,9 @@ impl Handoff {
     pub fn connect(arenas: &[Arc<Arena>], burst_frames: usize, inbox_frames: usize) -> Vec<Handoff> {
         let inbox_frames = inbox_frames.max(1);
         let shared_memory = arenas.windows(2).all(|pair| Arc::ptr_eq(&pair[0], &pair[1]));
-        // All of a worker's frames may lie in the others' inboxes at once, and one more in each worker's hands.
-        let out_frames = (inbox_frames + 1) * arenas.len();
+        // A worker's frames may fill the others' inboxes, one more be in each worker's hands, and those of the burst that
+        // it is sorting be back before it looks.
+        let out_frames = (inbox_frames + 1 + burst_frames) * arenas.len();
         let rings = Arc::new(Rings {
             inboxes: arenas.iter().map(|_| CachePadded::new(ArrayQueue::new(inbox_frames))).collect(),
             homes: arenas.iter().map(|_| CachePadded::new(ArrayQueue::new(out_frames))).collect(),

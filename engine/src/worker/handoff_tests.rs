@@ -149,6 +149,21 @@ fn a_full_inbox_drops_and_counts_and_the_frame_comes_back() {
 }
 
 #[test]
+fn tokens_find_their_way_home_even_if_others_are_faster_than_the_burst_that_is_being_sorted() {
+    let mut rig = Rig::new(2, false, 1);
+    let port = (1000..).find(|&p| owner_of(p, 2) == 1).unwrap();
+    for _ in 0..64 {
+        let frame = segment(&mut rig.pools[0], port);
+        rig.sort(0, &mut vec![frame], 0);
+        for frame in rig.collect(1, 8) {
+            rig.pools[1].free(frame);
+        }
+    }
+    rig.collect(0, 8);
+    assert_eq!((rig.pools[0].available(), rig.pools[1].available()), (64, 64));
+}
+
+#[test]
 fn the_inbox_fills_at_most_half_of_a_burst() {
     let mut rig = Rig::new(2, true, 64);
     let ports: Vec<u16> = (1000..).filter(|&port| owner_of(port, 2) == 1).take(20).collect();

@@ -2,7 +2,8 @@
 //!
 //! `Worker::run` is the loop, on one screen. Around it: the clock ([`clock`]), where the time goes ([`watch`]),
 //! frames that belong to other workers ([`handoff`]), threads, cores and panics ([`run`]). The loop never
-//! allocates, never locks, and enters the kernel only in `kick` and, when it may sleep, in `wait`.
+//! allocates, never locks, and enters the kernel only in `kick`, once a millisecond for the device's statistics, and,
+//! when it may sleep, in `wait`.
 
 pub mod clock;
 pub mod endpoint;

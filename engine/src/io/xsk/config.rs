@@ -3,6 +3,10 @@
 use crate::io::IoError;
 use crate::io::bpf::XdpMode;
 
+/// The largest MTU whose frames fit into a chunk of 4096 bytes: less the kernel's headroom in front, Ethernet header, two
+/// VLAN tags, and the bookkeeping behind that drivers keep there.
+pub const MTU_MAX: u32 = 4096 - 256 - 14 - 8 - 320;
+
 /// How frames get between the device and our memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum BindMode {

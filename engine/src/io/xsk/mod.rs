@@ -26,5 +26,5 @@ mod socket;
 mod sys;
 mod umem;
 
-pub use config::{BindMode, XskConfig};
+pub use config::{BindMode, MTU_MAX, XskConfig};
 pub use socket::{XskIo, XskSet};
