@@ -16,7 +16,7 @@ use crate::tcp::{
     ChallengeLimiter, Clock, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
 };
 use crate::timer::{Fifo, Wheel};
-use crate::wire::{Addr, Seq, TcpSegment};
+use crate::wire::{Addr, Mac, Seq, TcpSegment};
 use std::collections::VecDeque;
 
 /// Neighbours that the table can hold.
@@ -75,6 +75,8 @@ pub struct Core {
     /// Connections that found no buffer for `send_copy` while they had nothing under way, who has waited longest first.
     pub(super) starved: VecDeque<u32>,
     pub(super) trace: Trace,
+    /// Some address is the kernel's too, which then gets the answers to our ARP and NDP questions.
+    pub(super) hears_no_replies: bool,
     /// Scratch space for `resolve::ask_neighbours`.
     pub(super) probes: Vec<Probe>,
 }
@@ -113,6 +115,7 @@ impl Core {
             pending: VecDeque::new(),
             starved: VecDeque::new(),
             trace: Trace::new(config.trace),
+            hears_no_replies: config.locals.iter().any(|net| !net.exclusive),
             probes: Vec::new(),
             config,
         }
@@ -192,6 +195,19 @@ impl Core {
         let step = (buffer / 2).min(u32::from(t.mss));
         if t.state().receives_data() && edge.after(t.rcv_adv) && edge.since(t.rcv_adv) >= step {
             t.set(flag::ACK_NOW);
+        }
+    }
+
+    /// A good segment of connection `slot` came from `mac`. On an address shared with the kernel, answers to our ARP and
+    /// NDP questions go to the kernel: the segment tells as well where its sender is.
+    pub(super) fn hear_neighbour(&mut self, slot: u32, mac: Mac) {
+        let Some(neighbour) = self.conns.get(slot).map(|t| t.neighbour) else { return };
+        if self.neigh.state(neighbour).is_resolved() {
+            return;
+        }
+        if let Some(addr) = self.neigh.addr(neighbour) {
+            self.neigh.learn(addr, mac, self.proto.clock.now, false);
+            self.mark_pending(slot);
         }
     }
 

@@ -50,6 +50,8 @@ impl<A: App> Shard<A> {
         }
         if let Some(reason) = out.drop {
             core.proto.counters.drop(reason);
+        } else if core.hears_no_replies {
+            core.hear_neighbour(slot, item.link.src);
         }
         if out.acked_bytes > 0 {
             self.acknowledged(slot, out.acked_bytes);

@@ -141,8 +141,12 @@ fn acceptable(t: &Tcb, seg: &TcpSegment) -> bool {
     if seg.seq.within(t.rcv_nxt, wnd) {
         return true;
     }
-    // Right at the edge: a segment without length that is next in line.
-    len > 0 && (seg.end() - 1).within(t.rcv_nxt, wnd)
+    if len == 0 {
+        // Right at the edge: what a peer that has filled our window and lost a part of it sends its ACKs with. RFC 9293
+        // would refuse them, and with them the duplicate ACKs that repair our own losses.
+        return seg.seq == t.rcv_adv;
+    }
+    (seg.end() - 1).within(t.rcv_nxt, wnd)
 }
 
 /// Second check (RFC 5961 section 3).

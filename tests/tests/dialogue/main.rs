@@ -8,6 +8,7 @@ mod icmp;
 mod keepalive;
 mod loss;
 mod negotiate;
+mod neighbour;
 mod open;
 mod open_loss;
 mod order;

@@ -193,3 +193,17 @@ fn application_may_take_parts_of_a_segment() {
     assert_eq!(host.shard.app().bytes(), b"abcdefghijkl");
     over(&mut host, 113);
 }
+
+#[test]
+fn ack_at_the_right_edge_of_the_window_counts() {
+    let mut host = Host::accepted(plain_config());
+    host.write(b"some bytes");
+    host.expect_data(301, 101, b"some bytes");
+    // The peer has sent all that it may (65535 bytes), none of which has arrived; its ACK comes first.
+    host.send(seg(".", 101 + 65_535, 311));
+    host.expect_nothing();
+    assert_eq!(host.shard.counters().dropped(DropReason::SeqOutOfWindow), 0);
+    host.act(|c| c.abort());
+    host.expect("R.", 311, 101);
+    host.assert_clean();
+}

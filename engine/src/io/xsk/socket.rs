@@ -21,6 +21,9 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// A sleep with frames in the transmit ring is no longer than this.
+const RETRY_TX: Duration = Duration::from_millis(1);
+
 /// A queue stays taken for some milliseconds after its last socket was closed, even by another process.
 const REBIND_PATIENCE: Duration = Duration::from_millis(500);
 const REBIND_PAUSE: Duration = Duration::from_millis(5);
@@ -221,6 +224,9 @@ impl PacketIo for XskIo {
     }
 
     fn wait(&mut self, timeout: Duration) {
+        // What the kernel would not take yet has to be offered again soon, and nothing tells when.
+        let unsent = self.path.rings.tx.unread() > 0;
+        let timeout = if unsent { timeout.min(RETRY_TX) } else { timeout };
         match self.socket.poll(timeout).map_err(|e| e.raw_os_error()) {
             Ok(_) | Err(Some(libc::EINTR)) => {}
             Err(_) => self.count_error(),
