@@ -102,14 +102,26 @@ fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
             t.clear(flag::RTT_TIMING);
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
-    } else if (t.retries > 0 || t.has(flag::IN_RECOVERY))
-        && let Some((_, echo)) = seg.options.timestamp.filter(|_| t.has(flag::TIMESTAMPS))
-    {
+        return;
+    }
+    if t.retries == 0 && !t.has(flag::IN_RECOVERY) {
+        return;
+    }
+    if reports_duplicate(seg) {
+        // Sent again for want of an ACK, not of data. The echo is that of an earlier arrival, whose ACK was lost: it
+        // would measure our own waiting, and make the next wait as long. Nor is there anything to back off from.
+        t.backoff = 0;
+    } else if let Some((_, echo)) = seg.options.timestamp.filter(|_| t.has(flag::TIMESTAMPS)) {
         let elapsed = env.clock.ts.wrapping_add(t.ts_offset).wrapping_sub(echo);
         if echo != 0 && elapsed < 1 << 20 {
             rtt::sample(t, elapsed << 10);
         }
     }
+}
+
+/// D-SACK (RFC 2883): the first block lies below the ACK, so what brought this ACK had come before.
+fn reports_duplicate(seg: &TcpSegment) -> bool {
+    seg.options.sack_blocks().first().is_some_and(|b| b.end.at_or_before(seg.ack))
 }
 
 #[inline]

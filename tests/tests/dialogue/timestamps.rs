@@ -2,6 +2,8 @@
 
 use crate::{drops, ms, over, seconds, sends_after, stamped_config};
 use synfin_engine::base::DropReason;
+use synfin_engine::wire::segment::SackBlock;
+use synfin_engine::wire::{Seq, TcpOptions};
 use synfin_tests::host::{Host, Sent, Told, seg};
 
 /// Accepted; the peer's clock stood at 1000.
@@ -167,6 +169,28 @@ fn echo_measures_the_round_trip_of_a_retransmission() {
         assert!((9_000_000..11_500_000).contains(&srtt), "{srtt} ns");
     });
     // With a measurement the back-off is over.
+    host.write(b"more");
+    host.expect_data(305, 101, b"more");
+    sends_after(&mut host, ms(200));
+    over(&mut host, 101);
+}
+
+#[test]
+fn echo_of_an_arrival_whose_ack_was_lost_measures_nothing() {
+    let mut host = accepted();
+    host.write(b"data");
+    let first = host.expect_data(301, 101, b"data");
+    for wait in [200, 400, 800] {
+        sends_after(&mut host, ms(wait));
+        host.expect_data(301, 101, b"data");
+    }
+    // The peer had it from the first, and says so (D-SACK, RFC 2883); its echo is 1.4 s old.
+    let block = SackBlock { start: Seq(301), end: Seq(305) };
+    let timestamp = Some((1200, value(&first)));
+    let options = TcpOptions { timestamp, sack: [block; 4], sack_len: 1, ..TcpOptions::default() };
+    host.send(seg(".", 101, 305).options(options));
+    host.act(|c| assert!(c.srtt_ns().expect("measured at the handshake") < 10_000_000));
+    // Nor is the back-off kept: the path did nothing to deserve it.
     host.write(b"more");
     host.expect_data(305, 101, b"more");
     sends_after(&mut host, ms(200));
