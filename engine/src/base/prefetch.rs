@@ -17,3 +17,13 @@ pub fn prefetch<T>(record: &T) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = record;
 }
+
+/// Starts loading the first 128 bytes of a packet: its headers, for every protocol we speak.
+#[inline(always)]
+pub fn prefetch_start(bytes: &[u8]) {
+    if let Some(headers) = bytes.first_chunk::<128>() {
+        prefetch(headers);
+    } else if let Some(first) = bytes.first() {
+        prefetch(first);
+    }
+}

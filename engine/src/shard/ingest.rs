@@ -7,6 +7,7 @@ use super::app::App;
 use super::core::{Core, Cx};
 use super::trace::TraceEvent;
 use super::{Shard, resolve};
+use crate::base::prefetch::prefetch_start;
 use crate::base::{DropReason, Event, Frame};
 use crate::table::{FlowKey, FlowKind, FlowRef};
 use crate::tcp::State;
@@ -55,6 +56,10 @@ impl<A: App> Shard<A> {
         let mut frames = rx.drain(..);
         loop {
             let mut batch = std::mem::take(&mut self.batch);
+            // Headers were written by another core: fetching all of them at once hides most of the way.
+            for frame in frames.as_slice().iter().take(BURST) {
+                prefetch_start(frame.bytes());
+            }
             for frame in frames.by_ref().take(BURST) {
                 self.core.classify(frame, &mut batch, cx, &mut self.touched);
             }
