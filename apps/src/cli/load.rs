@@ -9,7 +9,7 @@ use std::time::Duration;
 const EXAMPLES: &str = "\
 Examples:
   Open loop: 20,000 new connections a second, whatever the target does, after a ramp of 2 s:
-      synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --rate 20k --ramp 2s --duration 10s
+      synfin load -i veth0 -a 198.18.0.10-198.18.0.13/24 -t 198.18.0.2:80 --rate 20k --ramp 2s --duration 10s
 
   Closed loop: 1,000 connections at any time, 100 requests each:
       synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --concurrency 1000 --requests-per-connection 100
@@ -20,7 +20,8 @@ Examples:
 
 Latency is measured per connection: 'handshake' from the moment at which the connection was due (open loop) or begun
 (closed loop) until it is established; 'first byte' and 'request' from sending a request until the first and the last
-byte of the response; 'close' from the first FIN until both sides have closed; 'connection' from when it was due until
+byte of the response; 'close' from the end of the last response until both sides have closed (with --close half-close
+the closing has begun before that, so it is nearly nothing); 'connection' from when it was due until
 it is over. In open loop a launch that comes late counts its lateness as latency, and one that comes more than
 --max-lateness late is not made but counted as missed.
 

@@ -24,7 +24,8 @@ Examples:
       synfin serve --interface veth1 --address 198.18.0.2/24 --listen 80
 
   Open 20,000 connections a second to it for ten seconds, one request each:
-      synfin load --interface veth0 --address 198.18.0.1/24 --target 198.18.0.2:80 --rate 20k --duration 10s
+      synfin load --interface veth0 --address 198.18.0.10-198.18.0.13/24 --target 198.18.0.2:80 \\
+          --rate 20k --duration 10s
 
   Keep 1,000 connections busy with 100 requests each, over IPv6, and keep the figures:
       synfin load --interface veth0 --address 2001:2::1/64 --target [2001:2::2]:80 \\
@@ -36,7 +37,7 @@ Exit status:
   2  bad usage, or the run could not be set up
 
 Privileges: root, or the capabilities cap_net_raw, cap_net_admin and cap_bpf:
-  sudo setcap cap_net_raw,cap_net_admin,cap_bpf+ep $(command -v synfin)";
+  sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep $(command -v synfin)";
 
 /// A TCP load generator and server with a stack of its own, on Linux AF_XDP.
 ///

@@ -98,7 +98,7 @@ pub struct MachineArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub queue: u16,
 
-    /// Cores that the workers are pinned to, in order, for example 2,4-6 [default: 0, 1, 2 …]
+    /// Cores that the workers are pinned to, in order, for example 2,4-6 [default: serve takes the first cores, load the last]
     #[arg(long, value_name = "LIST", value_parser = values::cores)]
     pub cores: Option<Cores>,
 

@@ -77,6 +77,8 @@ pub struct Client<P: Protocol> {
     starved_ns: u64,
     /// When launching ended.
     launching_ended: Option<Instant>,
+    /// When a connection last came to an orderly end.
+    last_end: Instant,
     board: Arc<Board>,
     signals: Arc<Signals>,
     published: Instant,
@@ -89,6 +91,9 @@ pub struct Outcome {
     pub latencies: Latencies,
     /// How long launching lasted.
     pub launching_ns: u64,
+    /// From the first launch until launching was over and the last connection that came to its end had done so: what
+    /// rates are per second of.
+    pub active_ns: u64,
     /// Closed loop: how long connections could not be replaced for want of a free address and port.
     pub starved_ns: u64,
 }
@@ -99,6 +104,7 @@ impl Outcome {
         self.tally.merge(&other.tally);
         self.latencies.merge(&other.latencies);
         self.launching_ns = self.launching_ns.max(other.launching_ns);
+        self.active_ns = self.active_ns.max(other.active_ns);
         self.starved_ns += other.starved_ns;
     }
 }
@@ -127,6 +133,7 @@ impl<P: Protocol> Client<P> {
             starved: None,
             starved_ns: 0,
             launching_ended: None,
+            last_end: Instant::ZERO,
             board,
             signals,
             published: Instant::ZERO,
@@ -135,10 +142,13 @@ impl<P: Protocol> Client<P> {
 
     pub fn into_outcome(self) -> Outcome {
         let launching = self.start.zip(self.launching_ended.or(Some(self.published)));
+        let launching_ns = launching.map_or(0, |(start, end)| end.nanos_since(start));
+        let ending_ns = self.start.map_or(0, |start| self.last_end.nanos_since(start));
         Outcome {
             tally: self.dialogue.tally,
             latencies: self.dialogue.latencies,
-            launching_ns: launching.map_or(0, |(start, end)| end.nanos_since(start)),
+            launching_ns,
+            active_ns: launching_ns.max(ending_ns),
             starved_ns: self.starved_ns,
         }
     }
@@ -340,6 +350,9 @@ impl<P: Protocol> App for Client<P> {
     }
 
     fn closed(&mut self, user: Self::Conn, why: CloseReason, now: Instant) {
+        if why == CloseReason::Graceful {
+            self.last_end = now;
+        }
         self.dialogue.closed(&user, why, now);
     }
 

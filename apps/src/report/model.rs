@@ -82,6 +82,8 @@ pub struct LoadSection {
     pub seed: u64,
     /// How long connections were launched.
     pub launching_seconds: f64,
+    /// From the first launch to the last orderly end (at least `launching_seconds`); rates are per second of this.
+    pub active_seconds: f64,
     pub connections: Connections,
     pub requests: Requests,
     /// Bytes of the streams.

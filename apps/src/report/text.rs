@@ -73,7 +73,7 @@ impl Page {
             let text = format!("{} not made: the target closed before", grouped(r.cut_short));
             self.line("", &text);
         }
-        let rate = |n: u64| bits_per_second(ratio(n as f64 * 8.0, l.launching_seconds));
+        let rate = |n: u64| bits_per_second(ratio(n as f64 * 8.0, l.active_seconds));
         let (got, sent) = (l.received_bytes, l.sent_bytes);
         let text = format!("received {} ({}) · sent {} ({})", bytes(got), rate(got), bytes(sent), rate(sent));
         self.line("streams", &text);
@@ -95,7 +95,7 @@ impl Page {
             (_, Some(n)) => format!("{} at a time", grouped(n)),
             (None, None) => String::new(),
         };
-        let text = format!("{}/s over {:.2} s ({model})", significant(c.per_second), l.launching_seconds);
+        let text = format!("{}/s completed over {:.2} s ({model})", significant(c.per_second), l.active_seconds);
         self.line("", &text);
         self.reasons("failed", &c.failed_by_reason, |name| {
             FailReason::ALL.iter().find(|r| r.name() == name).map_or("", |r| r.help())

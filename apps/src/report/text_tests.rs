@@ -42,6 +42,7 @@ fn report() -> Report {
         requests_per_connection: 1,
         seed: 1,
         launching_seconds: 2.0,
+        active_seconds: 2.0,
         connections,
         requests,
         received_bytes: 250_000,
@@ -71,7 +72,7 @@ fn the_text_says_what_happened_and_leaves_out_what_did_not() {
     let text = render(&report(), Paint::PLAIN);
     for want in [
         "connections   started 1,000 · established 999 · completed 990 · failed 9 · missed 7 · unfinished 1\n",
-        "              500/s over 2.00 s (500 asked for)\n",
+        "              500/s completed over 2.00 s (500 asked for)\n",
         "              failed 9 reset: the target reset the connection\n",
         "              missed 7 late: ",
         "requests      sent 999 · responses 990 (2xx 985, 4xx 5) · 495/s\n",

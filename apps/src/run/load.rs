@@ -203,15 +203,20 @@ fn tuple_note(order: &Order) -> Option<String> {
 }
 
 fn verdict(args: &LoadArgs, t: &Tally, end: End) -> report::model::Outcome {
+    // A connection that could not finish in time is no success, unless somebody ended the run.
+    let unfinished = if end == End::Interrupted { 0 } else { t.unfinished };
     let failed = t.failed_total();
     let (started, missed) = (grouped(t.started), grouped(t.missed_total()));
     let missed_too_many =
         args.max_missed.is_some_and(|max| !max.permits(t.missed_total(), t.started + t.missed_total()));
     let (exit_code, summary) = if t.started == 0 && end == End::Done {
         (EXIT_FAILED, format!("no connection was started ({missed} launches were missed)"))
-    } else if !args.max_errors.permits(failed, t.started) {
+    } else if !args.max_errors.permits(failed + unfinished, t.started) {
         let allowed = args.max_errors;
-        (EXIT_FAILED, format!("{} of {started} connections failed (--max-errors {allowed})", grouped(failed)))
+        let (failed, unfinished) = (grouped(failed), grouped(t.unfinished));
+        let what =
+            format!("{failed} of {started} connections failed, {unfinished} did not finish (--max-errors {allowed})");
+        (EXIT_FAILED, if t.missed_total() > 0 { format!("{what}; {missed} launches missed") } else { what })
     } else if missed_too_many {
         (EXIT_FAILED, format!("{missed} launches were missed, more than --max-missed allows"))
     } else {
@@ -232,6 +237,7 @@ fn verdict(args: &LoadArgs, t: &Tally, end: End) -> report::model::Outcome {
 fn section(order: &Order, outcome: &Outcome) -> LoadSection {
     let (args, t) = (order.args, &outcome.tally);
     let launching_seconds = outcome.launching_ns as f64 / 1e9;
+    let active_seconds = outcome.active_ns as f64 / 1e9;
     let failed = FailReason::ALL.iter().map(|r| (r.name(), t.failed[*r as usize]));
     let missed = MissReason::ALL.iter().map(|r| (r.name(), t.missed[*r as usize]));
     LoadSection {
@@ -244,6 +250,7 @@ fn section(order: &Order, outcome: &Outcome) -> LoadSection {
         requests_per_connection: args.requests_per_connection,
         seed: order.seed,
         launching_seconds,
+        active_seconds,
         connections: Connections {
             started: t.started,
             established: t.established,
@@ -253,7 +260,7 @@ fn section(order: &Order, outcome: &Outcome) -> LoadSection {
             failed_by_reason: Named(failed.collect()),
             missed: t.missed_total(),
             missed_by_reason: Named(missed.collect()),
-            per_second: ratio(t.established as f64, launching_seconds),
+            per_second: ratio(t.completed as f64, active_seconds),
         },
         requests: Requests {
             sent: t.requests,
@@ -261,7 +268,7 @@ fn section(order: &Order, outcome: &Outcome) -> LoadSection {
             responses_by_status: by_status(&t.responses),
             failed: t.responses[4] + t.responses[5],
             cut_short: t.cut_short,
-            per_second: ratio(t.responses_total() as f64, launching_seconds),
+            per_second: ratio(t.responses_total() as f64, active_seconds),
         },
         received_bytes: t.bytes_in,
         sent_bytes: t.bytes_out,

@@ -34,6 +34,10 @@ fn the_exit_code_follows_the_errors_allowed() {
         assert_eq!(got.exit_code, code, "{line}: {}", got.summary);
     }
     assert_eq!(verdict(&args("--rate 1"), &tally(0, 0, 0), End::Interrupted).exit_code, 0);
+    let mut t = tally(10, 0, 0);
+    (t.completed, t.unfinished) = (0, 10);
+    assert_eq!(verdict(&args("--rate 1"), &t, End::Done).exit_code, 1, "nothing finished, and nobody ended the run");
+    assert_eq!(verdict(&args("--rate 1"), &t, End::Interrupted).exit_code, 0);
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::timer::{Fifo, Wheel};
 use crate::wire::{Addr, Mac, Seq, TcpSegment};
 use std::collections::VecDeque;
 
+/// Far enough below 2^31 that sequence numbers of what is queued can be told apart.
+const SEND_QUEUE_BYTES_MAX: u32 = (1 << 30) + (1 << 20);
 /// Neighbours that the table can hold.
 const NEIGHBOURS: u32 = 131_072;
 
@@ -83,7 +85,7 @@ pub struct Core {
 
 impl Core {
     pub fn new(mut config: ShardConfig, now: Instant) -> Core {
-        config.limits.send_queue_bytes = config.limits.send_queue_bytes.min(1 << 30);
+        config.limits.send_queue_bytes = config.limits.send_queue_bytes.min(SEND_QUEUE_BYTES_MAX);
         let limits = config.limits;
         let tcp = config.tcp;
         let key = SipKey { k0: config.secrets.flow_hash[0], k1: config.secrets.flow_hash[1] };
