@@ -100,7 +100,7 @@ fn frames_cross_both_ways_unchanged_and_in_order_in_native_and_skb_mode() {
             assert_no_frame_lost(a);
             assert_no_frame_lost(b);
             let text = a.describe();
-            for word in ["afxdp va#0", &mode.to_string(), " copy ", "need-wakeup", "rx 4096"] {
+            for word in ["afxdp va#0", &mode.to_string(), " copy ", "need-wakeup", "rx 8192"] {
                 assert!(text.contains(word), "{text}");
             }
             assert_eq!((a.stats().tx_frames, a.stats().rx_frames), (10_000, 10_000));
