@@ -6,29 +6,7 @@
 
 use synfin_engine::shard::CloseReason;
 
-macro_rules! reasons {
-    ($(#[$meta:meta])* $name:ident { $($variant:ident = $text:literal : $help:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        #[repr(u8)]
-        pub enum $name { $(#[doc = $help] $variant,)* }
-
-        impl $name {
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
-
-            pub const fn name(self) -> &'static str {
-                match self { $($name::$variant => $text,)* }
-            }
-
-            /// One sentence for people.
-            pub const fn help(self) -> &'static str {
-                match self { $($name::$variant => $help,)* }
-            }
-        }
-    };
-}
-
-reasons! {
+synfin_engine::named_enum! {
     /// Why a connection failed.
     FailReason {
         Refused = "refused": "the target answered the SYN with RST",
@@ -46,7 +24,7 @@ reasons! {
     }
 }
 
-reasons! {
+synfin_engine::named_enum! {
     /// Why a launch that was due was not made.
     MissReason {
         Late = "late": "the generator was behind its schedule by more than --max-lateness",

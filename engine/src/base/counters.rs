@@ -1,7 +1,9 @@
 //! Every drop has one name, every event one counter, each declared once, here. The enum, the counter array,
 //! the printed name and the explanation all come from the same line.
 
-macro_rules! declare {
+/// An enum whose variants have a name to print and a sentence for people, each declared once.
+#[macro_export]
+macro_rules! named_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal : $help:literal,)* }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -25,7 +27,7 @@ macro_rules! declare {
     };
 }
 
-declare! {
+named_enum! {
     /// Why a received frame (or the segment in it) had no effect.
     DropReason {
         FrameTooShort = "frame_too_short": "shorter than its own headers say, or than an Ethernet header",
@@ -78,7 +80,7 @@ declare! {
     }
 }
 
-declare! {
+named_enum! {
     /// Things that happen and are worth a number.
     Event {
         FramesIn = "frames_in": "frames received",

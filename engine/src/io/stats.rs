@@ -47,6 +47,16 @@ declare! {
 }
 
 impl IoStats {
+    /// Takes over what the kernel has counted for a socket.
+    pub(super) fn set_kernel(&mut self, kernel: &libc::xdp_statistics) {
+        self.kernel_rx_dropped = kernel.rx_dropped;
+        self.kernel_rx_invalid = kernel.rx_invalid_descs;
+        self.kernel_rx_ring_full = kernel.rx_ring_full;
+        self.kernel_fill_ring_empty = kernel.rx_fill_ring_empty_descs;
+        self.kernel_tx_invalid = kernel.tx_invalid_descs;
+        self.kernel_tx_ring_empty = kernel.tx_ring_empty_descs;
+    }
+
     /// Adds another queue's numbers to these.
     pub fn merge(&mut self, other: &IoStats) {
         let (mut sum, other) = (self.to_words(), other.to_words());

@@ -12,6 +12,7 @@ use crate::neigh::{NeighId, NeighTable, Probe};
 use crate::table::{FlowKey, FlowKind, FlowRef, FlowTable, Ring, Slab};
 use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
+use crate::tcp::output;
 use crate::tcp::{
     ChallengeLimiter, Clock, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
 };
@@ -192,10 +193,8 @@ impl Core {
     pub(super) fn window_opened(&mut self, slot: u32) {
         let Some(t) = self.conns.get_mut(slot) else { return };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let buffer = self.proto.config.receive_buffer_bytes.min(0xffff << t.rcv_scale());
-        let edge = t.rcv_nxt + buffer.saturating_sub(unread);
-        let step = (buffer / 2).min(u32::from(t.mss));
-        if t.state().receives_data() && edge.after(t.rcv_adv) && edge.since(t.rcv_adv) >= step {
+        let better = output::better_edge(t, unread, self.proto.config.receive_buffer_bytes, t.rcv_scale());
+        if t.state().receives_data() && better.is_some() {
             t.set(flag::ACK_NOW);
         }
     }

@@ -161,10 +161,6 @@ impl<A: App> Shard<A> {
         &self.core.proto.counters
     }
 
-    pub fn counters_mut(&mut self) -> &mut Counters {
-        &mut self.core.proto.counters
-    }
-
     pub fn config(&self) -> &ShardConfig {
         &self.core.config
     }

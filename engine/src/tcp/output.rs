@@ -157,14 +157,20 @@ pub fn settle(t: &mut Tcb, env: &Env<'_>) {
     }
 }
 
+/// The right edge that could be offered with `unread` bytes of the buffer taken, if it is a worthwhile step ahead of the one
+/// that is offered (RFC 9293 3.8.6.2.2).
+pub fn better_edge(t: &Tcb, unread: u32, receive_buffer_bytes: u32, scale: u8) -> Option<Seq> {
+    let buffer = receive_buffer_bytes.min(0xffff << scale);
+    let edge = t.rcv_nxt + buffer.saturating_sub(unread);
+    let step = (buffer / 2).min(u32::from(t.mss)).max(1);
+    (edge.after(t.rcv_adv) && edge.since(t.rcv_adv) >= step).then_some(edge)
+}
+
 /// The window field of a segment about to be sent, `unread` bytes of the buffer being taken. Moves the offered edge
 /// (never left; only by worthwhile steps, RFC 9293 3.8.6.2.2) and takes note of the ACK that goes with it.
 pub fn acknowledge(t: &mut Tcb, unread: u32, env: &Env<'_>, is_syn: bool) -> u16 {
     let scale = if is_syn { 0 } else { t.rcv_scale() };
-    let buffer = env.config.receive_buffer_bytes.min(0xffff << scale);
-    let edge = t.rcv_nxt + buffer.saturating_sub(unread);
-    let step = (buffer / 2).min(u32::from(t.mss)).max(1);
-    if edge.after(t.rcv_adv) && edge.since(t.rcv_adv) >= step {
+    if let Some(edge) = better_edge(t, unread, env.config.receive_buffer_bytes, scale) {
         t.rcv_adv = edge;
     }
     let field = window_field(t.rcv_wnd(), scale);

@@ -269,22 +269,13 @@ fn payload(t: &mut Tcb, seg: &TcpSegment, out: &mut Outcome) {
 }
 
 /// Enters the state that follows from the peer's FIN (RFC 9293 3.10.7.4, eighth check), its number just having been
-/// taken into rcv_nxt. Returns true when TIME-WAIT begins.
-pub fn on_fin(t: &mut Tcb) -> bool {
+/// taken into rcv_nxt.
+pub fn on_fin(t: &mut Tcb) {
     t.set(flag::ACK_NOW);
     match t.state() {
-        State::Established | State::SynReceived => {
-            transition(t, State::CloseWait);
-            false
-        }
-        State::FinWait1 => {
-            transition(t, State::Closing);
-            false
-        }
-        State::FinWait2 => {
-            transition(t, State::TimeWait);
-            true
-        }
-        _ => false,
+        State::Established | State::SynReceived => transition(t, State::CloseWait),
+        State::FinWait1 => transition(t, State::Closing),
+        State::FinWait2 => transition(t, State::TimeWait),
+        _ => {}
     }
 }

@@ -3,7 +3,7 @@
 //! Each function writes a whole frame, link header first, straight into its chunk; those named `_in_place` turn
 //! a received frame into its answer. Nothing is padded to Ethernet's minimum: the device does that.
 
-use super::parse::{LinkInfo, VlanTags};
+use super::parse::VlanTags;
 use super::{Addr, Mac, Seq, TcpFlags, TcpOptions, eth, ipv4, ipv6, options, tcp};
 use crate::base::Frame;
 use crate::base::frame::TX_HEADROOM_BYTES;
@@ -32,11 +32,6 @@ pub struct LinkOut {
 }
 
 impl LinkOut {
-    /// Back to where a frame came from, within its VLANs.
-    pub fn reply_to(info: &LinkInfo) -> LinkOut {
-        LinkOut { src: info.dst, dst: info.src, vlan: info.vlan }
-    }
-
     /// To all stations: where ARP requests go.
     pub fn broadcast(src: Mac, vlan: VlanTags) -> LinkOut {
         LinkOut { src, dst: Mac::BROADCAST, vlan }

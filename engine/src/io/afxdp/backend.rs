@@ -266,12 +266,7 @@ impl PacketIo for AfxdpIo {
     fn stats(&self) -> IoStats {
         let mut stats = self.stats;
         if let Ok(kernel) = self.descriptor.statistics() {
-            stats.kernel_rx_dropped = kernel.rx_dropped;
-            stats.kernel_rx_invalid = kernel.rx_invalid_descs;
-            stats.kernel_rx_ring_full = kernel.rx_ring_full;
-            stats.kernel_fill_ring_empty = kernel.rx_fill_ring_empty_descs;
-            stats.kernel_tx_invalid = kernel.tx_invalid_descs;
-            stats.kernel_tx_ring_empty = kernel.tx_ring_empty_descs;
+            stats.set_kernel(&kernel);
         }
         stats
     }

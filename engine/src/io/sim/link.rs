@@ -117,11 +117,6 @@ impl SimLink {
     pub fn stats(&self, sent_by: End) -> LinkStats {
         self.directions[sent_by as usize].dice.stats
     }
-
-    /// Changes what befalls frames that `sent_by` sends from now on.
-    pub fn set_impairment(&mut self, sent_by: End, impairment: Impairment) {
-        self.directions[sent_by as usize].dice.impairment = impairment;
-    }
 }
 
 #[cfg(test)]
