@@ -55,7 +55,8 @@ pub enum CloseMode {
     Fin,
     /// The client resets after the last response
     Rst,
-    /// The client closes its direction right after the last request; the server closes the other
+    /// The client closes its direction right after the last request; the server closes the other. Some servers (nginx
+    /// with large pages) take that for a hang-up and cut the last response short
     HalfClose,
 }
 

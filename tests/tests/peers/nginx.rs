@@ -129,16 +129,28 @@ fn a_body_that_is_not_the_expected_one_is_told() {
     assert_eq!(number(&stage.load(&words), "load/connections/failed_by_reason/mismatch"), 10);
 }
 
-#[test]
-fn many_requests_go_over_each_connection_to_nginx() {
+/// 40 connections of 25 requests each for `page`, over both families.
+fn many_requests_go_over_each_connection(page: &str, close: &str) {
     let Some(stage) = Stage::up(1, &["nginx"]) else { return };
     let nginx = Nginx::start(&stage);
     let words = format!(
-        "-a 198.18.0.10/24 -a 2001:2::10/64 -t {KERNEL_V4}:80 -t {KERNEL_V6}:80 --path /large --expect-body {} \
-         --concurrency 8 -n 40 --requests-per-connection 25 --close half-close",
-        stage.dir.path("nginx/www/large").display()
+        "-a 198.18.0.10/24 -a 2001:2::10/64 -t {KERNEL_V4}:80 -t {KERNEL_V6}:80 --path /{page} --expect-body {} \
+         --concurrency 8 -n 40 --requests-per-connection 25 --close {close}",
+        stage.dir.path(&format!("nginx/www/{page}")).display()
     );
     let (report, accepted) = nginx.accepted_during(|| stage.load(&words));
     all_completed(&report, 40);
     assert_eq!((number(&report, "load/requests/responses_by_status/2xx"), accepted), (1_000, 40));
+}
+
+#[test]
+fn many_requests_go_over_each_connection_to_nginx() {
+    many_requests_go_over_each_connection("large", "fin");
+}
+
+/// A small page: while nginx still waits for room to send the rest of a large one, it takes the client's FIN for a
+/// hang-up and cuts the page short.
+#[test]
+fn connections_that_are_half_closed_after_the_last_request_get_their_response_from_nginx() {
+    many_requests_go_over_each_connection("small", "half-close");
 }
