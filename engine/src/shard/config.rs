@@ -31,6 +31,10 @@ pub struct Limits {
     pub send_queue_bytes: u32,
     /// 2-KiB buffers for `send_copy`, over all connections.
     pub copy_buffers: u32,
+    /// Connections that may have loss-recovery state at once, and segments under way that may be on record, over all
+    /// connections. Beyond that losses are repaired more slowly (`recovery_exhausted` counts).
+    pub recovery_blocks: u32,
+    pub tracked_segments: u32,
 }
 
 impl Default for Limits {
@@ -42,6 +46,8 @@ impl Default for Limits {
             held_frames: 2_048,
             send_queue_bytes: 1 << 30,
             copy_buffers: 32_768,
+            recovery_blocks: 262_144,
+            tracked_segments: 1 << 20,
         }
     }
 }

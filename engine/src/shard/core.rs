@@ -14,7 +14,7 @@ use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::output;
 use crate::tcp::{
-    ChallengeLimiter, Clock, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
+    ChallengeLimiter, Clock, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options, recovery,
 };
 use crate::timer::{Fifo, Wheel};
 use crate::wire::{Addr, Mac, Seq, TcpSegment};
@@ -40,6 +40,7 @@ pub(super) struct Protocol {
     pub times: Times,
     pub counters: Counters,
     pub challenge: ChallengeLimiter,
+    pub recovery: recovery::Pool,
 }
 
 impl Protocol {
@@ -51,6 +52,7 @@ impl Protocol {
             times: &self.times,
             counters: &mut self.counters,
             challenge: &mut self.challenge,
+            recovery: &mut self.recovery,
         }
     }
 }
@@ -102,6 +104,7 @@ impl Core {
                 config: tcp,
                 counters: Counters::default(),
                 challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s),
+                recovery: recovery::Pool::new(limits.recovery_blocks.min(limits.connections), limits.tracked_segments),
             },
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows: FlowTable::new(key, flows),
@@ -227,5 +230,7 @@ impl Core {
             && self.send.buffers_in_use() == 0
             && self.recv.blocks_in_use() == 0
             && self.recv.frames_held() == 0
+            && self.proto.recovery.blocks_in_use() == 0
+            && self.proto.recovery.chunks_in_use() == 0
     }
 }

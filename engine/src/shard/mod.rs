@@ -13,7 +13,6 @@ mod expire;
 mod ingest;
 mod locals;
 mod recv_queue;
-mod recycle;
 mod resolve;
 mod segment;
 mod send_queue;

@@ -2,8 +2,8 @@
 //! frames themselves are kept, in pooled side blocks that a connection has only while it needs one; a budget over
 //! all connections keeps the frame pool from running dry.
 
-use super::recycle::Recycler;
 use crate::base::{Frame, FramePool};
+use crate::table::Recycler;
 use crate::tcp::NONE;
 use crate::wire::Seq;
 use crate::wire::segment::SackBlock;

@@ -316,7 +316,7 @@ impl Core {
     /// After an ordinary segment: is there anything to send?
     #[inline]
     fn wants_output(&self, slot: u32) -> bool {
-        const REASONS: u32 = flag::ACK_NOW | flag::ABORT | flag::RESUME | flag::RESEND_HEAD;
+        const REASONS: u32 = flag::ACK_NOW | flag::ABORT | flag::RESUME | flag::RESEND;
         self.conns.get(slot).is_some_and(|t| {
             let more = t.snd_nxt.before(t.snd_end) && t.state().is_synchronized();
             let fin = t.has(flag::FIN_QUEUED) && t.snd_nxt.at_or_before(t.snd_end);

@@ -2,7 +2,7 @@
 //! something is queued. Bytes are read when a segment is built and read again when it is retransmitted.
 
 use super::app::{Generator, Payload};
-use super::recycle::Recycler;
+use crate::table::Recycler;
 use crate::tcp::NONE;
 use crate::wire::Seq;
 use std::collections::VecDeque;

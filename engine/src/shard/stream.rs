@@ -218,6 +218,7 @@ impl<A: App> Shard<A> {
         core.wheel.cancel(slot);
         core.send.discard(&mut t.send);
         core.recv.discard(&mut t.recv, cx.pool);
+        core.proto.recovery.release(&mut t);
         core.proto.counters.event(match why {
             CloseReason::Graceful => Event::ClosedGraceful,
             CloseReason::Reset => Event::ClosedReset,

@@ -41,7 +41,7 @@ impl Core {
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
         loop {
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-            let Some(plan) = output::next(t) else { break };
+            let Some(plan) = output::next(t, &self.proto.env()) else { break };
             match self.send_plan(slot, &plan, cx) {
                 Sent::Done => {}
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),

@@ -10,10 +10,12 @@
 
 pub mod flows;
 pub mod key;
+pub mod recycle;
 pub mod ring;
 pub mod slab;
 
 pub use flows::{FlowKind, FlowRef, FlowTable};
 pub use key::FlowKey;
+pub use recycle::Recycler;
 pub use ring::Ring;
 pub use slab::Slab;

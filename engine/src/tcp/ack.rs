@@ -2,19 +2,17 @@
 //! read losses out of it, RFC 6298 round-trip times.
 
 use super::State;
-use super::congestion::{Controller, NewReno};
+use super::congestion::{self, Growth};
 use super::env::Env;
 use super::open;
 use super::receive::{Happened, Outcome, Reply};
+use super::recovery;
 use super::reset::Bare;
 use super::rtt;
 use super::state::transition;
-use super::tcb::{Tcb, flag};
+use super::tcb::{NONE, Tcb, flag};
 use crate::base::{DropReason, Event};
 use crate::wire::{Seq, TcpFlags, TcpSegment};
-
-/// Duplicate ACKs that mean a loss (RFC 5681 3.2).
-const DUP_ACK_THRESHOLD: u8 = 3;
 
 /// Takes the ACK field into account. `Some`: the segment ends here.
 #[inline]
@@ -45,10 +43,10 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
     }
     if ack.after(t.snd_una) {
         advance(t, seg, env, out);
-    } else if ack == t.snd_una && is_duplicate(t, seg) {
-        duplicate(t, env);
+    } else if ack == t.snd_una {
+        not_advanced(t, seg, env);
     }
-    update_window(t, seg);
+    update_window(t, seg, env);
     None
 }
 
@@ -69,12 +67,18 @@ fn unacceptable(env: &mut Env<'_>) -> Outcome {
 fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) {
     let flight = t.flight();
     let acked = seg.ack.since(t.snd_una);
-    measure(t, seg, env);
     let data_before = t.queued_bytes();
     t.snd_una = seg.ack;
     t.snd_nxt = t.snd_nxt.max(t.snd_una);
     out.acked_bytes = data_before - t.queued_bytes();
-    congestion(t, acked, flight);
+    measure(t, seg, env);
+    let mut wait = None;
+    if t.recovery != NONE {
+        wait = recovery::on_ack(t, seg, acked, false, env);
+    } else if flight.saturating_add(u32::from(t.mss)) >= t.cwnd {
+        // The window is what limits us.
+        congestion::grow(t, None, &Growth { acked, now_us: env.clock.us, after_timeout: false });
+    }
     t.retries = 0;
     t.dup_acks = 0;
     if t.has(flag::PROBE | flag::PERSIST) {
@@ -82,29 +86,25 @@ fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) 
         t.backoff = 0;
     }
     // RFC 6298 5.2 and 5.3.
-    if t.is_outstanding() {
-        let rto = rtt::rto_ticks(t, env.times);
-        t.arm_rtx(env.clock.tick.plus(rto));
-    } else {
-        t.stop_rtx();
-    }
+    recovery::timer::after_ack(t, true, wait, env);
     t.clear(flag::PROBE | flag::PERSIST);
     if t.fin_acked() {
         fin_acked(t, env, out);
     }
 }
 
-/// RFC 6298 4 and RFC 7323 4: a segment that was sent once, or an echoed timestamp.
+/// RFC 6298 4 and RFC 7323 4: a segment that was sent once, or, after a time-out, an echoed timestamp. With records of
+/// what was sent, these give the former.
 #[inline]
 fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
     if t.has(flag::RTT_TIMING) {
-        if seg.ack.at_or_after(t.rtt_seq) {
+        if seg.ack.at_or_after(t.rtt_seq) && !recovery::is_tracking(t, env.recovery) {
             t.clear(flag::RTT_TIMING);
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
         return;
     }
-    if t.retries == 0 && !t.has(flag::IN_RECOVERY) {
+    if t.retries == 0 && !recovery::is_recovering(t, env.recovery) {
         return;
     }
     if reports_duplicate(seg) {
@@ -124,21 +124,6 @@ fn reports_duplicate(seg: &TcpSegment) -> bool {
     seg.options.sack_blocks().first().is_some_and(|b| b.end.at_or_before(seg.ack))
 }
 
-#[inline]
-fn congestion(t: &mut Tcb, acked: u32, flight: u32) {
-    if !t.has(flag::IN_RECOVERY) {
-        // A mark that is left behind comes along: 2^31 bytes further on it would seem to lie ahead.
-        if t.snd_una.after(t.recover) {
-            t.recover = t.snd_una - 1;
-        }
-        NewReno::on_ack(t, acked, flight);
-    } else if t.snd_una.at_or_after(t.recover) {
-        NewReno::on_recovered(t);
-    } else {
-        NewReno::on_partial_ack(t, acked);
-    }
-}
-
 /// RFC 5681 section 2: same ACK, no data, no FIN, same window, and something is outstanding.
 #[inline]
 fn is_duplicate(t: &Tcb, seg: &TcpSegment) -> bool {
@@ -149,24 +134,23 @@ fn is_duplicate(t: &Tcb, seg: &TcpSegment) -> bool {
         && t.snd_wnd > 0
 }
 
-fn duplicate(t: &mut Tcb, env: &mut Env<'_>) {
-    env.counters.event(Event::DuplicateAcksIn);
-    if t.has(flag::IN_RECOVERY) {
-        NewReno::on_duplicate_ack(t);
-        return;
+/// An ACK that repeats the last one can tell of a loss all the same.
+#[inline]
+fn not_advanced(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
+    let is_duplicate = is_duplicate(t, seg);
+    if is_duplicate {
+        env.counters.event(Event::DuplicateAcksIn);
+        t.dup_acks = t.dup_acks.saturating_add(1);
     }
-    t.dup_acks = t.dup_acks.saturating_add(1);
-    // RFC 6582 3.2 step 2: after a time-out, duplicate ACKs up to `recover` tell of our own retransmissions.
-    if t.dup_acks == DUP_ACK_THRESHOLD && t.snd_una.after(t.recover) {
-        env.counters.event(Event::FastRetransmits);
-        t.clear(flag::RTT_TIMING);
-        NewReno::on_loss(t);
+    if t.recovery != NONE && (is_duplicate || seg.options.sack_len > 0) {
+        let wait = recovery::on_ack(t, seg, 0, is_duplicate, env);
+        recovery::timer::after_ack(t, false, wait, env);
     }
 }
 
 /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2.
 #[inline]
-fn update_window(t: &mut Tcb, seg: &TcpSegment) {
+fn update_window(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     let newer = t.snd_wl1.before(seg.seq) || (t.snd_wl1 == seg.seq && t.snd_wl2.at_or_before(seg.ack));
     if !newer || seg.ack.before(t.snd_una) {
         return;
@@ -185,7 +169,7 @@ fn update_window(t: &mut Tcb, seg: &TcpSegment) {
         }
         if was_closed && window > 0 {
             // What was sent as a probe was refused: it counts as not sent.
-            t.snd_nxt = t.snd_una;
+            env.recovery.go_back(t);
             t.backoff = 0;
             t.clear(flag::PROBE);
             t.stop_rtx();
@@ -210,47 +194,5 @@ fn fin_acked(t: &mut Tcb, env: &Env<'_>, out: &mut Outcome) {
             out.happened |= Happened::FINISHED;
         }
         _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::TcpConfig;
-    use super::super::env::{ChallengeLimiter, Clock, Times};
-    use super::super::receive::receive;
-    use super::*;
-    use crate::base::{Counters, Instant};
-
-    #[test]
-    fn losses_are_still_seen_after_more_than_two_gibibytes_without_one() {
-        let config = TcpConfig::default();
-        let times = Times::new(&config);
-        let (mut counters, mut challenge) = (Counters::default(), ChallengeLimiter::new(1));
-        let clock = Clock::at(Instant::ZERO);
-        let mut env = Env { clock, config: &config, times: &times, counters: &mut counters, challenge: &mut challenge };
-        let mut t = Tcb { cwnd: 1 << 30, scales: 14 << 4, ..Tcb::default() };
-        t.rcv_adv = t.rcv_nxt + 1000;
-        t.write_state(State::Established);
-        let ack = |t: &Tcb, number: Seq| TcpSegment {
-            seq: t.rcv_nxt,
-            ack: number,
-            flags: TcpFlags::ACK,
-            window: 0xffff,
-            ..TcpSegment::default()
-        };
-        for _ in 0..5 {
-            t.snd_max += 1 << 29;
-            (t.snd_nxt, t.snd_end) = (t.snd_max, t.snd_max);
-            let seg = ack(&t, t.snd_max);
-            receive(&mut t, &seg, 0, &mut env);
-            assert!(!t.is_outstanding());
-        }
-        t.snd_max += 10_000;
-        (t.snd_nxt, t.snd_end) = (t.snd_max, t.snd_max);
-        for _ in 0..3 {
-            let seg = ack(&t, t.snd_una);
-            receive(&mut t, &seg, 0, &mut env);
-        }
-        assert!(t.has(flag::RESEND_HEAD), "three duplicate ACKs are a loss");
     }
 }

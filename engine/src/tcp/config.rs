@@ -1,5 +1,6 @@
 //! Times, limits and switches of TCP. Defaults are those of the RFCs unless a comment says otherwise.
 
+use super::congestion::Algorithm;
 use core::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +31,8 @@ pub struct TcpConfig {
     pub keepalive: Option<Keepalive>,
     /// Initial congestion window in segments (RFC 6928: 10).
     pub initial_window_segments: u8,
+    /// Congestion control of new connections.
+    pub congestion: Algorithm,
     /// Challenge ACKs per second and shard (RFC 5961 section 7).
     pub challenge_acks_per_s: u32,
     /// Fixed initial sequence number, for tests that pin exact numbers. Never set it on a real network.
@@ -60,6 +63,7 @@ impl Default for TcpConfig {
             nodelay: true,
             keepalive: None,
             initial_window_segments: 10,
+            congestion: Algorithm::default(),
             challenge_acks_per_s: 1000,
             fixed_iss: None,
         }

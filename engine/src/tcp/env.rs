@@ -1,6 +1,7 @@
 //! What segment processing needs to know of the world: the time, the configured times in ticks, the counters.
 
 use super::TcpConfig;
+use super::recovery::Pool;
 use crate::base::Counters;
 use crate::base::time::{Instant, Tick, ticks_for_nanos};
 use core::time::Duration;
@@ -44,6 +45,7 @@ pub struct Env<'a> {
     pub times: &'a Times,
     pub counters: &'a mut Counters,
     pub challenge: &'a mut ChallengeLimiter,
+    pub recovery: &'a mut Pool,
 }
 
 /// One reading of the clock in the units that TCP uses.

@@ -2,7 +2,7 @@
 //!
 //! One job a file: [`open`] and [`half_open`] the handshake, [`receive`] (with [`dispatch`] and `ack`) what a segment
 //! does, [`output`] what to send next, [`timers`] what a deadline does, [`timewait`] what is left afterwards,
-//! [`rtt`] and [`congestion`] when and how much, [`isn`], [`options`], [`reset`] what their names say. Segment
+//! [`rtt`], [`congestion`] and [`recovery`] when, how much and what again, [`isn`], [`options`], [`reset`] what their names say. Segment
 //! processing returns an [`receive::Outcome`]; one `transition()` writes the state.
 //!
 //! Left out here on purpose: buffers. Send queues and reassembly are the shard's, since they hold frames and
@@ -19,6 +19,7 @@ pub mod open;
 pub mod options;
 pub mod output;
 pub mod receive;
+pub mod recovery;
 pub mod reset;
 pub mod rtt;
 pub mod state;

@@ -1,7 +1,7 @@
 //! Opening: SYN-SENT (RFC 9293 3.10.7.3), and how a control block comes into being.
 
 use super::State;
-use super::congestion::{Controller, NewReno};
+use super::congestion;
 use super::env::{Clock, Env};
 use super::half_open::HalfOpen;
 use super::options::{self, Agreed};
@@ -35,12 +35,12 @@ pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
         snd_nxt: iss,
         snd_max: iss,
         snd_end: iss + 1,
-        recover: iss,
         ..Tcb::default()
     };
     if env.config.nodelay {
         t.set(flag::NODELAY);
     }
+    t.set_algorithm(env.config.congestion);
     transition(&mut t, State::SynSent);
     env.counters.event(Event::ActiveOpens);
     t
@@ -63,7 +63,6 @@ pub fn promote(h: &HalfOpen, config: &super::TcpConfig, now: &Clock) -> Tcb {
         max_snd_wnd: u32::from(h.snd_wnd),
         snd_wl1: h.irs,
         snd_wl2: h.iss,
-        recover: h.iss,
         rcv_nxt: h.irs + 1,
         rcv_adv: h.irs + 1 + config.receive_buffer_bytes.min(0xffff),
         last_ack_sent: h.irs + 1,
@@ -82,6 +81,7 @@ pub fn promote(h: &HalfOpen, config: &super::TcpConfig, now: &Clock) -> Tcb {
     if config.nodelay {
         t.set(flag::NODELAY);
     }
+    t.set_algorithm(config.congestion);
     if h.retries == 0 && h.flags & HalfOpen::RESENT == 0 {
         // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
         t.rtt_seq = h.iss + 1;
@@ -165,7 +165,7 @@ fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
 /// Enters ESTABLISHED: timers, congestion window, keepalive.
 pub(super) fn established(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     transition(t, State::Established);
-    NewReno::on_established(t, env.config.initial_window_segments);
+    congestion::on_established(t, env.config.initial_window_segments);
     if t.retries > 0 {
         // RFC 5681 3.1: a lost SYN or SYN,ACK means an initial window of one segment.
         t.cwnd = u32::from(t.mss);

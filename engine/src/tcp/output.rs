@@ -4,9 +4,9 @@
 use super::State;
 use super::env::Env;
 use super::options::window_field;
-use super::rtt;
 use super::state::transition;
-use super::tcb::{Tcb, flag};
+use super::tcb::{NONE, Tcb, flag};
+use super::{congestion, recovery, rtt};
 use crate::base::Event;
 use crate::wire::{Seq, TcpFlags};
 
@@ -19,18 +19,17 @@ pub struct Plan {
     pub flags: TcpFlags,
     /// It was sent before, in whole or in part.
     pub retransmit: bool,
-    /// Fast retransmission of the oldest segment: snd_nxt stays where it is.
-    pub head: bool,
+    /// A loss is repaired: snd_nxt stays where it is.
+    pub out_of_turn: bool,
 }
 
 /// The next segment that may be sent now, bare ACKs not counted.
-pub fn next(t: &Tcb) -> Option<Plan> {
+pub fn next(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
     match t.state() {
         State::SynSent => syn(t, TcpFlags::SYN),
         State::SynReceived => syn(t, TcpFlags::SYN | TcpFlags::ACK),
         State::Closed | State::Listen | State::TimeWait => None,
-        _ if t.has(flag::RESEND_HEAD) => head(t),
-        _ => data(t),
+        _ => repair(t, env).or_else(|| data(t, env)),
     }
 }
 
@@ -40,33 +39,40 @@ fn syn(t: &Tcb, flags: TcpFlags) -> Option<Plan> {
         len: 0,
         flags,
         retransmit: t.snd_max != t.snd_una,
-        head: false,
+        out_of_turn: false,
     })
 }
 
-/// The oldest unacknowledged segment again. Nothing that was never sent goes with it: the window may have no room.
-fn head(t: &Tcb) -> Option<Plan> {
-    let left = t.queued_bytes();
-    let len = left.min(t.flight()).min(u32::from(t.mss));
+/// What was lost. Nothing that was never sent goes with it: the window may have no room.
+fn repair(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
+    if !t.has(flag::RESEND) {
+        return None;
+    }
+    let (seq, numbers) = recovery::to_resend(t, env.recovery)?;
+    let left = if seq.before(t.snd_end) { t.snd_end.since(seq) } else { 0 };
+    let len = left.min(numbers).min(u32::from(t.mss));
     let mut flags = TcpFlags::ACK;
-    if t.has(flag::FIN_SENT) && len == left && t.snd_una.at_or_before(t.snd_end) {
+    if t.has(flag::FIN_SENT) && len == left && seq.at_or_before(t.snd_end) {
         flags |= TcpFlags::FIN;
     }
     if len == left {
         flags |= TcpFlags::PSH;
     }
-    (len > 0 || flags.fin()).then_some(Plan { seq: t.snd_una, len, flags, retransmit: true, head: true })
+    (len > 0 || flags.fin()).then_some(Plan { seq, len, flags, retransmit: true, out_of_turn: true })
 }
 
-fn data(t: &Tcb) -> Option<Plan> {
+fn data(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
     let seq = t.snd_nxt;
     let waiting = if seq.before(t.snd_end) { t.snd_end.since(seq) } else { 0 };
     let fin_due = t.has(flag::FIN_QUEUED) && seq.at_or_before(t.snd_end);
     if waiting == 0 && !fin_due {
         return None;
     }
+    if !t.is_outstanding() {
+        restart_if_idle(t, env);
+    }
     let used = seq.since(t.snd_una);
-    let room = usable_window(t, used);
+    let room = usable_window(t, used, env);
     let mss = u32::from(t.mss);
     let len = waiting.min(room).min(mss);
     let fin = fin_due && len == waiting && room > len;
@@ -83,17 +89,21 @@ fn data(t: &Tcb) -> Option<Plan> {
     if len > 0 && len == waiting {
         flags |= TcpFlags::PSH;
     }
-    Some(Plan { seq, len, flags, retransmit: seq.before(t.snd_max), head: false })
+    Some(Plan { seq, len, flags, retransmit: seq.before(t.snd_max), out_of_turn: false })
+}
+
+/// A burst into a path of which nothing has been heard for longer than a time-out may be more than it takes. Modulo 73
+/// minutes, since that is how long the clock is that says when something was sent last.
+fn restart_if_idle(t: &mut Tcb, env: &Env<'_>) {
+    let idle_us = env.clock.us.wrapping_sub(t.rtt_at_us);
+    if idle_us > rtt::us(rtt::rto_ticks(t, env.times)) {
+        congestion::restart_after_idle(t, env.config.initial_window_segments);
+    }
 }
 
 /// Bytes that may be sent from snd_nxt on: the peer's window and ours, less what is under way.
-fn usable_window(t: &Tcb, used: u32) -> u32 {
-    let mut cwnd = t.cwnd;
-    if !t.has(flag::IN_RECOVERY) {
-        // Limited transmit (RFC 3042): the first two duplicate ACKs let a new segment out each.
-        cwnd = cwnd.saturating_add(u32::from(t.dup_acks.min(2)) * u32::from(t.mss));
-    }
-    let room = t.snd_wnd.min(cwnd).saturating_sub(used);
+fn usable_window(t: &Tcb, used: u32, env: &Env<'_>) -> u32 {
+    let room = t.snd_wnd.saturating_sub(used).min(recovery::room(t, env.recovery));
     if t.has(flag::PROBE) && used == 0 { room.max(1) } else { room }
 }
 
@@ -112,12 +122,10 @@ fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
 /// Takes note that `plan` was sent.
 pub fn commit(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
     let end = plan.seq + plan.len + u32::from(plan.flags.syn()) + u32::from(plan.flags.fin());
-    if plan.head {
-        t.clear(flag::RESEND_HEAD);
-        t.snd_nxt = t.snd_nxt.max(end);
-    } else {
-        t.snd_nxt = end;
+    if !plan.flags.syn() {
+        recovery::on_sent(t, plan, end, env);
     }
+    t.snd_nxt = if plan.out_of_turn { t.snd_nxt.max(end) } else { end };
     if plan.retransmit {
         let event = if plan.flags.syn() { Event::SynRetransmits } else { Event::Retransmits };
         env.counters.event(event);
@@ -135,6 +143,9 @@ pub fn commit(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
         t.clear(flag::PERSIST);
         let rto = rtt::rto_ticks(t, env.times);
         t.arm_rtx(env.clock.tick.plus(rto));
+    }
+    if t.recovery != NONE {
+        recovery::timer::after_send(t, plan, env);
     }
     if plan.flags.fin() && !t.has(flag::FIN_SENT) {
         t.set(flag::FIN_SENT);

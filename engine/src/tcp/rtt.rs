@@ -8,6 +8,15 @@ use crate::base::time::TICK_SHIFT;
 /// Ticks are 2^17 ns, our microseconds 2^10 ns.
 const US_PER_TICK_SHIFT: u32 = TICK_SHIFT - 10;
 
+/// Ticks that cover `us`, and one for the rest of the present one.
+pub fn ticks(us: u32) -> u32 {
+    (us >> US_PER_TICK_SHIFT) + 2
+}
+
+pub fn us(ticks: u32) -> u32 {
+    ticks.saturating_mul(1 << US_PER_TICK_SHIFT)
+}
+
 /// Takes a measurement in units of 1024 ns (RFC 6298 2.2 and 2.3).
 pub fn sample(t: &mut Tcb, rtt_us: u32) {
     let r = rtt_us.clamp(1, 1 << 28);

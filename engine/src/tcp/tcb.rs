@@ -35,10 +35,10 @@ pub mod flag {
     pub const PERSIST: u32 = 1 << 11;
     /// One octet (or the FIN) may go out although the window is closed.
     pub const PROBE: u32 = 1 << 12;
-    /// The segment at snd_una has to be sent again (fast retransmit, partial ACK).
-    pub const RESEND_HEAD: u32 = 1 << 13;
-    /// NewReno fast recovery (RFC 6582).
-    pub const IN_RECOVERY: u32 = 1 << 14;
+    /// Something has to be sent again: what, `recovery` knows.
+    pub const RESEND: u32 = 1 << 13;
+    /// The controller is CUBIC, not NewReno.
+    pub const CUBIC: u32 = 1 << 14;
     /// A segment ending at `rtt_seq` is being timed (Karn).
     pub const RTT_TIMING: u32 = 1 << 15;
     /// srtt and rttvar hold a measurement.
@@ -61,6 +61,9 @@ pub mod flag {
     pub const UNREACHABLE: u32 = 1 << 24;
     /// Our SYN or SYN,ACK had to be sent again: the first RTO is 3 s unless a round trip is measured (RFC 6298 5.7).
     pub const SYN_LOST: u32 = 1 << 25;
+    /// What `rtx_at` has is not the time-out but RACK's reordering timer, or the time for a tail loss probe (RFC 8985).
+    pub const REORDER_TIMER: u32 = 1 << 26;
+    pub const PROBE_TIMER: u32 = 1 << 27;
 }
 
 /// Transmission control block (RFC 9293 3.3.1). Times: `us` fields in units of 1024 ns.
@@ -98,10 +101,9 @@ pub struct Tcb {
     /// Largest window the peer ever offered (RFC 5961 5.2, RFC 9293 3.8.6.2.1).
     pub max_snd_wnd: u32,
 
-    /// Congestion window and slow-start threshold in bytes, and the `recover` mark of RFC 6582.
+    /// Congestion window and slow-start threshold in bytes.
     pub cwnd: u32,
     pub ssthresh: u32,
-    pub recover: Seq,
 
     pub srtt_us: u32,
     pub rttvar_us: u32,
@@ -126,9 +128,10 @@ pub struct Tcb {
 
     /// Next hop in the neighbour table.
     pub neighbour: u32,
-    /// Side blocks: send queue; reassembly and unread bytes.
+    /// Side blocks: send queue; reassembly and unread bytes; loss recovery.
     pub send: u32,
     pub recv: u32,
+    pub recovery: u32,
 }
 
 // Millions of these.
@@ -156,7 +159,6 @@ impl Default for Tcb {
             max_snd_wnd: 0,
             cwnd: 0,
             ssthresh: u32::MAX,
-            recover: Seq(0),
             srtt_us: 0,
             rttvar_us: 0,
             rtt_seq: Seq(0),
@@ -173,6 +175,7 @@ impl Default for Tcb {
             neighbour: 0,
             send: NONE,
             recv: NONE,
+            recovery: NONE,
         }
     }
 }
@@ -258,12 +261,12 @@ impl Tcb {
     #[inline(always)]
     pub fn arm_rtx(&mut self, at: Tick) {
         self.rtx_at = at;
-        self.set(flag::RTX_ON);
+        self.flags = (self.flags & !(flag::REORDER_TIMER | flag::PROBE_TIMER)) | flag::RTX_ON;
     }
 
     #[inline(always)]
     pub fn stop_rtx(&mut self) {
-        self.clear(flag::RTX_ON | flag::PERSIST);
+        self.clear(flag::RTX_ON | flag::PERSIST | flag::REORDER_TIMER | flag::PROBE_TIMER);
     }
 
     /// The earliest of the deadlines that are set.

@@ -1,7 +1,7 @@
 //! What a connection does when a deadline has come.
 
-use super::congestion::{Controller, NewReno};
 use super::env::Env;
+use super::recovery::timer;
 use super::tcb::{Tcb, flag};
 use super::{State, rtt};
 use crate::base::Event;
@@ -37,6 +37,9 @@ pub fn expire(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
 
 /// RFC 6298 5.4 to 5.7, and the persist timer of RFC 9293 3.8.6.1.
 fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
+    if t.has(flag::REORDER_TIMER | flag::PROBE_TIMER) && timer::on_deadline(t, env) {
+        return None;
+    }
     let opening = !t.state().is_synchronized();
     let limit = if opening { env.config.syn_retries } else { env.config.data_retries };
     if t.retries >= limit {
@@ -44,18 +47,20 @@ fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
     }
     t.retries += 1;
     t.backoff = t.backoff.saturating_add(1);
-    t.clear(flag::RTT_TIMING);
     t.dup_acks = 0;
     if !opening && (t.has(flag::PERSIST) || t.snd_wnd == 0) {
         env.counters.event(Event::ZeroWindowProbes);
         t.set(flag::PROBE);
+        env.recovery.go_back(t);
     } else {
         env.counters.event(Event::RtoExpiries);
-        if !opening {
-            NewReno::on_timeout(t, t.retries == 1);
+        if opening {
+            t.snd_nxt = t.snd_una;
+        } else {
+            timer::on_timeout(t, env);
         }
     }
-    t.snd_nxt = t.snd_una;
+    t.clear(flag::RTT_TIMING);
     t.stop_rtx();
     // The segment that goes out next starts the timer again; should none go out, this keeps the clock running.
     let rto = rtt::rto_ticks(t, env.times);

@@ -1,7 +1,7 @@
 //! Side blocks that keep their buffers when they are given back, so that taking one costs no allocation once the
 //! pool has grown to what is needed.
 
-use crate::table::Slab;
+use super::Slab;
 
 pub struct Recycler<T> {
     slots: Slab<T>,

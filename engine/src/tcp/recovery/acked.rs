@@ -1,0 +1,196 @@
+//! What an ACK means for a connection with a recovery block.
+
+use super::rack::Moment;
+use super::records::Chunks;
+use super::tlp::ProbeVerdict;
+use super::{Block, Phase, enter_recovery, reno, undo};
+use crate::base::{Counters, Event};
+use crate::tcp::congestion::{self, Algorithm, Growth};
+use crate::tcp::env::{Clock, Env};
+use crate::tcp::rtt;
+use crate::tcp::tcb::{Tcb, flag};
+use crate::wire::segment::SackBlock;
+use crate::wire::{Seq, TcpSegment};
+
+/// An ACK, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct Ack<'a> {
+    pub seg: &'a TcpSegment,
+    /// How far it moved SND.UNA, which stands there already.
+    pub advanced: u32,
+    /// RFC 5681's definition of a duplicate.
+    pub is_duplicate: bool,
+    pub dsack: Option<SackBlock>,
+    pub at: Moment,
+}
+
+/// What it reported.
+#[derive(Default)]
+struct Report {
+    delivered: u32,
+    /// The shortest trustworthy round trip, and the end of the segment that made it.
+    rtt: Option<(u32, Seq)>,
+}
+
+/// Handles an ACK at or beyond SND.UNA. Returns in how many units of 1024 ns segments have to be judged again.
+pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, env: &mut Env<'_>) -> Option<u32> {
+    let Env { clock, counters, recovery, .. } = env;
+    let (b, chunks) = recovery.parts(t.recovery)?;
+    let ack = Ack {
+        seg,
+        advanced,
+        is_duplicate,
+        dsack: dsack(seg).filter(|_| t.has(flag::SACK)),
+        at: Moment { now_us: clock.us, echo_age: echo_age(t, seg, clock) },
+    };
+    if !b.is_tracking {
+        reno::on_ack(t, b, chunks, &ack, counters);
+        return None;
+    }
+    let report = read(t, b, chunks, &ack);
+    if let Some((rtt_us, end)) = report.rtt {
+        measure(t, b, rtt_us, end);
+    }
+    take_back(t, b, chunks, &ack, counters);
+    let was_limited = b.limited_until.is_some_and(|until| (t.snd_una - advanced).before(until));
+    let was_recovering = b.phase == Phase::Recovery;
+    leave(t, b);
+    let srtt_us = if t.has(flag::RTT_VALID) { t.srtt_us } else { b.rack.rtt_us().unwrap_or(0) };
+    let lost_before = b.board.lost_bytes();
+    let in_recovery = b.in_recovery();
+    let wait = b.rack.detect(&mut b.board, chunks, clock.us, in_recovery, srtt_us);
+    let has_new_loss = b.board.lost_bytes() > lost_before;
+    probe(t, b, &ack);
+    after_detection(t, b, report.delivered, advanced > 0 && !has_new_loss, counters);
+    if b.phase != Phase::Recovery && !was_recovering && advanced > 0 && was_limited {
+        grow(t, b, advanced, report.rtt.map(|(rtt, _)| rtt), clock.us);
+    }
+    wait
+}
+
+/// D-SACK (RFC 2883 section 4): the first block lies below the ACK, or inside the second.
+fn dsack(seg: &TcpSegment) -> Option<SackBlock> {
+    let blocks = seg.options.sack_blocks();
+    let first = *blocks.first()?;
+    let is_old = first.end.at_or_before(seg.ack);
+    let is_inside = blocks.get(1).is_some_and(|b| first.start.at_or_after(b.start) && first.end.at_or_before(b.end));
+    (is_old || is_inside).then_some(first)
+}
+
+/// Age of the echoed timestamp.
+fn echo_age(t: &Tcb, seg: &TcpSegment, clock: &Clock) -> Option<u32> {
+    let (_, echo) = seg.options.timestamp.filter(|&(_, echo)| t.has(flag::TIMESTAMPS) && echo != 0)?;
+    Some(clock.ts.wrapping_add(t.ts_offset).wrapping_sub(echo))
+}
+
+/// Enters into the scoreboard what the ACK reports.
+fn read(t: &Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>) -> Report {
+    let Block { board, rack, .. } = b;
+    let mut report = Report::default();
+    let rtt = &mut report.rtt;
+    let mut each = |d| {
+        if let Some(r) = rack.delivered(&d, &ack.at)
+            && rtt.is_none_or(|(shortest, _)| r <= shortest)
+        {
+            *rtt = Some((r, d.end));
+        }
+    };
+    let mut bytes = board.acknowledge(chunks, t.snd_una, &mut each);
+    // In the order of the stream, so that what comes in order looks like it.
+    let mut blocks = ack.seg.options.sack;
+    let blocks = &mut blocks[..ack.seg.options.sack_blocks().len()];
+    blocks.sort_unstable_by_key(|block| block.start.since(t.snd_una));
+    for block in blocks {
+        let is_sane = block.start.before(block.end) && block.end.at_or_before(t.snd_nxt);
+        if is_sane && block.end.after(t.snd_una) {
+            bytes += board.sack(chunks, block.start.max(t.snd_una), block.end, &mut each);
+        }
+    }
+    report.delivered = bytes;
+    report
+}
+
+/// One measurement in each round trip (RFC 7323 appendix G: more would shorten the estimator's memory).
+fn measure(t: &mut Tcb, b: &mut Block, rtt_us: u32, end: Seq) {
+    if !t.has(flag::RTT_VALID) || (t.has(flag::RTT_TIMING) && end.at_or_after(t.rtt_seq)) {
+        t.clear(flag::RTT_TIMING);
+        rtt::sample(t, rtt_us);
+        b.probe.measured();
+    }
+}
+
+/// Looks for signs that a reduction was not called for.
+fn take_back(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, counters: &mut Counters) {
+    let mut is_refuted = ack.advanced > 0 && b.in_recovery() && b.undo.is_refuted_by_echo(&ack.at);
+    if let Some(block) = ack.dsack {
+        counters.event(Event::DsacksIn);
+        if !b.probe.is_for(block.end) {
+            b.rack.on_duplicate_report(t.snd_una, t.snd_nxt);
+            is_refuted |= b.undo.is_refuted_by_duplicate(block.start);
+        }
+    }
+    if is_refuted {
+        count_undo(b, counters);
+        undo(t, b, chunks);
+    }
+}
+
+pub(super) fn count_undo(b: &Block, counters: &mut Counters) {
+    counters.event(if b.undo.by_timeout { Event::SpuriousTimeouts } else { Event::SpuriousRecoveries });
+}
+
+/// Recovery ends with the ACK of what was outstanding when it began.
+fn leave(t: &mut Tcb, b: &mut Block) {
+    if !b.in_recovery() || t.snd_una.before(b.recover) {
+        return;
+    }
+    if b.phase == Phase::Recovery {
+        t.cwnd = t.ssthresh;
+    }
+    b.rack.on_recovered();
+    b.phase = Phase::Open;
+    b.is_forced = false;
+}
+
+/// A probe's fate (RFC 8985 7.4).
+fn probe(t: &mut Tcb, b: &mut Block, ack: &Ack<'_>) {
+    let is_bare = ack.is_duplicate && ack.seg.options.sack_blocks().is_empty();
+    let verdict = b.probe.on_ack(t.snd_una, is_bare, ack.dsack.map(|d| d.end));
+    if verdict == ProbeVerdict::Repaired && b.phase == Phase::Open && !b.board.has_lost() {
+        let outstanding = t.snd_nxt.since(t.snd_una) + ack.advanced;
+        t.ssthresh = congestion::reduce(t, &mut b.memory, outstanding);
+        t.cwnd = t.cwnd.min(t.ssthresh);
+    }
+}
+
+/// Losses may have been detected: begins recovery if this is the first, and sets the window of one that goes on.
+pub(super) fn after_detection(t: &mut Tcb, b: &mut Block, delivered: u32, is_safe: bool, counters: &mut Counters) {
+    if b.phase == Phase::Open {
+        b.is_forced = false;
+        if b.board.has_lost() {
+            counters.event(Event::FastRetransmits);
+            enter_recovery(t, b);
+        }
+    }
+    if b.phase == Phase::Recovery {
+        let mss = u32::from(t.mss);
+        t.cwnd = b.prr.window(delivered, b.board.flight_bytes(), t.ssthresh, mss, is_safe);
+    }
+    if b.board.has_lost() {
+        t.set(flag::RESEND);
+    } else {
+        t.clear(flag::RESEND);
+    }
+}
+
+/// The window grows with what was acknowledged.
+pub(super) fn grow(t: &mut Tcb, b: &mut Block, acked: u32, rtt_us: Option<u32>, now_us: u32) {
+    let is_slow_start = t.cwnd < t.ssthresh;
+    if is_slow_start && b.phase == Phase::Open && t.algorithm() == Algorithm::Cubic {
+        if let Some(ssthresh) = b.memory.hystart.on_ack(t.snd_una, t.snd_nxt, rtt_us, t.cwnd) {
+            t.ssthresh = ssthresh;
+        }
+    }
+    let growth = Growth { acked, now_us, after_timeout: b.phase == Phase::Timeout };
+    congestion::grow(t, Some(&mut b.memory), &growth);
+}

@@ -1,0 +1,239 @@
+//! Loss recovery: what was lost, what to send again and when, and how the window comes down meanwhile.
+//!
+//! One job a file: [`records`] and [`scoreboard`] which segments are under way (RFC 2018, 6675), [`rack`] which of them
+//! are lost (RFC 8985), [`tlp`] probes at the tail, [`prr`] the window during a recovery (RFC 6937), [`undo`] taking a
+//! reduction back (RFC 3522, 3708), `reno` recovery without SACK (RFC 6582); `acked`, `sent` and `timer` what an ACK, a
+//! transmission and a deadline do to all of that.
+//!
+//! The state lives in a side block that a connection has only while there is something to remember: more than one segment
+//! under way, a loss, a path that reorders, a window that CUBIC wants to come back to. A connection of one segment each way
+//! never has one. Blocks and records are pooled and bounded per shard. Without a block, a connection repairs
+//! losses by time-out alone; with a block but without room for records, it does as without SACK: three duplicate ACKs,
+//! NewReno, and go-back-N after a time-out, until nothing is under way. Both are counted (`recovery_exhausted`).
+
+mod acked;
+pub mod prr;
+pub mod rack;
+pub mod records;
+mod reno;
+pub mod scoreboard;
+mod sent;
+pub mod timer;
+pub mod tlp;
+pub mod undo;
+
+#[cfg(test)]
+mod scoreboard_tests;
+
+pub(super) use acked::on_ack;
+pub(super) use sent::{on_sent, room, to_resend};
+
+use super::congestion::{self, Memory};
+use super::env::Clock;
+use super::tcb::{NONE, Tcb, flag};
+use crate::base::time::Tick;
+use crate::table::Recycler;
+use crate::wire::Seq;
+use prr::Prr;
+use rack::Rack;
+use records::Chunks;
+use scoreboard::Scoreboard;
+use tlp::Probe;
+use undo::Undo;
+
+/// Segments of one connection that are remembered; no more than these are under way at once.
+const SEGMENTS_MAX: u32 = 1 << 18;
+
+/// What a connection is about.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Phase {
+    /// No loss, as far as is known.
+    #[default]
+    Open,
+    /// Fast recovery.
+    Recovery,
+    /// A time-out has come; what it took for lost is sent again in slow start.
+    Timeout,
+}
+
+/// The side block.
+#[derive(Debug)]
+pub struct Block {
+    board: Scoreboard,
+    /// The scoreboard has a record for all that lies between SND.UNA and SND.NXT.
+    is_tracking: bool,
+    phase: Phase,
+    /// Recovery is over when this is acknowledged (RFC 6675: RecoveryPoint).
+    recover: Seq,
+    rack: Rack,
+    prr: Prr,
+    undo: Undo,
+    probe: Probe,
+    memory: Memory,
+    /// The window was full when what ends here was sent: its ACKs let the window grow.
+    limited_until: Option<Seq>,
+    /// The first of the lost segments goes out, whether the window has room or not.
+    is_forced: bool,
+    /// The retransmission time-out proper, while `rtx_at` has a reordering or probe timer.
+    rto_at: Tick,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Block {
+            board: Scoreboard::default(),
+            is_tracking: false,
+            phase: Phase::Open,
+            recover: Seq(0),
+            rack: Rack::new(Seq(0), 0),
+            prr: Prr::default(),
+            undo: Undo::default(),
+            probe: Probe::default(),
+            memory: Memory::default(),
+            limited_until: None,
+            is_forced: false,
+            rto_at: Tick(0),
+        }
+    }
+}
+
+impl Block {
+    fn in_recovery(&self) -> bool {
+        self.phase != Phase::Open
+    }
+
+    /// Remembers the state before a reduction, unless an earlier one can still be taken back.
+    fn save_for_undo(&mut self, t: &Tcb, by_timeout: bool) {
+        self.undo = Undo::new(t.snd_una, t.cwnd, t.ssthresh, self.memory.cubic, by_timeout);
+    }
+
+    /// Nothing that the next flight of segments would miss.
+    fn is_idle(&self) -> bool {
+        self.phase == Phase::Open && self.rack.is_plain() && self.memory.cubic.is_plain() && !self.undo.is_set()
+    }
+}
+
+/// What is under way is on record.
+#[inline]
+pub(super) fn is_tracking(t: &Tcb, pool: &Pool) -> bool {
+    pool.get(t.recovery).is_some_and(|b| b.is_tracking)
+}
+
+/// A loss is being repaired.
+pub(super) fn is_recovering(t: &Tcb, pool: &Pool) -> bool {
+    pool.get(t.recovery).is_some_and(Block::in_recovery)
+}
+
+/// The side blocks and records of a shard.
+pub struct Pool {
+    blocks: Recycler<Block>,
+    chunks: Chunks,
+}
+
+impl Pool {
+    pub fn new(limit_blocks: u32, limit_records: u32) -> Pool {
+        Pool { blocks: Recycler::with_limit(limit_blocks), chunks: Chunks::new(limit_records) }
+    }
+
+    pub fn blocks_in_use(&self) -> usize {
+        self.blocks.in_use()
+    }
+
+    pub fn chunks_in_use(&self) -> usize {
+        self.chunks.in_use()
+    }
+
+    fn get(&self, block: u32) -> Option<&Block> {
+        if block == NONE { None } else { self.blocks.get(block) }
+    }
+
+    fn parts(&mut self, block: u32) -> Option<(&mut Block, &mut Chunks)> {
+        if block == NONE {
+            return None;
+        }
+        self.blocks.get_mut(block).map(|b| (b, &mut self.chunks))
+    }
+
+    /// Gives the block of `t` one, if the pool has one. What is under way already is at most one segment, or is not tracked.
+    fn open(&mut self, t: &mut Tcb, clock: &Clock) -> bool {
+        let Some(index) = self.blocks.take() else { return false };
+        let Some(b) = self.blocks.get_mut(index) else { return false };
+        let board = core::mem::take(&mut b.board);
+        *b = Block { board, rack: Rack::new(t.snd_una, clock.us), ..Block::default() };
+        if t.has(flag::RTT_VALID) {
+            b.probe.measured();
+        }
+        t.recovery = index;
+        let under_way = t.snd_nxt.since(t.snd_una);
+        b.is_tracking = t.has(flag::SACK) && under_way <= u32::from(t.mss) + 1;
+        if b.is_tracking && under_way > 0 {
+            // If it is being timed, that is when it was sent; else it was sent more than once.
+            let is_timed = t.has(flag::RTT_TIMING);
+            let sent_us = if is_timed { t.rtt_at_us } else { clock.us };
+            let una = t.snd_una;
+            b.is_tracking = b.board.push(&mut self.chunks, una, under_way as u16, sent_us, !is_timed);
+        }
+        true
+    }
+
+    /// Gives back all that `t` has.
+    pub fn release(&mut self, t: &mut Tcb) {
+        if let Some((b, chunks)) = self.parts(t.recovery) {
+            b.board.clear(chunks);
+            self.blocks.give_back(t.recovery);
+        }
+        t.recovery = NONE;
+    }
+
+    /// Nothing is under way any more: the block goes unless it remembers something.
+    pub(super) fn settle(&mut self, t: &mut Tcb) {
+        let Some((b, chunks)) = self.parts(t.recovery) else { return };
+        if b.is_idle() {
+            return self.release(t);
+        }
+        b.board.clear(chunks);
+        b.is_tracking = t.has(flag::SACK);
+        b.probe.forget();
+    }
+
+    /// SND.NXT goes back to SND.UNA: everything is sent anew, and recorded anew.
+    pub(super) fn go_back(&mut self, t: &mut Tcb) {
+        t.snd_nxt = t.snd_una;
+        t.clear(flag::RESEND);
+        let Some((b, chunks)) = self.parts(t.recovery) else { return };
+        b.board.clear(chunks);
+        b.is_tracking = t.has(flag::SACK);
+        b.is_forced = false;
+        b.probe.forget();
+    }
+}
+
+/// A loss: ssthresh comes down, and what was is remembered.
+fn enter_recovery(t: &mut Tcb, b: &mut Block) {
+    b.save_for_undo(t, false);
+    let outstanding = t.snd_nxt.since(t.snd_una);
+    t.ssthresh = congestion::reduce(t, &mut b.memory, outstanding);
+    b.phase = Phase::Recovery;
+    b.recover = t.snd_nxt;
+    b.prr = Prr::start(outstanding);
+    b.probe.forget();
+    t.clear(flag::RTT_TIMING);
+}
+
+/// The reduction was not called for: everything is as before.
+fn undo(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks) {
+    if t.cwnd < b.undo.cwnd {
+        t.cwnd = b.undo.cwnd;
+        t.ssthresh = t.ssthresh.max(b.undo.ssthresh);
+        b.memory.cubic = b.undo.cubic;
+    }
+    if b.in_recovery() {
+        b.board.find_lost(chunks);
+        b.phase = Phase::Open;
+        b.is_forced = false;
+        t.clear(flag::RESEND);
+    }
+    // A recovery that was wrong took reordering for loss.
+    b.rack.reordering_seen |= !b.undo.by_timeout;
+    b.undo.forget();
+}

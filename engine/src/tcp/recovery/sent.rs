@@ -1,0 +1,84 @@
+//! What a transmission does to the recovery state, and what that allows to be sent.
+
+use super::{Phase, Pool, SEGMENTS_MAX};
+use crate::base::Event;
+use crate::tcp::env::Env;
+use crate::tcp::output::Plan;
+use crate::tcp::tcb::{NONE, Tcb, flag};
+use crate::wire::Seq;
+
+/// What has to be sent again now: number and sequence numbers taken, FIN included. `None`: nothing, or no room.
+pub fn to_resend(t: &Tcb, pool: &Pool) -> Option<(Seq, u32)> {
+    let Some(b) = pool.get(t.recovery).filter(|b| b.is_tracking) else {
+        // Without records it is the first segment.
+        let len = t.flight().min(u32::from(t.mss));
+        return (len > 0).then_some((t.snd_una, len));
+    };
+    if b.is_forced && b.phase == Phase::Open {
+        return b.board.last(&pool.chunks);
+    }
+    let (seq, len) = b.board.next_lost(&pool.chunks)?;
+    let has_room = b.is_forced || t.cwnd.saturating_sub(b.board.flight_bytes()) >= len;
+    // A peer that took its window back gets nothing beyond it; the time-out turns into a probe.
+    (has_room && seq.since(t.snd_una) < t.snd_wnd).then_some((seq, len))
+}
+
+/// Bytes of new data that the congestion window has room for.
+pub fn room(t: &Tcb, pool: &Pool) -> u32 {
+    let used = t.snd_nxt.since(t.snd_una);
+    let Some(b) = pool.get(t.recovery) else { return t.cwnd.saturating_sub(used) };
+    if b.is_tracking {
+        if b.board.has_lost() || b.board.segments() >= SEGMENTS_MAX {
+            return 0;
+        }
+        let room = t.cwnd.saturating_sub(b.board.flight_bytes());
+        // A probe may be one segment more.
+        return if b.is_forced { room.max(u32::from(t.mss)) } else { room };
+    }
+    // Limited transmit (RFC 3042): the first two duplicate ACKs let a new segment out each.
+    let extra = if b.in_recovery() { 0 } else { u32::from(t.dup_acks.min(2)) * u32::from(t.mss) };
+    t.cwnd.saturating_add(extra).saturating_sub(used)
+}
+
+/// `plan`, which takes the numbers up to `end`, was sent; SND.NXT is still as it was before.
+pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
+    if t.recovery == NONE {
+        // The first segment needs no block: its number and the time it was sent are in the control block.
+        if t.snd_nxt == t.snd_una || plan.flags.syn() {
+            return;
+        }
+        if !env.recovery.open(t, &env.clock) {
+            return env.counters.event(Event::RecoveryExhausted);
+        }
+    }
+    let now_us = env.clock.us;
+    let Some((b, chunks)) = env.recovery.parts(t.recovery) else { return };
+    let len = end.since(plan.seq);
+    if b.is_tracking {
+        let is_kept = if plan.out_of_turn {
+            b.board.resent(chunks, plan.seq, now_us)
+        } else {
+            b.board.push(chunks, plan.seq, len as u16, now_us, plan.retransmit)
+        };
+        if !is_kept {
+            b.board.clear(chunks);
+            b.is_tracking = false;
+            env.counters.event(Event::RecoveryExhausted);
+        }
+    }
+    if plan.retransmit && b.in_recovery() {
+        b.undo.resent(now_us);
+    }
+    if b.is_forced && b.phase == Phase::Open {
+        b.probe.sent(end.max(t.snd_nxt), plan.out_of_turn);
+    }
+    b.is_forced = false;
+    b.prr.sent(len);
+    let under_way = if b.is_tracking { b.board.flight_bytes() } else { end.since(t.snd_una) };
+    if under_way.saturating_add(u32::from(t.mss)) > t.cwnd {
+        b.limited_until = Some(end.max(t.snd_nxt));
+    }
+    if !b.is_tracking || !b.board.has_lost() {
+        t.clear(flag::RESEND);
+    }
+}

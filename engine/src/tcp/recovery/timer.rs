@@ -1,0 +1,162 @@
+//! The one timer of what is under way: retransmission time-out, RACK's reordering timer, tail loss probe (RFC 8985
+//! section 8). `rtx_at` has the one that comes first; the block remembers the time-out meanwhile.
+
+use super::acked::after_detection;
+use super::{Block, Phase};
+use crate::base::Event;
+use crate::base::time::Tick;
+use crate::tcp::congestion::{self, HyStart};
+use crate::tcp::env::{Clock, Env, Times};
+use crate::tcp::output::Plan;
+use crate::tcp::rtt;
+use crate::tcp::tcb::{NONE, Tcb, flag};
+
+/// After an ACK. `advanced`: it moved SND.UNA. `wait`: when segments have to be judged again.
+pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'_>) {
+    if !t.is_outstanding() {
+        t.stop_rtx();
+        return env.recovery.settle(t);
+    }
+    let Env { clock, times, recovery, .. } = env;
+    let rto_at = clock.tick.plus(rtt::rto_ticks(t, times));
+    let Some((b, _)) = recovery.parts(t.recovery).filter(|(b, _)| b.is_tracking) else {
+        if advanced {
+            t.arm_rtx(rto_at);
+        }
+        return;
+    };
+    if t.has(flag::PERSIST) && !advanced {
+        return;
+    }
+    let rto_at = if advanced { rto_at } else { timeout_at(t, b).unwrap_or(rto_at) };
+    arm(t, b, rto_at, wait, clock, times);
+}
+
+/// After `plan` was sent. New data put the probe off (RFC 8985 7.2), but not the time-out; that runs anew from the
+/// retransmission of the first segment on, whose ACK cannot come before another round trip (RFC 6675 section 6).
+pub fn after_send(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
+    let Env { clock, times, recovery, .. } = env;
+    let Some((b, _)) = recovery.parts(t.recovery).filter(|(b, _)| b.is_tracking) else { return };
+    if plan.out_of_turn && plan.seq == t.snd_una {
+        let rto_at = clock.tick.plus(rtt::rto_ticks(t, times));
+        match t.has(flag::REORDER_TIMER | flag::PROBE_TIMER) {
+            true => b.rto_at = rto_at,
+            false => t.arm_rtx(rto_at),
+        }
+    }
+    if plan.retransmit || t.has(flag::REORDER_TIMER | flag::PERSIST) {
+        return;
+    }
+    if let Some(rto_at) = timeout_at(t, b) {
+        arm(t, b, rto_at, None, clock, times);
+    }
+}
+
+/// When the time-out proper is.
+fn timeout_at(t: &Tcb, b: &Block) -> Option<Tick> {
+    if t.has(flag::REORDER_TIMER | flag::PROBE_TIMER) {
+        Some(b.rto_at)
+    } else {
+        t.has(flag::RTX_ON).then_some(t.rtx_at)
+    }
+}
+
+fn arm(t: &mut Tcb, b: &mut Block, rto_at: Tick, wait: Option<u32>, clock: &Clock, times: &Times) {
+    let (kind, after_us) = match (wait, probe_after_us(t, b, times)) {
+        (Some(us), _) => (flag::REORDER_TIMER, us),
+        (None, Some(us)) => (flag::PROBE_TIMER, us),
+        (None, None) => return t.arm_rtx(rto_at),
+    };
+    let at = clock.tick.plus(rtt::ticks(after_us));
+    if kind == flag::REORDER_TIMER && at.since(rto_at) >= 0 {
+        return t.arm_rtx(rto_at);
+    }
+    b.rto_at = rto_at;
+    // A probe that would be later than the time-out takes its place.
+    t.arm_rtx(if at.since(rto_at) < 0 { at } else { rto_at });
+    t.set(kind);
+}
+
+/// RFC 8985 7.2: whether and when to probe.
+fn probe_after_us(t: &Tcb, b: &Block, times: &Times) -> Option<u32> {
+    let is_quiet = b.phase == Phase::Open && b.board.sacked_segments() == 0 && !b.board.has_lost();
+    if !is_quiet || !b.probe.is_allowed() || !t.has(flag::RTT_VALID) || t.backoff > 0 || b.board.segments() == 0 {
+        return None;
+    }
+    // Who gets a single segment may wait with the ACK; our smallest time-out allows for that.
+    let delay_us = if b.board.segments() == 1 { rtt::us(times.rto_min) } else { 0 };
+    Some(t.srtt_us.saturating_mul(2).saturating_add(delay_us))
+}
+
+/// A deadline has come. True: it was not the time-out.
+pub fn on_deadline(t: &mut Tcb, env: &mut Env<'_>) -> bool {
+    if t.take(flag::REORDER_TIMER) {
+        judge_again(t, env);
+        return true;
+    }
+    t.take(flag::PROBE_TIMER) && send_probe(t, env)
+}
+
+/// The reordering window has passed.
+fn judge_again(t: &mut Tcb, env: &mut Env<'_>) {
+    let Env { clock, times, recovery, counters, .. } = env;
+    let Some((b, chunks)) = recovery.parts(t.recovery) else { return t.stop_rtx() };
+    let in_recovery = b.in_recovery();
+    let wait = b.rack.detect(&mut b.board, chunks, clock.us, in_recovery, t.srtt_us);
+    after_detection(t, b, 0, false, counters);
+    let earliest = clock.tick.plus(1);
+    let rto_at = if b.rto_at.since(earliest) > 0 { b.rto_at } else { earliest };
+    arm(t, b, rto_at, wait, clock, times);
+}
+
+/// RFC 8985 7.3: new data if there is some and the peer has room for it, else the last segment again. False: there is no
+/// block any more, and this is a time-out.
+fn send_probe(t: &mut Tcb, env: &mut Env<'_>) -> bool {
+    let Env { clock, times, recovery, counters, .. } = env;
+    let Some((b, _)) = recovery.parts(t.recovery).filter(|(b, _)| b.is_tracking) else { return false };
+    let mss = u32::from(t.mss);
+    let waiting = if t.snd_nxt.before(t.snd_end) { t.snd_end.since(t.snd_nxt) } else { 0 };
+    let has_new = waiting >= mss || (waiting > 0 && t.has(flag::NODELAY | flag::FIN_QUEUED));
+    let fits = t.snd_nxt.since(t.snd_una) + waiting.min(mss) <= t.snd_wnd;
+    if !(has_new && fits) {
+        t.set(flag::RESEND);
+    }
+    b.is_forced = true;
+    counters.event(Event::LossProbes);
+    t.arm_rtx(clock.tick.plus(rtt::rto_ticks(t, times)));
+    true
+}
+
+/// The retransmission time-out (RFC 5681 3.1, RFC 8985 6.3). SND.NXT falls back if there are no records of what
+/// was sent.
+pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
+    if t.recovery == NONE && !env.recovery.open(t, &env.clock) {
+        env.counters.event(Event::RecoveryExhausted);
+        if t.retries == 1 {
+            t.ssthresh = (t.flight() / 2).max(2 * u32::from(t.mss));
+        }
+        t.cwnd = u32::from(t.mss);
+        t.snd_nxt = t.snd_una;
+        return;
+    }
+    let Env { clock, recovery, .. } = env;
+    let Some((b, chunks)) = recovery.parts(t.recovery) else { return };
+    if !b.in_recovery() || t.snd_una.at_or_after(b.recover) {
+        b.save_for_undo(t, true);
+        let outstanding = t.snd_nxt.since(t.snd_una);
+        t.ssthresh = congestion::reduce_on_timeout(t, &mut b.memory, outstanding);
+    }
+    t.cwnd = u32::from(t.mss);
+    b.phase = Phase::Timeout;
+    b.recover = t.snd_max;
+    b.limited_until = Some(t.snd_max);
+    b.memory.hystart = HyStart::default();
+    b.probe.forget();
+    if b.is_tracking {
+        b.rack.on_timeout(&mut b.board, chunks, clock.us, t.srtt_us);
+        b.is_forced = true;
+        t.set(flag::RESEND);
+    } else {
+        recovery.go_back(t);
+    }
+}

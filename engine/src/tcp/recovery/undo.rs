@@ -1,0 +1,59 @@
+//! Taking back a reduction that was not called for.
+//!
+//! Two signs: with timestamps, the ACK of the first retransmission echoes a segment from before it (Eifel detection,
+//! RFC 3522), which unmasks spurious time-outs and recoveries alike; with D-SACK (RFC 2883, 3708), every retransmission was
+//! reported to be a duplicate.
+
+use super::rack::Moment;
+use crate::tcp::congestion::Cubic;
+use crate::wire::Seq;
+
+/// The state before a reduction, and what was sent again since.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Undo {
+    is_set: bool,
+    /// What was sent again lies from here on.
+    from: Seq,
+    pub cwnd: u32,
+    pub ssthresh: u32,
+    pub cubic: Cubic,
+    /// When the first retransmission went out.
+    first_us: Option<u32>,
+    /// Retransmissions that no D-SACK has reported as unnecessary.
+    unexplained: u32,
+    /// The reduction was that of a time-out.
+    pub by_timeout: bool,
+}
+
+impl Undo {
+    pub fn new(from: Seq, cwnd: u32, ssthresh: u32, cubic: Cubic, by_timeout: bool) -> Undo {
+        Undo { is_set: true, from, cwnd, ssthresh, cubic, first_us: None, unexplained: 0, by_timeout }
+    }
+
+    pub fn is_set(&self) -> bool {
+        self.is_set
+    }
+
+    pub fn forget(&mut self) {
+        self.is_set = false;
+    }
+
+    pub fn resent(&mut self, now_us: u32) {
+        self.first_us.get_or_insert(now_us);
+        self.unexplained = self.unexplained.saturating_add(1);
+    }
+
+    /// An ACK moved SND.UNA. True: the original segment had arrived.
+    pub fn is_refuted_by_echo(&self, at: &Moment) -> bool {
+        self.is_set && self.first_us.is_some_and(|first| at.echoes_earlier(first))
+    }
+
+    /// A segment from `start` on came twice. True: nothing of what was sent again had been lost.
+    pub fn is_refuted_by_duplicate(&mut self, start: Seq) -> bool {
+        if start.before(self.from) {
+            return false;
+        }
+        self.unexplained = self.unexplained.saturating_sub(1);
+        self.is_set && self.first_us.is_some() && self.unexplained == 0
+    }
+}
