@@ -1,5 +1,6 @@
 //! Test rigs shared by the behaviour tests.
 
+pub mod bulk;
 pub mod frames;
 pub mod host;
 pub mod netns;

@@ -82,10 +82,21 @@ pub struct Pair<A: App, B: App> {
 
 impl<A: App, B: App> Pair<A, B> {
     pub fn new(configs: (ShardConfig, ShardConfig), apps: (A, B), seed: u64, impairments: [Impairment; 2]) -> Self {
+        Self::with_frames(configs, apps, seed, impairments, 16_384)
+    }
+
+    /// With this many frames on each side.
+    pub fn with_frames(
+        configs: (ShardConfig, ShardConfig),
+        apps: (A, B),
+        seed: u64,
+        impairments: [Impairment; 2],
+        frames: u32,
+    ) -> Self {
         let now = Instant::from_nanos(1_000_000_000_000);
         Pair {
-            a: Side::new(configs.0, apps.0, End::A, 16_384, now),
-            b: Side::new(configs.1, apps.1, End::B, 16_384, now),
+            a: Side::new(configs.0, apps.0, End::A, frames, now),
+            b: Side::new(configs.1, apps.1, End::B, frames, now),
             link: SimLink::new(seed, impairments),
             now,
         }

@@ -114,6 +114,7 @@ named_enum! {
         SpuriousTimeouts = "spurious_timeouts": "time-outs that turned out to be too early, and were taken back",
         SpuriousRecoveries = "spurious_recoveries": "recoveries in which nothing had been lost, and which were taken back",
         DsacksIn = "dsacks_in": "ACKs that told of a segment received twice (RFC 2883)",
+        DsacksOut = "dsacks_out": "ACKs in which we told of a segment received twice (RFC 2883)",
         RecoveryExhausted = "recovery_exhausted": "times there was no room to keep track of what is under way",
         RtoExpiries = "rto_expiries": "retransmission time-outs",
         ZeroWindowProbes = "zero_window_probes": "probes of a closed window",

@@ -6,6 +6,7 @@ use super::core::Core;
 use super::users::Users;
 use crate::base::Instant;
 use crate::table::{FlowKey, FlowKind, FlowRef};
+use crate::tcp::congestion::Algorithm;
 use crate::tcp::{State, Tcb, flag, open};
 use crate::wire::Addr;
 
@@ -157,6 +158,18 @@ impl<U> Conn<'_, U> {
                 t.clear(flag::NODELAY);
             }
         }
+    }
+
+    /// Congestion control from now on; new connections have the configuration's.
+    pub fn set_congestion(&mut self, algorithm: Algorithm) {
+        if let Some(t) = self.tcb_mut() {
+            t.set_algorithm(algorithm);
+        }
+    }
+
+    /// Congestion window in bytes.
+    pub fn congestion_window(&self) -> u32 {
+        self.tcb().map_or(0, |t| t.cwnd)
     }
 
     /// Smoothed round-trip time in nanoseconds, once measured.

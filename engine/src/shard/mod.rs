@@ -13,6 +13,7 @@ mod expire;
 mod ingest;
 mod locals;
 mod recv_queue;
+mod recv_ranges;
 mod resolve;
 mod segment;
 mod send_queue;

@@ -2,6 +2,7 @@
 //! frames themselves are kept, in pooled side blocks that a connection has only while it needs one; a budget over
 //! all connections keeps the frame pool from running dry.
 
+use super::recv_ranges::Ranges;
 use crate::base::{Frame, FramePool};
 use crate::table::Recycler;
 use crate::tcp::NONE;
@@ -9,8 +10,8 @@ use crate::wire::Seq;
 use crate::wire::segment::SackBlock;
 use std::collections::VecDeque;
 
-/// Segments kept for one connection.
-const MAX_HELD: usize = 4096;
+/// Segments kept for one connection: as many as fill the largest window worth having.
+const MAX_HELD: usize = 1 << 18;
 
 struct Held {
     seq: Seq,
@@ -31,8 +32,8 @@ struct Block {
     /// In sequence order, without overlaps.
     held: VecDeque<Held>,
     fin: Option<Seq>,
-    /// The segment that came last starts here: its SACK block goes first (RFC 2018 section 4).
-    latest: Seq,
+    /// What of the stream the segments cover.
+    ranges: Ranges,
 }
 
 pub struct RecvPool {
@@ -87,11 +88,8 @@ impl RecvPool {
         if !passing && b.held.len() >= MAX_HELD {
             return Hold::Full;
         }
-        // Almost always it belongs at the end or right before it.
-        let mut at = b.held.len();
-        while at > 0 && b.held[at - 1].seq.after(seq) {
-            at -= 1;
-        }
+        let whole = (seq, seq + u32::from(len));
+        let at = b.held.partition_point(|h| h.seq.at_or_before(seq));
         if at > 0 {
             let covered = b.held[at - 1].end();
             if covered.after(seq) {
@@ -112,11 +110,13 @@ impl RecvPool {
             len = b.held[at].seq.since(seq).min(u32::from(len)) as u16;
         }
         if len == 0 {
+            // Its range is the latest news all the same.
+            b.ranges.add(whole.0, whole.1);
             self.give_back_if_empty(block);
             return Hold::Duplicate;
         }
         let Some(frame) = frame.take() else { return Hold::Full };
-        b.latest = seq;
+        b.ranges.add(seq, seq + u32::from(len));
         b.held.insert(at, Held { seq, start, len, frame });
         self.frames += 1;
         Hold::Kept
@@ -148,17 +148,10 @@ impl RecvPool {
     }
 
     /// The number after the last byte that follows `rcv_nxt` without a gap.
-    pub fn contiguous_from(&self, block: u32, rcv_nxt: Seq) -> Seq {
-        let mut edge = rcv_nxt;
-        if let Some(b) = self.blocks.get(block) {
-            for h in &b.held {
-                if h.seq.after(edge) {
-                    break;
-                }
-                edge = edge.max(h.end());
-            }
-        }
-        edge
+    pub fn contiguous_from(&mut self, block: u32, rcv_nxt: Seq) -> Seq {
+        let Some(b) = self.blocks.get_mut(block) else { return rcv_nxt };
+        b.ranges.pass(rcv_nxt);
+        b.ranges.contiguous_from(rcv_nxt)
     }
 
     /// Something is held that does not follow `rcv_nxt` without a gap.
@@ -205,29 +198,16 @@ impl RecvPool {
     }
 
     /// SACK blocks for what lies beyond `rcv_nxt`, the latest first (RFC 2018 section 4). Returns how many.
-    pub fn sack_blocks(&self, block: u32, rcv_nxt: Seq, out: &mut [SackBlock; 4], room: usize) -> u8 {
-        let Some(b) = self.blocks.get(block) else { return 0 };
-        let mut ranges = Ranges { held: b.held.iter(), current: None };
-        let mut count = 0;
-        while let Some(r) = ranges.next_beyond(rcv_nxt) {
-            if b.latest.within(r.start, r.end.since(r.start)) {
-                let shift = count.min(out.len() - 1).min(room.saturating_sub(1));
-                out.copy_within(0..shift, 1);
-                out[0] = r;
-                count = (count + 1).min(room).min(out.len());
-            } else if count < room.min(out.len()) {
-                out[count] = r;
-                count += 1;
-            }
-        }
-        count as u8
+    pub fn sack_blocks(&self, block: u32, rcv_nxt: Seq, out: &mut [SackBlock]) -> usize {
+        self.blocks.get(block).map_or(0, |b| b.ranges.report(rcv_nxt, out))
     }
 
     pub fn give_back_if_empty(&mut self, block: &mut u32) {
-        if let Some(b) = self.blocks.get(*block)
+        if let Some(b) = self.blocks.get_mut(*block)
             && b.held.is_empty()
             && b.fin.is_none()
         {
+            b.ranges.clear();
             self.blocks.give_back(*block);
             *block = NONE;
         }
@@ -241,29 +221,8 @@ impl RecvPool {
             self.frames -= 1;
         }
         b.fin = None;
+        b.ranges.clear();
         self.blocks.give_back(*block);
         *block = NONE;
-    }
-}
-
-/// Joins neighbouring segments into ranges.
-struct Ranges<'a> {
-    held: std::collections::vec_deque::Iter<'a, Held>,
-    current: Option<SackBlock>,
-}
-
-impl Ranges<'_> {
-    fn next_beyond(&mut self, rcv_nxt: Seq) -> Option<SackBlock> {
-        for h in self.held.by_ref() {
-            if h.end().at_or_before(rcv_nxt) {
-                continue;
-            }
-            match &mut self.current {
-                Some(c) if c.end == h.seq => c.end = h.end(),
-                Some(_) => return self.current.replace(SackBlock { start: h.seq, end: h.end() }),
-                None => self.current = Some(SackBlock { start: h.seq, end: h.end() }),
-            }
-        }
-        self.current.take()
     }
 }

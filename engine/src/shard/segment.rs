@@ -13,6 +13,7 @@ use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset::{self, Bare};
 use crate::tcp::timewait::{self, TimeWait, TimeWaitVerdict};
 use crate::tcp::{HalfOpen, State, flag, open};
+use crate::wire::segment::SackBlock;
 use crate::wire::{Seq, TcpFlags};
 
 /// How far beyond the old connection's numbers a reopened one starts, should its ISN not be beyond them anyway
@@ -62,7 +63,7 @@ impl<A: App> Shard<A> {
         if out.data_len > 0 || out.fin.is_some() {
             self.take_payload(slot, item, &out, cx);
         }
-        self.reply(slot, item, out.reply, cx);
+        self.reply(slot, item, &out, cx);
         if self.core.wants_output(slot) {
             self.core.mark_pending(slot);
         } else {
@@ -107,15 +108,16 @@ impl<A: App> Shard<A> {
     }
 
     /// Sends what must not wait for the end of the burst.
-    fn reply(&mut self, slot: u32, item: &mut Item, reply: Reply, cx: &mut Cx<'_>) {
-        match reply {
+    fn reply(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) {
+        match out.reply {
             Reply::None => {}
             Reply::Ack => {
-                let Some(t) = self.core.conns.get(slot) else { return };
-                let seq = t.snd_max;
+                let (start, len) = (item.seg.seq, u32::from(item.seg.payload_len));
+                let is_old = out.drop == Some(DropReason::DataDuplicate) && len > 0;
+                let dsack = is_old.then_some(SackBlock { start, end: start + len });
                 // The frame may have been kept for reassembly: then a new one is taken.
                 let frame = item.frame.take();
-                if self.core.send_ack(slot, seq, frame, cx) == Sent::NoRoom
+                if self.core.send_duplicate_ack(slot, dsack, frame, cx) == Sent::NoRoom
                     && let Some(t) = self.core.conns.get_mut(slot)
                 {
                     t.set(flag::ACK_NOW);

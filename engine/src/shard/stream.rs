@@ -12,6 +12,7 @@ use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Outcome};
 use crate::tcp::{NONE, State, TimeWait, flag, output};
 use crate::wire::Seq;
+use crate::wire::segment::SackBlock;
 
 impl<A: App> Shard<A> {
     /// Calls the application with a handle of connection `slot`.
@@ -117,8 +118,9 @@ impl<A: App> Shard<A> {
         t.rcv_nxt = edge;
         if ahead || kept != Hold::Kept {
             // One duplicate ACK for each such segment, at once (RFC 5681 4.2): the peer counts them.
-            let seq = t.snd_max;
-            if core.send_ack(slot, seq, None, cx) == Sent::NoRoom
+            let (start, len) = (out.data_seq, u32::from(out.data_len));
+            let dsack = (kept == Hold::Duplicate).then_some(SackBlock { start, end: start + len });
+            if core.send_duplicate_ack(slot, dsack, None, cx) == Sent::NoRoom
                 && let Some(t) = core.conns.get_mut(slot)
             {
                 t.set(flag::ACK_NOW);

@@ -9,6 +9,7 @@ use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::{HalfOpen, State, Tcb, TimeWait, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
+use crate::wire::segment::SackBlock;
 use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
 
 /// What became of a segment that was to be sent.
@@ -122,7 +123,20 @@ impl Core {
 
     /// A bare ACK of connection `slot`, in `frame` if there is one. SACK blocks go with it (RFC 2018).
     pub(super) fn send_ack(&mut self, slot: u32, seq: Seq, frame: Option<Frame>, cx: &mut Cx<'_>) -> Sent {
-        self.send_control(slot, seq, TcpFlags::ACK, frame, cx)
+        self.send_control(slot, seq, TcpFlags::ACK, None, frame, cx)
+    }
+
+    /// The bare ACK for a segment that brought only bytes that had come before; those of `dsack` are named in it
+    /// (RFC 2883).
+    pub(super) fn send_duplicate_ack(
+        &mut self,
+        slot: u32,
+        dsack: Option<SackBlock>,
+        frame: Option<Frame>,
+        cx: &mut Cx<'_>,
+    ) -> Sent {
+        let Some(seq) = self.conns.get(slot).map(|t| t.snd_max) else { return Sent::Done };
+        self.send_control(slot, seq, TcpFlags::ACK, dsack, frame, cx)
     }
 
     /// The RST that ends connection `slot` (RFC 9293 3.10.5). Its number is the highest sent: the RFC's SND.NXT does not
@@ -133,12 +147,20 @@ impl Core {
             return;
         }
         let seq = t.snd_max;
-        if self.send_control(slot, seq, TcpFlags::RST | TcpFlags::ACK, None, cx) == Sent::Done {
+        if self.send_control(slot, seq, TcpFlags::RST | TcpFlags::ACK, None, None, cx) == Sent::Done {
             self.proto.counters.event(Event::ResetsOut);
         }
     }
 
-    fn send_control(&mut self, slot: u32, seq: Seq, flags: TcpFlags, frame: Option<Frame>, cx: &mut Cx<'_>) -> Sent {
+    fn send_control(
+        &mut self,
+        slot: u32,
+        seq: Seq,
+        flags: TcpFlags,
+        dsack: Option<SackBlock>,
+        frame: Option<Frame>,
+        cx: &mut Cx<'_>,
+    ) -> Sent {
         let full = cx.tx.len() == cx.tx.capacity();
         let Some(mut frame) = frame.or_else(|| self.take_frame(cx)) else { return Sent::NoRoom };
         let t = self.conns.get_mut(slot);
@@ -150,9 +172,15 @@ impl Core {
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let mut options = timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent);
-        if t.has(flag::SACK) && t.recv != crate::tcp::NONE {
+        if t.has(flag::SACK) && (t.recv != crate::tcp::NONE || dsack.is_some()) {
             let room = if t.has(flag::TIMESTAMPS) { 3 } else { 4 };
-            options.sack_len = self.recv.sack_blocks(t.recv, t.rcv_nxt, &mut options.sack, room);
+            if let Some(block) = dsack {
+                options.sack[0] = block;
+                self.proto.counters.event(Event::DsacksOut);
+            }
+            let first = usize::from(dsack.is_some());
+            let blocks = self.recv.sack_blocks(t.recv, t.rcv_nxt, &mut options.sack[first..room]);
+            options.sack_len = (first + blocks) as u8;
         }
         let window = output::acknowledge(t, unread, &self.proto.env(), false);
         let header = Header {
