@@ -199,7 +199,13 @@ impl RecvPool {
 
     /// SACK blocks for what lies beyond `rcv_nxt`, the latest first (RFC 2018 section 4). Returns how many.
     pub fn sack_blocks(&self, block: u32, rcv_nxt: Seq, out: &mut [SackBlock]) -> usize {
-        self.blocks.get(block).map_or(0, |b| b.ranges.report(rcv_nxt, out))
+        let Some(b) = self.blocks.get(block) else { return 0 };
+        let count = b.ranges.report(rcv_nxt, out);
+        // The FIN behind the last byte has come too.
+        if let Some(last) = out[..count].iter_mut().find(|block| b.fin == Some(block.end)) {
+            last.end += 1;
+        }
+        count
     }
 
     pub fn give_back_if_empty(&mut self, block: &mut u32) {

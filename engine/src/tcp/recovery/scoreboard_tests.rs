@@ -188,3 +188,14 @@ fn exhausted_pool_refuses_and_recovers() {
     board.clear(&mut store);
     assert_eq!(store.in_use(), 0);
 }
+
+#[test]
+fn first_segment_goes_first_after_a_time_out_whatever_was_sent_again_before() {
+    let mut m = Model::new(0);
+    (0..3).for_each(|_| m.push(10));
+    // A probe: the last segment again.
+    m.board.resent(&mut m.store, Seq(20), 50);
+    (0..3).for_each(|_| m.board.lose_oldest(&mut m.store));
+    m.board.lose_first(&mut m.store);
+    assert_eq!(m.board.next_lost(&m.store), Some((Seq(0), 10)));
+}
