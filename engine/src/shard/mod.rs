@@ -175,6 +175,11 @@ impl<A: App> Shard<A> {
         (self.core.conns.len(), self.core.halves.len(), self.core.time_wait.len())
     }
 
+    /// Connections that have loss-recovery state.
+    pub fn recovering(&self) -> usize {
+        self.core.proto.recovery.blocks_in_use()
+    }
+
     /// True when no record, side block or held frame is left.
     pub fn is_empty(&self) -> bool {
         self.core.is_empty()

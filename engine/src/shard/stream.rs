@@ -28,6 +28,12 @@ impl<A: App> Shard<A> {
 
     /// What of a segment's payload and FIN lies in the window.
     pub(super) fn take_payload(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) {
+        if let Some(t) = self.core.conns.get_mut(slot)
+            && let Some(fin) = out.fin.filter(|_| out.data_len > 0 && out.data_seq.after(t.rcv_nxt))
+        {
+            // Before its bytes, so that their duplicate ACK tells of the FIN too.
+            self.core.recv.note_fin(&mut t.recv, fin);
+        }
         if out.data_len > 0 && !self.take_bytes(slot, item, out, cx) {
             return;
         }

@@ -66,6 +66,7 @@ fn unacceptable(env: &mut Env<'_>) -> Outcome {
 #[inline]
 fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) {
     let flight = t.flight();
+    let resends = t.snd_nxt != t.snd_max;
     let acked = seg.ack.since(t.snd_una);
     let data_before = t.queued_bytes();
     t.snd_una = seg.ack;
@@ -77,7 +78,7 @@ fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) 
         wait = recovery::on_ack(t, seg, acked, false, env);
     } else if flight.saturating_add(u32::from(t.mss)) >= t.cwnd {
         // The window is what limits us.
-        congestion::grow(t, None, &Growth { acked, now_us: env.clock.us, after_timeout: false });
+        congestion::grow(t, None, &Growth { acked, now_us: env.clock.us, after_timeout: resends });
     }
     t.retries = 0;
     t.dup_acks = 0;
@@ -142,7 +143,7 @@ fn not_advanced(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
         env.counters.event(Event::DuplicateAcksIn);
         t.dup_acks = t.dup_acks.saturating_add(1);
     }
-    if t.recovery != NONE && (is_duplicate || seg.options.sack_len > 0) {
+    if t.recovery != NONE && (is_duplicate || seg.options.sack_len > 0 || !t.is_outstanding()) {
         let wait = recovery::on_ack(t, seg, 0, is_duplicate, env);
         recovery::timer::after_ack(t, false, wait, env);
     }

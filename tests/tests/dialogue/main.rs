@@ -15,6 +15,7 @@ mod order;
 mod persist;
 mod pressure;
 mod receive;
+mod recovery;
 mod reset;
 mod sack;
 mod send;

@@ -96,3 +96,33 @@ fn blocks_from_the_peer_do_no_harm() {
     host.send(seg(".", 101, 3301));
     over(&mut host, 101);
 }
+
+#[test]
+fn segment_that_came_before_is_named_in_the_answer() {
+    // RFC 2883 section 4: below the acknowledgement, above it, and inside a larger block.
+    let mut host = accepted(false);
+    host.send(part(0, 20, false));
+    host.out.clear();
+    host.send(part(5, 15, false));
+    assert_eq!(blocks(&host.expect(".", 301, 121)), [(5, 15)]);
+    host.send(part(40, 50, false));
+    host.send(part(60, 70, false));
+    host.out.clear();
+    host.send(part(40, 50, false));
+    assert_eq!(blocks(&host.expect(".", 301, 121)), [(40, 50), (40, 50), (60, 70)]);
+    host.send(part(62, 66, false));
+    assert_eq!(blocks(&host.expect(".", 301, 121)), [(62, 66), (60, 70), (40, 50)]);
+    host.send(part(5, 15, false));
+    assert_eq!(blocks(&host.expect(".", 301, 121))[0], (5, 15));
+    over(&mut host, 121);
+}
+
+#[test]
+fn block_of_a_segment_with_fin_covers_the_fin() {
+    let mut host = accepted(false);
+    let mut last = part(10, 20, false);
+    last.flags = seg("F.", 0, 0).flags;
+    host.send(last);
+    assert_eq!(blocks(&host.expect(".", 301, 101)), [(10, 21)]);
+    over(&mut host, 101);
+}

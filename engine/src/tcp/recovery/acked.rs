@@ -154,7 +154,7 @@ fn leave(t: &mut Tcb, b: &mut Block) {
 
 /// A probe's fate (RFC 8985 7.4).
 fn probe(t: &mut Tcb, b: &mut Block, ack: &Ack<'_>) {
-    let is_bare = ack.is_duplicate && ack.seg.options.sack_blocks().is_empty();
+    let is_bare = ack.advanced == 0 && ack.seg.seq_len() == 0 && ack.seg.options.sack_blocks().is_empty();
     let verdict = b.probe.on_ack(t.snd_una, is_bare, ack.dsack.map(|d| d.end));
     if verdict == ProbeVerdict::Repaired && b.phase == Phase::Open && !b.board.has_lost() {
         let outstanding = t.snd_nxt.since(t.snd_una) + ack.advanced;

@@ -109,7 +109,8 @@ impl Block {
 
     /// Nothing that the next flight of segments would miss.
     fn is_idle(&self) -> bool {
-        self.phase == Phase::Open && self.rack.is_plain() && self.memory.cubic.is_plain() && !self.undo.is_set()
+        let is_settled = self.phase == Phase::Open && !self.undo.is_set() && !self.probe.is_pending();
+        is_settled && self.rack.is_plain() && self.memory.cubic.is_plain()
     }
 }
 
@@ -193,7 +194,6 @@ impl Pool {
         }
         b.board.clear(chunks);
         b.is_tracking = t.has(flag::SACK);
-        b.probe.forget();
     }
 
     /// SND.NXT goes back to SND.UNA: everything is sent anew, and recorded anew.

@@ -1,6 +1,6 @@
 //! What a transmission does to the recovery state, and what that allows to be sent.
 
-use super::{Phase, Pool, SEGMENTS_MAX};
+use super::{Phase, Pool, SEGMENTS_MAX, is_tracking};
 use crate::base::Event;
 use crate::tcp::env::Env;
 use crate::tcp::output::Plan;
@@ -50,6 +50,9 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
         if !env.recovery.open(t, &env.clock) {
             return env.counters.event(Event::RecoveryExhausted);
         }
+        if t.has(flag::SACK) && !is_tracking(t, env.recovery) {
+            env.counters.event(Event::RecoveryExhausted);
+        }
     }
     let now_us = env.clock.us;
     let Some((b, chunks)) = env.recovery.parts(t.recovery) else { return };
@@ -60,6 +63,9 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
         } else {
             b.board.push(chunks, plan.seq, len as u16, now_us, plan.retransmit)
         };
+        debug_assert!(is_kept || !plan.out_of_turn, "only what is neither acknowledged nor SACKed is sent again");
+        let is_within = b.is_forced || t.has(flag::PROBE) || b.board.flight_bytes() <= t.cwnd;
+        debug_assert!(is_within, "more under way than the window allows");
         if !is_kept {
             b.board.clear(chunks);
             b.is_tracking = false;

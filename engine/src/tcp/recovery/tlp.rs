@@ -40,16 +40,21 @@ impl Probe {
         self.is_retransmission && self.end == Some(end)
     }
 
+    /// Whether a probe that carried nothing new was needed is not known yet.
+    pub fn is_pending(&self) -> bool {
+        self.is_retransmission && self.end.is_some()
+    }
+
     pub fn forget(&mut self) {
         self.end = None;
     }
 
-    /// `ack` was acknowledged. `is_duplicate`: it moved nothing and has no SACK blocks. `dsack_end`: end of a
+    /// `ack` was acknowledged. `is_bare`: it moved nothing and brought nothing. `dsack_end`: end of a
     /// segment that it reports as received twice.
-    pub fn on_ack(&mut self, ack: Seq, is_duplicate: bool, dsack_end: Option<Seq>) -> ProbeVerdict {
+    pub fn on_ack(&mut self, ack: Seq, is_bare: bool, dsack_end: Option<Seq>) -> ProbeVerdict {
         let Some(end) = self.end.filter(|&end| ack.at_or_after(end)) else { return ProbeVerdict::Nothing };
         let explained = !self.is_retransmission || dsack_end == Some(end);
-        if explained || ack.after(end) || is_duplicate {
+        if explained || ack.after(end) || is_bare {
             self.end = None;
         }
         if !explained && ack.after(end) { ProbeVerdict::Repaired } else { ProbeVerdict::Nothing }
