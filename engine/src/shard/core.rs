@@ -46,7 +46,7 @@ impl Protocol {
     #[inline(always)]
     pub fn env(&mut self) -> Env<'_> {
         Env {
-            clock: self.clock,
+            clock: &self.clock,
             config: &self.config,
             times: &self.times,
             counters: &mut self.counters,
@@ -58,6 +58,9 @@ impl Protocol {
 pub struct Core {
     pub(super) config: ShardConfig,
     pub(super) proto: Protocol,
+    /// No VLAN: frames may be plain; and those we send may be written so, since nothing traces them.
+    pub(super) untagged: bool,
+    pub(super) sends_plain: bool,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
     pub(super) conns: Slab<Tcb>,
@@ -103,6 +106,8 @@ impl Core {
                 counters: Counters::default(),
                 challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s),
             },
+            untagged: config.vlan.count == 0,
+            sends_plain: config.vlan.count == 0 && !config.trace,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows: FlowTable::new(key, flows),
             conns: Slab::with_limit(limits.connections),
@@ -136,14 +141,18 @@ impl Core {
     /// The record of this 4-tuple, whatever kind it is.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<FlowRef> {
-        self.flows.find(hash, |flow| {
-            let index = flow.index();
-            match flow.kind() {
-                FlowKind::Conn => self.conns.get(index).is_some_and(|t| t.key == *key),
-                FlowKind::HalfOpen => self.halves.get(index).is_some_and(|h| h.key == *key),
-                FlowKind::TimeWait => self.time_wait.get(index).is_some_and(|w| w.key == *key),
-            }
-        })
+        self.flows.find(hash, |flow| self.is_of(flow, key))
+    }
+
+    /// Whether `flow` leads to the record of this 4-tuple.
+    #[inline(always)]
+    pub(super) fn is_of(&self, flow: FlowRef, key: &FlowKey) -> bool {
+        let index = flow.index();
+        match flow.kind() {
+            FlowKind::Conn => self.conns.get(index).is_some_and(|t| t.key == *key),
+            FlowKind::HalfOpen => self.halves.get(index).is_some_and(|h| h.key == *key),
+            FlowKind::TimeWait => self.time_wait.get(index).is_some_and(|w| w.key == *key),
+        }
     }
 
     /// The key of a received segment; `None` when it is not for one of our addresses.

@@ -47,7 +47,8 @@ impl<A: App> Shard<A> {
 
     fn expire_conn(&mut self, slot: u32, cx: &mut Cx<'_>) {
         let core = &mut self.core;
-        let Some(t) = core.conns.get_mut(slot) else { return };
+        // Timers are not cancelled when a connection ends: the slot's next tenant will most likely want one by then.
+        let Some(t) = core.conns.get_mut(slot).filter(|t| t.state() != State::Closed) else { return };
         let why = match timers::expire(t, &mut core.proto.env()) {
             None => return core.mark_pending(slot),
             Some(GiveUp::TimedOut) => CloseReason::TimedOut,

@@ -9,6 +9,7 @@ pub mod app;
 pub mod config;
 pub mod conn;
 mod core;
+mod expected;
 mod expire;
 mod ingest;
 mod locals;
@@ -34,7 +35,7 @@ use crate::neigh::NeighState;
 use crate::tcp::flag;
 use crate::wire::Addr;
 use core::Core;
-use ingest::Item;
+use ingest::Batch;
 use transmit::Sent;
 use users::Users;
 
@@ -44,7 +45,7 @@ pub struct Shard<A: App> {
     users: Users<A::Conn>,
     app: A,
     /// Scratch space, kept for its capacity.
-    batch: Vec<Item>,
+    batch: Option<Batch>,
     due: Vec<u32>,
     touched: Vec<u32>,
     /// The slot at which `abort_all` goes on.
@@ -58,7 +59,7 @@ impl<A: App> Shard<A> {
             core: Core::new(config, now),
             users: Users::new(),
             app,
-            batch: Vec::with_capacity(BURST),
+            batch: Some(Batch::new()),
             due: Vec::new(),
             touched: Vec::new(),
             abort_next: 0,
@@ -114,7 +115,7 @@ impl<A: App> Shard<A> {
         if t.has(flag::RESUME | flag::ABORT | flag::UNREACHABLE) && self.emit_special(slot, cx) {
             return Sent::Done;
         }
-        let sent = self.core.output(slot, cx);
+        let sent = self.core.output(slot, &mut None, cx);
         if sent == Sent::NoRoom {
             self.core.mark_pending(slot);
         }

@@ -12,7 +12,7 @@ use crate::tcp::half_open::{self, HalfVerdict};
 use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset::{self, Bare};
 use crate::tcp::timewait::{self, TimeWait, TimeWaitVerdict};
-use crate::tcp::{HalfOpen, State, flag, open};
+use crate::tcp::{HalfOpen, State, expected, flag, open};
 use crate::wire::{Seq, TcpFlags};
 
 /// How far beyond the old connection's numbers a reopened one starts, should its ISN not be beyond them anyway
@@ -35,7 +35,36 @@ impl<A: App> Shard<A> {
         }
     }
 
+    #[inline]
     fn conn_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot) else { return };
+        let before = t.state();
+        match expected::receive(t, &item.seg, &mut core.proto.env()) {
+            Some(expected) => {
+                if core.trace.is_on() {
+                    let after = t.state();
+                    core.trace_in(&item.seg, before, after);
+                }
+                self.expected_segment(slot, &expected, item, cx);
+            }
+            None if before == State::SynSent => self.syn_sent_segment(slot, item, cx),
+            None => self.unexpected_segment(slot, item, cx),
+        }
+    }
+
+    /// What the application says to its connection being established goes out in the frame of the SYN,ACK.
+    fn syn_sent_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        let listed = t.has(flag::PENDING);
+        t.set(flag::PENDING);
+        self.unexpected_segment(slot, item, cx);
+        self.answer_expected(slot, listed, item, cx);
+    }
+
+    /// The long way: anything may have happened.
+    #[inline(never)]
+    fn unexpected_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
@@ -51,7 +80,7 @@ impl<A: App> Shard<A> {
         if let Some(reason) = out.drop {
             core.proto.counters.drop(reason);
         } else if core.hears_no_replies {
-            core.hear_neighbour(slot, item.link.src);
+            core.hear_neighbour(slot, item.sender());
         }
         if out.acked_bytes > 0 {
             self.acknowledged(slot, out.acked_bytes);
@@ -88,11 +117,7 @@ impl<A: App> Shard<A> {
         if h.has(Happened::ESTABLISHED) {
             let Some(t) = self.core.conns.get_mut(slot) else { return true };
             self.core.neigh.confirm(t.neighbour, cx.now);
-            if t.has(flag::PASSIVE) {
-                self.with_app(slot, |app, conn| app.accepted(conn));
-            } else {
-                self.with_app(slot, |app, conn| app.connected(conn));
-            }
+            self.with_app(slot, |app, conn| app.connected(conn));
         }
         if h.has(Happened::RESET) {
             self.finish(slot, item.hash, CloseReason::Reset, cx);
@@ -178,14 +203,18 @@ impl<A: App> Shard<A> {
     fn promote(&mut self, flow: FlowRef, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(h) = core.halves.get(flow.index()) else { return };
-        let tcb = open::promote(h, &core.proto.config, &core.proto.clock);
+        let tcb = open::promote(h, &item.seg, &mut core.proto.env());
+        let neighbour = tcb.neighbour;
         let Some(slot) = core.conns.insert(tcb) else {
             core.proto.counters.drop(DropReason::TableFull);
             return;
         };
         core.halves.remove(flow.index());
         core.flows.replace(item.hash, flow, FlowRef::new(FlowKind::Conn, slot));
+        core.neigh.confirm(neighbour, cx.now);
+        core.trace.found_in(State::SynReceived);
         self.users.set(slot, A::Conn::default());
+        self.with_app(slot, |app, conn| app.accepted(conn));
         self.conn_segment(slot, item, cx);
     }
 }
@@ -291,7 +320,7 @@ impl Core {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
         // The SYN came from there: what better could ARP tell us? A later message may correct it.
-        let Some(neighbour) = self.neigh.caller(hop, item.link.src, cx.now) else {
+        let Some(neighbour) = self.neigh.caller(hop, item.sender(), cx.now) else {
             return self.proto.counters.drop(DropReason::TableFull);
         };
         let (around, mut iss) = self.surroundings(item.key, neighbour);
@@ -315,13 +344,11 @@ impl Core {
 
     /// After an ordinary segment: is there anything to send?
     #[inline]
-    fn wants_output(&self, slot: u32) -> bool {
+    pub(super) fn wants_output(&self, slot: u32) -> bool {
         const REASONS: u32 = flag::ACK_NOW | flag::ABORT | flag::RESUME | flag::RESEND_HEAD;
         self.conns.get(slot).is_some_and(|t| {
-            let more = t.snd_nxt.before(t.snd_end) && t.state().is_synchronized();
-            let fin = t.has(flag::FIN_QUEUED) && t.snd_nxt.at_or_before(t.snd_end);
-            let syn = t.state() == State::SynReceived;
-            t.has(REASONS) || more || fin || syn
+            let more = t.has_unsent() && t.state().is_synchronized();
+            t.has(REASONS) || more || t.state() == State::SynReceived
         })
     }
 

@@ -9,12 +9,15 @@ use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::{HalfOpen, State, Tcb, TimeWait, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
+use crate::wire::plain::write::{PlainOptions, PlainOut, write};
 use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
 
 /// What became of a segment that was to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sent {
     Done,
+    /// And with it everything that there is to say: no more data, no FIN, no ACK.
+    Said,
     /// No free frame, or the burst is full: try again next time.
     NoRoom,
     /// The next hop's link address is not known yet.
@@ -37,13 +40,18 @@ struct Header<'a> {
 }
 
 impl Core {
-    /// Sends all that connection `slot` may send now.
-    pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
+    /// Sends all that connection `slot` may send now, the first segment in `frame` if there is one.
+    pub(super) fn output(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> Sent {
         loop {
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
             let Some(plan) = output::next(t) else { break };
-            match self.send_plan(slot, &plan, cx) {
+            let sent = match self.sends_plain && !plan.flags.syn() {
+                true => self.send_plain(slot, &plan, frame, cx),
+                false => self.send_any(slot, &plan, cx),
+            };
+            match sent {
                 Sent::Done => {}
+                Sent::Said => return Sent::Done,
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
                 Sent::NoRoom => return Sent::NoRoom,
             }
@@ -79,7 +87,44 @@ impl Core {
         cx.pool.alloc()
     }
 
-    fn send_plan(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
+    /// Data and FIN, the short way.
+    #[inline(always)]
+    fn send_plain(&mut self, slot: u32, plan: &Plan, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> Sent {
+        if cx.tx.len() == cx.tx.capacity() {
+            return Sent::NoRoom;
+        }
+        let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
+        let Some(link_dst) = self.neigh.mac(t.neighbour) else { return Sent::NoNeighbour };
+        let Some(mut frame) = frame.take().or_else(|| cx.pool.alloc()) else { return Sent::NoRoom };
+        let unread = self.recv.unread(t.recv, t.rcv_nxt);
+        let window = output::acknowledge(t, unread, &self.proto.env(), false);
+        output::commit(t, plan, &mut self.proto.env());
+        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let plain = PlainOut {
+            link_src: self.config.mac,
+            link_dst,
+            src: &self.locals.addr(t.key.local),
+            dst: &t.key.remote,
+            src_port: t.key.local_port,
+            dst_port: t.key.remote_port,
+            seq: plan.seq,
+            ack: t.rcv_nxt,
+            flags: plan.flags,
+            window,
+            options: PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent))),
+            payload_len: plan.len as u16,
+            checksum: self.config.checksum,
+        };
+        let (send, block) = (&self.send, t.send);
+        let said = !t.has_unsent() && !t.has(flag::RESEND_HEAD | flag::KEEPALIVE_PROBE | flag::ACK_NOW);
+        let written = write(&mut frame, &plain, |out| send.read(block, plan.seq, out));
+        self.push(frame, written, cx);
+        if said { Sent::Said } else { Sent::Done }
+    }
+
+    /// Anything: a SYN too, and in a VLAN or with the trace on.
+    #[inline(never)]
+    fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
         let Some(mut frame) = self.take_frame(cx) else { return Sent::NoRoom };
         let Some(t) = self.conns.get_mut(slot) else {
             cx.pool.free(frame);
@@ -244,10 +289,11 @@ impl Core {
             self.proto.counters.drop(DropReason::TxFull);
             return;
         }
+        let dst_mac = item.sender();
         let Some(mut frame) = item.frame.take() else { return };
         let header = Header {
             key: item.key,
-            dst_mac: item.link.src,
+            dst_mac,
             seq: bare.seq,
             ack: bare.ack,
             flags: bare.flags,
@@ -264,6 +310,27 @@ impl Core {
     #[inline]
     fn write(&mut self, frame: &mut Frame, h: &Header<'_>, fill: impl FnOnce(&Core, &mut [u8])) -> bool {
         let src = self.local_addr(&h.key);
+        if self.sends_plain
+            && h.payload_len == 0
+            && let Some(options) = PlainOptions::of(h.options)
+        {
+            let plain = PlainOut {
+                link_src: self.config.mac,
+                link_dst: h.dst_mac,
+                src: &src,
+                dst: &h.key.remote,
+                src_port: h.key.local_port,
+                dst_port: h.key.remote_port,
+                seq: h.seq,
+                ack: h.ack,
+                flags: h.flags,
+                window: h.window,
+                options,
+                payload_len: 0,
+                checksum: self.config.checksum,
+            };
+            return write(frame, &plain, |_| {});
+        }
         let segment = SegmentOut {
             src,
             dst: h.key.remote,

@@ -66,7 +66,7 @@ fn unacceptable(env: &mut Env<'_>) -> Outcome {
 
 /// New data (or our FIN) is acknowledged.
 #[inline]
-fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) {
+pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) {
     let flight = t.flight();
     let acked = seg.ack.since(t.snd_una);
     measure(t, seg, env);
@@ -166,7 +166,7 @@ fn duplicate(t: &mut Tcb, env: &mut Env<'_>) {
 
 /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2.
 #[inline]
-fn update_window(t: &mut Tcb, seg: &TcpSegment) {
+pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment) {
     let newer = t.snd_wl1.before(seg.seq) || (t.snd_wl1 == seg.seq && t.snd_wl2.at_or_before(seg.ack));
     if !newer || seg.ack.before(t.snd_una) {
         return;
@@ -227,7 +227,8 @@ mod tests {
         let times = Times::new(&config);
         let (mut counters, mut challenge) = (Counters::default(), ChallengeLimiter::new(1));
         let clock = Clock::at(Instant::ZERO);
-        let mut env = Env { clock, config: &config, times: &times, counters: &mut counters, challenge: &mut challenge };
+        let mut env =
+            Env { clock: &clock, config: &config, times: &times, counters: &mut counters, challenge: &mut challenge };
         let mut t = Tcb { cwnd: 1 << 30, scales: 14 << 4, ..Tcb::default() };
         t.rcv_adv = t.rcv_nxt + 1000;
         t.write_state(State::Established);

@@ -39,7 +39,7 @@ impl Times {
 
 /// The moment in which a segment or a timer is handled.
 pub struct Env<'a> {
-    pub clock: Clock,
+    pub clock: &'a Clock,
     pub config: &'a TcpConfig,
     pub times: &'a Times,
     pub counters: &'a mut Counters,

@@ -13,6 +13,7 @@ pub mod config;
 pub mod congestion;
 pub mod dispatch;
 pub mod env;
+pub mod expected;
 pub mod half_open;
 pub mod isn;
 pub mod open;

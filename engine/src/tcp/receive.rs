@@ -114,7 +114,7 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) -
 
 /// The SYN,ACK of a simultaneous open: the SYN we know already, the ACK is what counts.
 fn syn_ack(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
-    if seg.seq + 1 != t.rcv_nxt || t.has(flag::PASSIVE) {
+    if seg.seq + 1 != t.rcv_nxt {
         return challenge(env, DropReason::SynChallenged);
     }
     let mut stripped = *seg;
@@ -236,7 +236,7 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
 }
 
 /// A sign of life puts keepalive and the half-closed limit off; the wheel learns of it when it next looks.
-fn alive(t: &mut Tcb, env: &Env<'_>) {
+pub(super) fn alive(t: &mut Tcb, env: &Env<'_>) {
     t.keepalive_probes = 0;
     if t.state() == State::FinWait2 {
         // An orphan's limit is a limit: only a half-closed connection lives on while there is traffic.
