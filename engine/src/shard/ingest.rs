@@ -31,8 +31,10 @@ pub(super) struct Item {
 impl Item {
     fn lane(&self) -> Lane {
         let flags = self.seg.flags;
+        // A SYN for a 4-tuple that is taken waits for the RST or FIN before it that may set it free.
+        let taken = self.flow.is_some() && !flags.ack();
         if flags.syn() {
-            Lane::Open
+            if taken { Lane::End } else { Lane::Open }
         } else if flags.fin() || flags.rst() {
             Lane::End
         } else {

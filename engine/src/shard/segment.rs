@@ -31,11 +31,12 @@ impl<A: App> Shard<A> {
                 FlowKind::HalfOpen => self.half_open_segment(flow, item, cx),
                 FlowKind::TimeWait => self.core.time_wait_segment(flow, item, cx),
             },
+            None if self.core.cookies.are_out(cx.now) && self.redeem_cookie(item, cx) => {}
             None => self.core.stray_segment(item, cx),
         }
     }
 
-    fn conn_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+    pub(super) fn conn_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
@@ -205,7 +206,9 @@ impl Core {
             }
             TimeWaitVerdict::AckAndRestart => {
                 self.restart_time_wait(flow, item.hash);
-                self.time_wait_ack(&w, item, cx);
+                if !self.time_wait_ack(&w, item, cx) {
+                    self.proto.counters.drop(DropReason::TxFull);
+                }
             }
             TimeWaitVerdict::Reopen if self.is_listening(item.key.local_port) => {
                 self.proto.counters.event(Event::TimeWaitReused);
@@ -257,6 +260,9 @@ impl Core {
         let listening = self.is_listening(item.key.local_port);
         let bare_syn = flags.syn() && !flags.ack() && !flags.rst() && !flags.fin();
         if listening && bare_syn {
+            if self.cookies.wanted(self.halves.len(), self.halves.limit()) {
+                return self.send_cookie(item, cx);
+            }
             return self.open_half(item, None, cx);
         }
         if self.trace.is_on() {
@@ -291,8 +297,8 @@ impl Core {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
         // The SYN came from there: what better could ARP tell us? A later message may correct it.
-        let Some(neighbour) = self.neigh.caller(hop, item.link.src, cx.now) else {
-            return self.proto.counters.drop(DropReason::TableFull);
+        let Some(neighbour) = self.neigh.caller(hop, item.link.src, cx.now, false) else {
+            return self.no_room_for_half(item, DropReason::TableFull, cx);
         };
         let (around, mut iss) = self.surroundings(item.key, neighbour);
         if let Some(old) = beyond
@@ -302,12 +308,16 @@ impl Core {
         }
         let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env());
         let Some(slot) = self.halves.insert(half) else {
-            return self.proto.counters.drop(DropReason::BacklogFull);
+            return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         };
-        self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
-        if let Some(queue) = self.half_timers.first_mut() {
-            queue.push(half.deadline, (slot, half.deadline));
+        let timed = self.half_timers.first_mut().is_some_and(|q| q.push(half.deadline, (slot, half.deadline)));
+        if !timed {
+            // Nothing would ever end it.
+            self.halves.remove(slot);
+            return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         }
+        self.proto.counters.event(Event::PassiveOpens);
+        self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
         if let Some(frame) = item.frame.take() {
             self.send_syn_ack(slot, frame, cx);
         }

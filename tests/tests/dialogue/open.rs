@@ -204,6 +204,7 @@ fn syn_with_fin_is_dropped_everywhere_before_the_handshake_is_over() {
 #[test]
 fn full_backlog_drops_the_syn_and_takes_it_once_there_is_room() {
     let mut config = plain_config();
+    config.tcp.syn_cookies = SynCookies::Off;
     config.limits.half_open = 1;
     let mut host = Host::server(config);
     host.send(seg("S", 100, 0));

@@ -3,6 +3,7 @@
 use crate::{closed, drops, ms, seconds};
 use synfin_engine::base::{DropReason, Frame};
 use synfin_engine::shard::{Connect, Generator, Payload, SendError};
+use synfin_engine::tcp::SynCookies;
 use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Seq, TcpFlags, TcpOptions};
@@ -108,6 +109,7 @@ fn syn(host: &mut Host, n: u32) -> Frame {
 fn syns_of_strangers_leave_room_for_neighbours_that_we_ask_for() {
     let mut config = plain_config();
     config.locals[0].prefix_len = 0;
+    config.tcp.syn_cookies = SynCookies::Off;
     let mut host = Host::server(config);
     for burst in 0..2200 {
         let frames = (0..64).map(|n| syn(&mut host, 1 + burst * 64 + n)).collect();
