@@ -86,14 +86,7 @@ impl CookieJar {
     }
 
     /// The answer to `syn`.
-    pub fn bake(
-        &mut self,
-        key: &FlowKey,
-        syn: &TcpSegment,
-        own_mss: u16,
-        config: &TcpConfig,
-        clock: &Clock,
-    ) -> Cookie {
+    pub fn bake(&mut self, key: &FlowKey, syn: &TcpSegment, own_mss: u16, config: &TcpConfig, clock: &Clock) -> Cookie {
         let options = portable(config, &syn.options);
         let agreed = options::agree(config, own_mss, key.remote.is_v4(), &options);
         let mss = agreed.mss + if agreed.timestamps { TIMESTAMP_BYTES } else { 0 };

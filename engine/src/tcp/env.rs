@@ -1,8 +1,8 @@
 //! What segment processing needs to know of the world: the time, the configured times in ticks, the counters.
 
 use super::TcpConfig;
-use crate::base::{Counters, Rng};
 use crate::base::time::{Instant, Tick, ticks_for_nanos};
+use crate::base::{Counters, Rng};
 use crate::table::FlowKey;
 use core::time::Duration;
 

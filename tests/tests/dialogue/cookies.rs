@@ -234,7 +234,7 @@ fn full_connection_table_lets_the_cookie_come_back_later() {
     let mut config = always();
     config.limits.connections = 1;
     let mut host = Host::server(config);
-    let mut open = |host: &mut Host, port| {
+    let open = |host: &mut Host, port| {
         host.remote.1 = port;
         host.send(seg("S", 100, 0));
         let iss = cookie(host).seg.seq.0;

@@ -3,7 +3,7 @@
 use crate::{closed, drops, in_state, over, seconds};
 use synfin_engine::base::{DropReason, Event};
 use synfin_engine::shard::{CloseReason, ConnectError};
-use synfin_engine::tcp::State;
+use synfin_engine::tcp::{State, SynCookies};
 use synfin_engine::wire::TcpFlags;
 use synfin_tests::host::{Host, PEER, Told, plain_config, seg};
 
