@@ -70,6 +70,7 @@ named_enum! {
         ReassemblyFull = "reassembly_full": "no room to keep an out-of-order segment",
         WindowExceeded = "window_exceeded": "bytes beyond the offered window",
         BacklogFull = "backlog_full": "half-open table full",
+        CookieAhead = "cookie_ahead": "came before the segment that completes a handshake by SYN cookie",
         CookieBad = "cookie_bad": "ACK to a listener without a valid SYN cookie, while some were out (answered with RST)",
         TableFull = "table_full": "connection table full",
         TimeWaitIgnored = "time_wait_ignored": "a segment for a connection in TIME-WAIT that needs no answer",

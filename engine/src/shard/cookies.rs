@@ -84,8 +84,7 @@ impl Core {
         let (key, ack) = (item.key, &item.seg);
         let ts_offset = self.isn.start(&key, cx.now).ts_offset;
         let own_mss = self.own_mss(key.remote.is_v4());
-        let options = self.cookies.redeem(&key, ack, ts_offset, own_mss, &self.proto.config, &self.proto.clock);
-        let options = options.ok_or(DropReason::CookieBad)?;
+        let options = self.cookies.redeem(&key, ack, ts_offset, own_mss, &self.proto.config, &self.proto.clock)?;
         let hop = self.locals.next_hop(key.local, &key.remote).ok_or(DropReason::NeighbourUnresolved)?;
         let neighbour = self.neigh.caller(hop, item.link.src, cx.now, true).ok_or(DropReason::TableFull)?;
         let (around, _) = self.surroundings(key, neighbour);

@@ -4,9 +4,13 @@
 //! The initial sequence number is
 //!
 //! ```text
-//!    31                                         4    3    2   0
-//!   | keyed hash of 4-tuple, IRS, options, count | count | MSS |   plus a keyed hash of the 4-tuple
+//!    31                  20 19                4    3    2   0
+//!   | seal of the handshake | seal of the IRS | count | MSS |   plus a keyed hash of the 4-tuple
 //! ```
+//!
+//! The seals are keyed hashes of 4-tuple, options and count, the second of the peer's initial number as well. A later
+//! segment of the peer, come before the one that completes the handshake, has the first right and the second
+//! wrong: it is dropped, not reset, and the peer sends both again.
 //!
 //! `count` is a clock of 69 s whose last bit is carried: a cookie is taken in the count in which it was baked and in
 //! the next. MSS is the index of the largest entry of a table that is not above what the peer can take. Window
@@ -19,8 +23,8 @@
 use super::env::Clock;
 use super::options::{self, TIMESTAMP_BYTES};
 use super::{SynCookies, TcpConfig};
-use crate::base::Instant;
 use crate::base::hash::{SipKey, siphash13};
+use crate::base::{DropReason, Instant};
 use crate::table::FlowKey;
 use crate::wire::{Seq, TcpOptions, TcpSegment};
 
@@ -29,7 +33,8 @@ const MSS_TABLE: [u16; 7] = [48, 536, 1220, 1360, 1400, 1440, 1460];
 const OWN_MSS: u32 = MSS_TABLE.len() as u32;
 const MSS_BITS: u32 = 3;
 const COUNT_BIT: u32 = 1 << MSS_BITS;
-const HASH_SHIFT: u32 = MSS_BITS + 1;
+const IRS_SHIFT: u32 = MSS_BITS + 1;
+const HANDSHAKE_SHIFT: u32 = IRS_SHIFT + 16;
 /// From nanoseconds to the count: 2^36 ns are 69 s.
 const COUNT_SHIFT: u32 = 36;
 /// In the timestamp: the window scale in four bits, or 15 for none, and above it SACK-permitted.
@@ -82,7 +87,7 @@ impl CookieJar {
     /// Some cookie may still come back.
     #[inline]
     pub fn are_out(&self, now: Instant) -> bool {
-        self.last.is_some_and(|last| count_at(now) - last <= 1)
+        self.last.is_some_and(|last| count_at(now).saturating_sub(last) <= 1)
     }
 
     /// The answer to `syn`.
@@ -98,11 +103,14 @@ impl CookieJar {
         self.last = Some(count);
         let tuple = siphash13(self.key, key.words());
         let low = mss_index(mss, own_mss) | if count & 1 == 1 { COUNT_BIT } else { 0 };
-        let iss = self.seal(tuple, syn.seq, notes, count, low);
+        let iss = mask(tuple) + self.seal(tuple, syn.seq, notes, count, low);
         Cookie { iss, ts: notes.map_or(clock.ts, |n| annotated(clock.ts, n)), options }
     }
 
-    /// What the SYN must have said to which `ack` is the third segment, if it acknowledges a cookie that is still good.
+    /// What the SYN must have said to which `ack` is the third segment.
+    ///
+    /// # Errors
+    /// `CookieAhead`: the cookie is good, but a segment before this one is missing. `CookieBad`: it is none, or too old.
     pub fn redeem(
         &self,
         key: &FlowKey,
@@ -111,21 +119,25 @@ impl CookieJar {
         own_mss: u16,
         config: &TcpConfig,
         clock: &Clock,
-    ) -> Option<TcpOptions> {
+    ) -> Result<TcpOptions, DropReason> {
         let timestamp = ack.options.timestamp.filter(|_| config.timestamps);
         let notes = timestamp.map(|(_, echo)| echo.wrapping_sub(ts_offset) & NOTE_MASK);
         let tuple = siphash13(self.key, key.words());
-        let (iss, irs) = (ack.ack - 1, ack.seq - 1);
-        let low = iss.since(mask(tuple)) & (COUNT_BIT | (COUNT_BIT - 1));
+        let brought = (ack.ack - 1).since(mask(tuple));
+        let low = brought & (COUNT_BIT | (COUNT_BIT - 1));
         let now = count_at(clock.now);
         let baked_before = (low & COUNT_BIT != 0) != (now & 1 == 1);
-        let count = now.checked_sub(u64::from(baked_before))?;
-        if self.seal(tuple, irs, notes, count, low) != iss {
-            return None;
+        let count = now.wrapping_sub(u64::from(baked_before));
+        let wrong = brought ^ self.seal(tuple, ack.seq - 1, notes, count, low);
+        if wrong >> HANDSHAKE_SHIFT != 0 {
+            return Err(DropReason::CookieBad);
+        }
+        if wrong != 0 {
+            return Err(DropReason::CookieAhead);
         }
         let index = low & (COUNT_BIT - 1);
         let scale = notes.map_or(NO_SCALE, |n| n & NO_SCALE);
-        Some(TcpOptions {
+        Ok(TcpOptions {
             mss: Some(MSS_TABLE.get(index as usize).copied().unwrap_or(own_mss)),
             window_scale: (scale != NO_SCALE).then_some(scale as u8),
             sack_permitted: notes.is_some_and(|n| n & SACK_NOTE != 0),
@@ -134,11 +146,13 @@ impl CookieJar {
         })
     }
 
-    /// The number whose low bits are `low`.
-    fn seal(&self, tuple: u64, irs: Seq, notes: Option<u32>, count: u64, low: u32) -> Seq {
+    /// The number whose low bits are `low`, not yet hidden.
+    fn seal(&self, tuple: u64, irs: Seq, notes: Option<u32>, count: u64, low: u32) -> u32 {
         let options = u64::from(notes.map_or(0, |n| n + 1)) << MSS_BITS | u64::from(low & (COUNT_BIT - 1));
-        let hash = siphash13(self.key, [tuple, u64::from(irs.0), count << 16 | options]) as u32;
-        mask(tuple) + (hash << HASH_SHIFT | low)
+        let said = count << 16 | options;
+        let of_handshake = siphash13(self.key, [tuple, said, 0]) as u32;
+        let of_irs = siphash13(self.key, [tuple, said, 1 << 32 | u64::from(irs.0)]) as u16;
+        of_handshake << HANDSHAKE_SHIFT | u32::from(of_irs) << IRS_SHIFT | low
     }
 }
 
@@ -209,11 +223,11 @@ mod tests {
         TcpSegment { seq: syn.seq + 1, ack: cookie.iss + 1, flags: TcpFlags::ACK, options, ..TcpSegment::default() }
     }
 
-    fn redeem(jar: &CookieJar, ack: &TcpSegment, seconds: u64) -> Option<TcpOptions> {
+    fn redeem(jar: &CookieJar, ack: &TcpSegment, seconds: u64) -> Result<TcpOptions, DropReason> {
         jar.redeem(&key(1), ack, OFFSET, OWN, &TcpConfig::default(), &at(seconds))
     }
 
-    fn round_trip(offered: TcpOptions) -> Option<TcpOptions> {
+    fn round_trip(offered: TcpOptions) -> Result<TcpOptions, DropReason> {
         let mut jar = jar();
         let syn = syn(offered);
         let cookie = jar.bake(&key(1), &syn, OWN, &TcpConfig::default(), &at(1_000));
@@ -274,11 +288,11 @@ mod tests {
             let cookie = jar.bake(&key(1), &syn, OWN, &TcpConfig::default(), &at(baked));
             let ack = ack(&syn, &cookie);
             for age in [0, 1, 68] {
-                assert!(redeem(&jar, &ack, baked + age).is_some(), "baked at {baked}, {age} s old");
+                assert!(redeem(&jar, &ack, baked + age).is_ok(), "baked at {baked}, {age} s old");
                 assert!(jar.are_out(at(baked + age).now));
             }
             for age in [138, 200, 275, 10_000] {
-                assert!(redeem(&jar, &ack, baked + age).is_none(), "baked at {baked}, {age} s old");
+                assert!(redeem(&jar, &ack, baked + age).is_err(), "baked at {baked}, {age} s old");
                 assert!(!jar.are_out(at(baked + age).now));
             }
         }
@@ -291,23 +305,37 @@ mod tests {
         let cookie = jar.bake(&key(1), &syn, OWN, &TcpConfig::default(), &at(5));
         let good = ack(&syn, &cookie);
         let config = TcpConfig::default();
-        assert!(redeem(&jar, &good, 5).is_some());
-        assert!(jar.redeem(&key(2), &good, OFFSET, OWN, &config, &at(5)).is_none());
-        assert!(redeem(&CookieJar::new([3, 5], SynCookies::Always), &good, 5).is_none());
+        assert!(redeem(&jar, &good, 5).is_ok());
+        assert!(jar.redeem(&key(2), &good, OFFSET, OWN, &config, &at(5)).is_err());
+        assert!(redeem(&CookieJar::new([3, 5], SynCookies::Always), &good, 5).is_err());
         for bit in 0..32 {
             let mut wrong = good;
             wrong.seq.0 ^= 1 << bit;
-            assert!(redeem(&jar, &wrong, 5).is_none(), "bit {bit} of SEQ");
+            assert!(redeem(&jar, &wrong, 5).is_err(), "bit {bit} of SEQ");
             let mut wrong = good;
             wrong.ack = Seq((good.ack - 1).0 ^ 1 << bit) + 1;
-            assert!(redeem(&jar, &wrong, 5).is_none(), "bit {bit} of the cookie");
+            assert!(redeem(&jar, &wrong, 5).is_err(), "bit {bit} of the cookie");
         }
         // What the timestamp says is covered too, and so is that there is one.
         let mut wrong = good;
         wrong.options.timestamp = good.options.timestamp.map(|(val, echo)| (val, echo ^ 1));
-        assert!(redeem(&jar, &wrong, 5).is_none());
+        assert!(redeem(&jar, &wrong, 5).is_err());
         wrong.options.timestamp = None;
-        assert!(redeem(&jar, &wrong, 5).is_none());
+        assert!(redeem(&jar, &wrong, 5).is_err());
+    }
+
+    #[test]
+    fn later_segment_of_the_handshake_is_told_from_a_stranger() {
+        let mut jar = jar();
+        let syn = syn(TcpOptions { timestamp: Some((5, 0)), ..TcpOptions::default() });
+        let cookie = jar.bake(&key(1), &syn, OWN, &TcpConfig::default(), &at(5));
+        for ahead in 1..5_000 {
+            let mut later = ack(&syn, &cookie);
+            later.seq += ahead;
+            assert_eq!(redeem(&jar, &later, 6), Err(DropReason::CookieAhead));
+            later.ack += 1 << HANDSHAKE_SHIFT;
+            assert_eq!(redeem(&jar, &later, 6), Err(DropReason::CookieBad));
+        }
     }
 
     #[test]
@@ -320,7 +348,7 @@ mod tests {
             flags: TcpFlags::ACK,
             ..TcpSegment::default()
         };
-        let right = (0..1 << 22).filter(|_| redeem(&jar, &guess(&mut rng), 5).is_some()).count();
+        let right = (0..1 << 22).filter(|_| redeem(&jar, &guess(&mut rng), 5).is_ok()).count();
         assert!(right <= 1, "{right} of 4 million; 1 in 268 million is to be expected");
     }
 

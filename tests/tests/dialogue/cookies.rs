@@ -81,6 +81,20 @@ fn third_segment_that_is_lost_is_replaced_by_the_bytes_that_follow() {
 }
 
 #[test]
+fn bytes_that_overtake_the_third_segment_wait_for_their_repetition() {
+    let mut host = Host::server(always());
+    host.send(seg("S", 100, 0).mss(1460));
+    let iss = cookie(&mut host).seg.seq.0;
+    host.send(seg(".", 104, iss + 1).data(*b"def"));
+    host.expect_nothing();
+    assert_eq!(drops(&host, DropReason::CookieAhead), 1);
+    host.send(seg(".", 101, iss + 1).data(*b"abc"));
+    host.send(seg(".", 104, iss + 1).data(*b"def"));
+    assert_eq!(host.shard.app().bytes(), b"abcdef");
+    over(&mut host, 107);
+}
+
+#[test]
 fn with_timestamps_window_scale_sack_and_mss_are_as_offered() {
     let mut host = Host::server(rich());
     host.send(seg("S", 100, 0).options(offer()));
@@ -152,7 +166,7 @@ fn wrong_and_outdated_cookies_are_reset() {
     let mut host = Host::server(always());
     host.send(seg("S", 100, 0).mss(1460));
     let iss = cookie(&mut host).seg.seq.0;
-    for (seq, ack) in [(101, iss), (101, iss + 2), (102, iss + 1), (101, 7)] {
+    for (seq, ack) in [(101, iss), (101, iss.wrapping_sub(1 << 30)), (101, 7), (7, 7)] {
         host.send(seg(".", seq, ack));
         host.expect("R", ack, 0);
     }
