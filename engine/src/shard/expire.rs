@@ -6,6 +6,7 @@ use super::app::{App, CloseReason};
 use super::conn::wants_writable;
 use super::core::{Core, Cx};
 use super::resolve;
+use super::transmit::Sent;
 use crate::base::time::Tick;
 use crate::base::{Event, Instant};
 use crate::tcp::timers::{self, GiveUp};
@@ -55,9 +56,9 @@ impl<A: App> Shard<A> {
             Some(GiveUp::Orphaned) => CloseReason::Orphaned,
         };
         let hash = core.flows.hash(&t.key);
-        if why == CloseReason::TimedOut {
-            // It may be one direction only that is dead: a peer that hears this need not wait for ever.
-            core.send_reset(slot, cx);
+        // It may be one direction only that is dead: a peer that hears this need not wait for ever.
+        if why == CloseReason::TimedOut && core.send_reset(slot, cx) == Sent::NoRoom {
+            return core.wheel.arm(slot, core.proto.clock.tick.plus(1));
         }
         self.finish(slot, hash, why, cx);
     }

@@ -51,12 +51,14 @@ impl Batch {
     }
 }
 
-/// Which lane a segment with these flags runs in.
+/// Which lane a segment runs in.
 #[inline(always)]
-fn lane(flags: TcpFlags) -> usize {
-    if flags.syn() {
+fn lane(flags: TcpFlags, found: bool) -> usize {
+    // A SYN for a 4-tuple that is taken waits for the RST or FIN before it that may set it free.
+    let taken = found && !flags.ack();
+    if flags.syn() && !taken {
         0
-    } else if flags.fin() || flags.rst() {
+    } else if flags.0 & (TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0) != 0 {
         2
     } else {
         1
@@ -88,7 +90,7 @@ impl<A: App> Shard<A> {
     /// Looks up all segments of the batch, then runs them lane by lane and empties it.
     fn run(&mut self, batch: &mut Batch, cx: &mut Cx<'_>) {
         let items = batch.items.get_mut(..batch.len).unwrap_or(&mut []);
-        self.core.prefetch(items);
+        self.core.prefetch(items, &mut batch.lanes);
         for lane in &mut batch.lanes {
             for index in lane.drain(..) {
                 let Some(item) = items.get_mut(usize::from(index)) else { continue };
@@ -109,8 +111,7 @@ impl Core {
         let counters = &mut self.proto.counters;
         counters.event(Event::FramesIn);
         counters.add(Event::BytesIn, frame.len() as u64);
-        let index = batch.len;
-        let Some(item) = batch.items.get_mut(index) else { return cx.pool.free(frame) };
+        let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
         let verify = self.config.verify_checksums;
         if !(self.untagged && plain::read::read(frame.bytes(), self.config.mac, verify, &mut item.seg)) {
             match self.classify_any(frame, cx, resolved) {
@@ -129,10 +130,7 @@ impl Core {
         self.proto.counters.event(Event::SegmentsIn);
         item.key = key;
         item.hash = self.flows.hash(&key);
-        if let Some(lane) = batch.lanes.get_mut(lane(item.seg.flags)) {
-            lane.push(index as u8);
-        }
-        batch.len = index + 1;
+        batch.len += 1;
     }
 
     /// The long way: whatever is not a plain segment. `Some`: a segment after all.
@@ -167,11 +165,14 @@ impl Core {
         None
     }
 
-    /// Touches what the burst will need, all at once, so that the misses overlap.
+    /// Finds the lane of each segment, and touches what the burst will need, all at once, so that the misses overlap.
     #[inline]
-    fn prefetch(&self, items: &mut [Item]) {
-        for item in items {
+    fn prefetch(&self, items: &mut [Item], lanes: &mut [Vec<u8>; 3]) {
+        for (index, item) in items.iter_mut().enumerate() {
             item.flow = self.flows.candidate(item.hash);
+            if let Some(lane) = lanes.get_mut(lane(item.seg.flags, item.flow.is_some())) {
+                lane.push(index as u8);
+            }
             let Some(flow) = item.flow else { continue };
             match flow.kind() {
                 FlowKind::Conn => self.conns.get(flow.index()).map(prefetch),

@@ -8,6 +8,7 @@
 pub mod app;
 pub mod config;
 pub mod conn;
+mod cookies;
 mod core;
 mod expected;
 mod expire;
@@ -123,7 +124,8 @@ impl<A: App> Shard<A> {
         sent
     }
 
-    /// What an application or an ICMP error asked for, other than sending. True: the connection is over.
+    /// What an application or an ICMP error asked for, other than sending. True: the connection is over, or will be once
+    /// there is room for its RST.
     #[cold]
     fn emit_special(&mut self, slot: u32, cx: &mut Cx<'_>) -> bool {
         let Some(t) = self.core.conns.get_mut(slot) else { return true };
@@ -140,8 +142,11 @@ impl<A: App> Shard<A> {
             return false;
         }
         let why = if t.has(flag::ABORT) { CloseReason::Aborted } else { CloseReason::Unreachable };
-        self.core.send_reset(slot, cx);
-        self.finish(slot, hash, why, cx);
+        if self.core.send_reset(slot, cx) == Sent::NoRoom {
+            self.core.mark_pending(slot);
+        } else {
+            self.finish(slot, hash, why, cx);
+        }
         true
     }
 

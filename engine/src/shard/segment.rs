@@ -31,12 +31,13 @@ impl<A: App> Shard<A> {
                 FlowKind::HalfOpen => self.half_open_segment(flow, item, cx),
                 FlowKind::TimeWait => self.core.time_wait_segment(flow, item, cx),
             },
+            None if self.core.cookies.are_out(cx.now) && self.redeem_cookie(item, cx) => {}
             None => self.core.stray_segment(item, cx),
         }
     }
 
     #[inline]
-    fn conn_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+    pub(super) fn conn_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
@@ -202,16 +203,18 @@ impl<A: App> Shard<A> {
     /// handled as that connection's first.
     fn promote(&mut self, flow: FlowRef, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
-        let Some(h) = core.halves.get(flow.index()) else { return };
-        let tcb = open::promote(h, &item.seg, &mut core.proto.env());
-        let neighbour = tcb.neighbour;
-        let Some(slot) = core.conns.insert(tcb) else {
-            core.proto.counters.drop(DropReason::TableFull);
-            return;
-        };
+        let Some(&half) = core.halves.get(flow.index()) else { return };
+        let Some(slot) = core.establish(half, item) else { return };
         core.halves.remove(flow.index());
         core.flows.replace(item.hash, flow, FlowRef::new(FlowKind::Conn, slot));
-        core.neigh.confirm(neighbour, cx.now);
+        self.begin(slot, item, cx);
+    }
+
+    /// A connection that a listener has taken up goes on with the segment that completed its handshake.
+    pub(super) fn begin(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get(slot) else { return };
+        core.neigh.confirm(t.neighbour, cx.now);
         core.trace.found_in(State::SynReceived);
         self.users.set(slot, A::Conn::default());
         self.with_app(slot, |app, conn| app.accepted(conn));
@@ -220,6 +223,15 @@ impl<A: App> Shard<A> {
 }
 
 impl Core {
+    /// Makes a connection of a half-open one. `None`: there is no room.
+    pub(super) fn establish(&mut self, half: HalfOpen, item: &Item) -> Option<u32> {
+        if self.conns.len() == self.conns.limit() {
+            self.proto.counters.drop(DropReason::TableFull);
+            return None;
+        }
+        self.conns.insert(open::promote(&half, &item.seg, &mut self.proto.env()))
+    }
+
     fn time_wait_segment(&mut self, flow: FlowRef, item: &mut Item, cx: &mut Cx<'_>) {
         let Some(&w) = self.time_wait.get(flow.index()) else { return };
         let verdict = timewait::receive(&w, &item.seg, &mut self.proto.env());
@@ -234,7 +246,9 @@ impl Core {
             }
             TimeWaitVerdict::AckAndRestart => {
                 self.restart_time_wait(flow, item.hash);
-                self.time_wait_ack(&w, item, cx);
+                if !self.time_wait_ack(&w, item, cx) {
+                    self.proto.counters.drop(DropReason::TxFull);
+                }
             }
             TimeWaitVerdict::Reopen if self.is_listening(item.key.local_port) => {
                 self.proto.counters.event(Event::TimeWaitReused);
@@ -286,6 +300,9 @@ impl Core {
         let listening = self.is_listening(item.key.local_port);
         let bare_syn = flags.syn() && !flags.ack() && !flags.rst() && !flags.fin();
         if listening && bare_syn {
+            if self.cookies.wanted(self.halves.len(), self.halves.limit()) {
+                return self.send_cookie(item, cx);
+            }
             return self.open_half(item, None, cx);
         }
         if self.trace.is_on() {
@@ -320,8 +337,8 @@ impl Core {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
         // The SYN came from there: what better could ARP tell us? A later message may correct it.
-        let Some(neighbour) = self.neigh.caller(hop, item.sender(), cx.now) else {
-            return self.proto.counters.drop(DropReason::TableFull);
+        let Some(neighbour) = self.neigh.caller(hop, item.sender(), cx.now, false) else {
+            return self.no_room_for_half(item, DropReason::TableFull, cx);
         };
         let (around, mut iss) = self.surroundings(item.key, neighbour);
         if let Some(old) = beyond
@@ -331,12 +348,16 @@ impl Core {
         }
         let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env());
         let Some(slot) = self.halves.insert(half) else {
-            return self.proto.counters.drop(DropReason::BacklogFull);
+            return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         };
-        self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
-        if let Some(queue) = self.half_timers.first_mut() {
-            queue.push(half.deadline, (slot, half.deadline));
+        let timed = self.half_timers.first_mut().is_some_and(|q| q.push(half.deadline, (slot, half.deadline)));
+        if !timed {
+            // Nothing would ever end it.
+            self.halves.remove(slot);
+            return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         }
+        self.proto.counters.event(Event::PassiveOpens);
+        self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
         if let Some(frame) = item.frame.take() {
             self.send_syn_ack(slot, frame, cx);
         }

@@ -41,7 +41,7 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
         t.snd_wl1 = seg.seq - 1;
     }
     if ack.after(t.snd_max) || ack.before(t.snd_una - t.max_snd_wnd) {
-        return Some(unacceptable(env));
+        return Some(unacceptable(t, env));
     }
     if ack.after(t.snd_una) {
         advance(t, seg, env, out);
@@ -54,8 +54,8 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
 
 /// RFC 5961 5.2: beyond what was sent, or further back than the largest window: challenge and drop.
 #[cold]
-fn unacceptable(env: &mut Env<'_>) -> Outcome {
-    let reply = if env.challenge.allow(env.clock.now) {
+fn unacceptable(t: &Tcb, env: &mut Env<'_>) -> Outcome {
+    let reply = if env.may_challenge(&t.key) {
         env.counters.event(Event::ChallengeAcks);
         Reply::Ack
     } else {
@@ -225,7 +225,7 @@ mod tests {
     fn losses_are_still_seen_after_more_than_two_gibibytes_without_one() {
         let config = TcpConfig::default();
         let times = Times::new(&config);
-        let (mut counters, mut challenge) = (Counters::default(), ChallengeLimiter::new(1));
+        let (mut counters, mut challenge) = (Counters::default(), ChallengeLimiter::new(1, 0));
         let clock = Clock::at(Instant::ZERO);
         let mut env =
             Env { clock: &clock, config: &config, times: &times, counters: &mut counters, challenge: &mut challenge };
