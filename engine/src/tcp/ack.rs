@@ -39,7 +39,7 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
         t.snd_wl1 = seg.seq - 1;
     }
     if ack.after(t.snd_max) || ack.before(t.snd_una - t.max_snd_wnd) {
-        return Some(unacceptable(env));
+        return Some(unacceptable(t, env));
     }
     if ack.after(t.snd_una) {
         advance(t, seg, env, out);
@@ -52,8 +52,8 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
 
 /// RFC 5961 5.2: beyond what was sent, or further back than the largest window: challenge and drop.
 #[cold]
-fn unacceptable(env: &mut Env<'_>) -> Outcome {
-    let reply = if env.challenge.allow(env.clock.now) {
+fn unacceptable(t: &Tcb, env: &mut Env<'_>) -> Outcome {
+    let reply = if env.may_challenge(&t.key) {
         env.counters.event(Event::ChallengeAcks);
         Reply::Ack
     } else {
@@ -64,7 +64,7 @@ fn unacceptable(env: &mut Env<'_>) -> Outcome {
 
 /// New data (or our FIN) is acknowledged.
 #[inline]
-fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) {
+pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) {
     let flight = t.flight();
     let resends = t.snd_nxt != t.snd_max;
     let acked = seg.ack.since(t.snd_una);
@@ -151,7 +151,7 @@ fn not_advanced(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
 
 /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2.
 #[inline]
-fn update_window(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
+pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     let newer = t.snd_wl1.before(seg.seq) || (t.snd_wl1 == seg.seq && t.snd_wl2.at_or_before(seg.ack));
     if !newer || seg.ack.before(t.snd_una) {
         return;

@@ -33,10 +33,21 @@ pub struct TcpConfig {
     pub initial_window_segments: u8,
     /// Congestion control of new connections.
     pub congestion: Algorithm,
-    /// Challenge ACKs per second and shard (RFC 5961 section 7).
+    /// Challenge ACKs per second and shard, at most (RFC 5961 section 7).
     pub challenge_acks_per_s: u32,
+    /// When a SYN is answered without keeping anything (RFC 4987).
+    pub syn_cookies: SynCookies,
     /// Fixed initial sequence number, for tests that pin exact numbers. Never set it on a real network.
     pub fixed_iss: Option<u32>,
+}
+
+/// When a SYN is answered with a cookie instead of a half-open record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SynCookies {
+    Off,
+    /// From three quarters of the half-open table on, until it is half empty.
+    Auto,
+    Always,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,6 +76,7 @@ impl Default for TcpConfig {
             initial_window_segments: 10,
             congestion: Algorithm::default(),
             challenge_acks_per_s: 1000,
+            syn_cookies: SynCookies::Auto,
             fixed_iss: None,
         }
     }
