@@ -105,7 +105,8 @@ fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
         }
         return;
     }
-    if t.retries == 0 && !recovery::is_recovering(t, env.recovery) {
+    let repairs_blindly = recovery::is_recovering(t, env.recovery) && !recovery::is_tracking(t, env.recovery);
+    if t.retries == 0 && !repairs_blindly {
         return;
     }
     if reports_duplicate(seg) {
@@ -115,7 +116,8 @@ fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
     } else if let Some((_, echo)) = seg.options.timestamp.filter(|_| t.has(flag::TIMESTAMPS)) {
         let elapsed = env.clock.ts.wrapping_add(t.ts_offset).wrapping_sub(echo);
         if echo != 0 && elapsed < 1 << 20 {
-            rtt::sample(t, elapsed << 10);
+            // Less than a tick of that clock counts as one.
+            rtt::sample(t, elapsed.max(1) << 10);
         }
     }
 }

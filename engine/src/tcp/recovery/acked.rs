@@ -52,7 +52,7 @@ pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, 
         measure(t, b, rtt_us, end);
     }
     take_back(t, b, chunks, &ack, counters);
-    let was_limited = b.limited_until.is_some_and(|until| (t.snd_una - advanced).before(until));
+    let was_limited = b.was_limited(t.snd_una - advanced);
     let was_recovering = b.phase == Phase::Recovery;
     leave(t, b);
     let srtt_us = if t.has(flag::RTT_VALID) { t.srtt_us } else { b.rack.rtt_us().unwrap_or(0) };
@@ -186,10 +186,12 @@ pub(super) fn after_detection(t: &mut Tcb, b: &mut Block, delivered: u32, is_saf
 /// The window grows with what was acknowledged.
 pub(super) fn grow(t: &mut Tcb, b: &mut Block, acked: u32, rtt_us: Option<u32>, now_us: u32) {
     let is_slow_start = t.cwnd < t.ssthresh;
-    if is_slow_start && b.phase == Phase::Open && t.algorithm() == Algorithm::Cubic {
-        if let Some(ssthresh) = b.memory.hystart.on_ack(t.snd_una, t.snd_nxt, rtt_us, t.cwnd) {
-            t.ssthresh = ssthresh;
-        }
+    if is_slow_start
+        && b.phase == Phase::Open
+        && t.algorithm() == Algorithm::Cubic
+        && let Some(ssthresh) = b.memory.hystart.on_ack(t.snd_una, t.snd_nxt, rtt_us, t.cwnd)
+    {
+        t.ssthresh = ssthresh;
     }
     let growth = Growth { acked, now_us, after_timeout: b.phase == Phase::Timeout };
     congestion::grow(t, Some(&mut b.memory), &growth);

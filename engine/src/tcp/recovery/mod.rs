@@ -102,6 +102,13 @@ impl Block {
         self.phase != Phase::Open
     }
 
+    /// The window was full when what starts at `una` was sent.
+    fn was_limited(&mut self, una: Seq) -> bool {
+        // A mark that is left behind would seem to lie ahead 2^31 bytes further on.
+        self.limited_until = self.limited_until.filter(|&until| una.before(until));
+        self.limited_until.is_some()
+    }
+
     /// Remembers the state before a reduction, unless an earlier one can still be taken back.
     fn save_for_undo(&mut self, t: &Tcb, by_timeout: bool) {
         self.undo = Undo::new(t.snd_una, t.cwnd, t.ssthresh, self.memory.cubic, by_timeout);

@@ -40,7 +40,7 @@ pub fn on_ack(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, co
     if b.phase == Phase::Timeout && t.snd_una.after(b.recover) {
         b.phase = Phase::Open;
     }
-    if b.limited_until.is_some_and(|until| (t.snd_una - ack.advanced).before(until)) {
+    if b.was_limited(t.snd_una - ack.advanced) {
         grow(t, b, ack.advanced, None, ack.at.now_us);
     }
 }

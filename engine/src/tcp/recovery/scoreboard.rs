@@ -188,7 +188,7 @@ impl Scoreboard {
         let Some(&record) = self.records.get(store, number).filter(|_| number != NIL) else { return };
         self.detach(store, number);
         if record.retransmitted {
-            self.insert_lost(store, number, self.urgent);
+            self.insert(store, number, Place::Lost, self.urgent);
             self.urgent = number;
         } else {
             self.append(store, number, Place::Lost);
@@ -203,7 +203,7 @@ impl Scoreboard {
         match record.place {
             Place::Flight | Place::Lost => {
                 self.detach(store, number);
-                self.insert_lost(store, number, NIL);
+                self.insert(store, number, Place::Lost, NIL);
             }
             Place::Sacked => self.disbelieve_sack(store),
         }
@@ -221,10 +221,11 @@ impl Scoreboard {
 
     /// Nothing was lost after all: whatever waits to be sent again counts as on its way.
     pub fn find_lost(&mut self, store: &mut Chunks) {
-        while self.lost.head != NIL {
-            let number = self.lost.head;
+        // In front of the others: they were sent before them.
+        while self.lost.tail != NIL {
+            let number = self.lost.tail;
             self.detach(store, number);
-            self.append(store, number, Place::Flight);
+            self.insert(store, number, Place::Flight, NIL);
         }
     }
 
@@ -293,29 +294,23 @@ impl Scoreboard {
 
     /// Puts a record that is in no list at the end of one.
     fn append(&mut self, store: &mut Chunks, number: u32, place: Place) {
-        let list = if place == Place::Lost { &mut self.lost } else { &mut self.flight };
-        let prev = list.tail;
-        list.tail = number;
-        if prev == NIL {
-            list.head = number;
-        } else if let Some(r) = self.records.get_mut(store, prev) {
-            r.next = number;
-        }
-        self.place(store, number, place, prev, NIL);
+        let tail = if place == Place::Lost { self.lost.tail } else { self.flight.tail };
+        self.insert(store, number, place, tail);
     }
 
-    /// Puts a record that is in no list behind `prev` of the lost ones, or in front of all.
-    fn insert_lost(&mut self, store: &mut Chunks, number: u32, prev: u32) {
+    /// Puts a record that is in no list behind `prev` of one, or in front of all.
+    fn insert(&mut self, store: &mut Chunks, number: u32, place: Place, prev: u32) {
+        let list = if place == Place::Lost { &mut self.lost } else { &mut self.flight };
         let next = match self.records.get_mut(store, prev).filter(|_| prev != NIL) {
             Some(r) => core::mem::replace(&mut r.next, number),
-            None => core::mem::replace(&mut self.lost.head, number),
+            None => core::mem::replace(&mut list.head, number),
         };
         if next == NIL {
-            self.lost.tail = number;
+            list.tail = number;
         } else if let Some(r) = self.records.get_mut(store, next) {
             r.prev = number;
         }
-        self.place(store, number, Place::Lost, prev, next);
+        self.place(store, number, place, prev, next);
     }
 
     fn place(&mut self, store: &mut Chunks, number: u32, place: Place, prev: u32, next: u32) {

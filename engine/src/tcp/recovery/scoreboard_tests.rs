@@ -199,3 +199,18 @@ fn first_segment_goes_first_after_a_time_out_whatever_was_sent_again_before() {
     m.board.lose_first(&mut m.store);
     assert_eq!(m.board.next_lost(&m.store), Some((Seq(0), 10)));
 }
+
+#[test]
+fn what_was_lost_by_mistake_is_judged_first_again() {
+    let mut m = Model::new(0);
+    (0..4).for_each(|_| m.push(10));
+    (0..2).for_each(|_| m.board.lose_oldest(&mut m.store));
+    m.board.find_lost(&mut m.store);
+    assert_eq!((m.board.lost_bytes(), m.board.flight_bytes()), (0, 40));
+    let mut order = Vec::new();
+    while let Some(r) = m.board.oldest_in_flight(&m.store) {
+        order.push(r.seq.0);
+        m.board.lose_oldest(&mut m.store);
+    }
+    assert_eq!(order, [0, 10, 20, 30]);
+}

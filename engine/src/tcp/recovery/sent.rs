@@ -47,7 +47,7 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
         if t.snd_nxt == t.snd_una || plan.flags.syn() {
             return;
         }
-        if !env.recovery.open(t, &env.clock) {
+        if !env.recovery.open(t, env.clock) {
             return env.counters.event(Event::RecoveryExhausted);
         }
         if t.has(flag::SACK) && !is_tracking(t, env.recovery) {

@@ -11,6 +11,9 @@ use crate::tcp::output::Plan;
 use crate::tcp::rtt;
 use crate::tcp::tcb::{NONE, Tcb, flag};
 
+/// On a short path it is the hosts that take their time, not the network: no probe earlier than this, 5 ms.
+const PROBE_MIN_US: u32 = 4_883;
+
 /// After an ACK. `advanced`: it moved SND.UNA. `wait`: when segments have to be judged again.
 pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'_>) {
     if !t.is_outstanding() {
@@ -44,7 +47,7 @@ pub fn after_send(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
             false => t.arm_rtx(rto_at),
         }
     }
-    if plan.retransmit || t.has(flag::REORDER_TIMER | flag::PERSIST) {
+    if plan.retransmit || t.has(flag::REORDER_TIMER | flag::PERSIST | flag::PROBE) {
         return;
     }
     if let Some(rto_at) = timeout_at(t, b) {
@@ -83,9 +86,10 @@ fn probe_after_us(t: &Tcb, b: &Block, times: &Times) -> Option<u32> {
     if !is_quiet || !b.probe.is_allowed() || !t.has(flag::RTT_VALID) || t.backoff > 0 || b.board.segments() == 0 {
         return None;
     }
-    // Who gets a single segment may wait with the ACK; our smallest time-out allows for that.
-    let delay_us = if b.board.segments() == 1 { rtt::us(times.rto_min) } else { 0 };
-    Some(t.srtt_us.saturating_mul(2).saturating_add(delay_us))
+    // Who gets less than two full segments may wait with the ACK; our smallest time-out allows for that.
+    let may_wait = b.board.flight_bytes() < 2 * u32::from(t.mss);
+    let delay_us = if may_wait { rtt::us(times.rto_min) } else { 0 };
+    Some(t.srtt_us.saturating_mul(2).max(PROBE_MIN_US).saturating_add(delay_us))
 }
 
 /// A deadline has come. True: it was not the time-out.
@@ -130,7 +134,7 @@ fn send_probe(t: &mut Tcb, env: &mut Env<'_>) -> bool {
 /// The retransmission time-out (RFC 5681 3.1, RFC 8985 6.3). SND.NXT falls back if there are no records of what
 /// was sent.
 pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
-    if t.recovery == NONE && !env.recovery.open(t, &env.clock) {
+    if t.recovery == NONE && !env.recovery.open(t, env.clock) {
         env.counters.event(Event::RecoveryExhausted);
         if t.retries == 1 {
             t.ssthresh = (t.flight() / 2).max(2 * u32::from(t.mss));
