@@ -147,7 +147,7 @@ fn transfers_under_loss_come_near_to_what_the_loss_allows() {
 #[test]
 fn reordering_by_ten_packets_never_makes_the_window_collapse() {
     // With and without reordering: the same path, the same start.
-    for rate_mbit_s in [100, 1_000] {
+    for rate_mbit_s in RATES {
         for rtt_ms in [10, 100] {
             for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
                 let straight = Path { rate_mbit_s, rtt_ms, loss: 0.0, reorder: 0.0 };
