@@ -14,7 +14,7 @@ const USAGE: &[(&str, &str)] = &[
     ("", "Usage: synfin <COMMAND>"),
     ("frob", "unrecognized subcommand 'frob'"),
     ("load", "--interface <IF>"),
-    ("LOAD", "<--rate <N>|--concurrency <N>>"),
+    ("LOAD", "<--rate <N>|--concurrency <N>|--hold <N>>"),
     ("LOAD --rate 5 --concurrency 5", "cannot be used with"),
     ("LOAD --rate 0", "must be at least 1"),
     ("LOAD --rate abc", "not a number; write for example 5000 or 20k"),

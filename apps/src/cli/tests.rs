@@ -52,7 +52,7 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (S, "--fault rain=1", "is not known"),
         (S, "--rate 10", "unexpected argument '--rate'"),
         (B, "--rate 10", "--target <HOST:PORT>"),
-        (B, "-t 198.18.0.2:80", "--rate <N>|--concurrency <N>"),
+        (B, "-t 198.18.0.2:80", "--rate <N>|--concurrency <N>|--hold <N>"),
         (L, "--concurrency 5", "cannot be used with"),
         (L, "--app echo --expect-body page.html", "for --app http"),
         (B, "-t 198.18.0.2:80 --rate 0", "at least 1"),
@@ -71,6 +71,18 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (L, "--max-errors 200%", "between 0% and 100%"),
         (L, "--timeout 0s", "longer than zero"),
         (L, "--listen 80", "unexpected argument '--listen'"),
+        (B, "-t 198.18.0.2:80 --hold 0", "at least 1"),
+        (B, "-t 198.18.0.2:80 --hold 60M", "--hold is beyond 50M"),
+        (B, "-t 198.18.0.2:80 --hold 1 --workers 2", "cannot be shared out"),
+        (B, "-t 198.18.0.2:80 --hold 10 --at-a-time 1 --workers 2", "Give --at-a-time at least"),
+        (B, "-t 198.18.0.2:80 --hold 10 --hold-requests 1G", "beyond 100M"),
+        (B, "-t 198.18.0.2:80 --hold 10 --hold-time forever", "no unit of time"),
+        (B, "-t 198.18.0.2:80 --hold 10 --concurrency 5", "cannot be used with"),
+        (B, "-t 198.18.0.2:80 --hold 10 --duration 5s", "cannot be used with"),
+        (B, "-t 198.18.0.2:80 --hold 10 --requests-per-connection 5", "cannot be used with"),
+        (L, "--hold-time 5s", "--hold <N>"),
+        (L, "--hold-requests 5", "--hold <N>"),
+        (S, "--max-connections 60M", "beyond 50M"),
     ];
     for (line, more, want) in table {
         let line = format!("{line} {more}");
@@ -105,5 +117,5 @@ fn the_examples_in_the_help_texts_are_accepted() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 9);
+    assert_eq!(examples, 10);
 }
