@@ -1,6 +1,7 @@
 //! What only shows when several options are looked at together, without asking the system.
 
 use super::load::LoadApp;
+use super::net::Backend;
 use super::values::{AddressRange, Host};
 use super::{LoadArgs, NetArgs, ServeArgs};
 use crate::failure::Failure;
@@ -90,7 +91,18 @@ pub fn reachable_in_form(ip: IpAddr, net: &NetArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What a build without the afxdp crate says when it is asked for.
+pub fn without_afxdp() -> Failure {
+    Failure::new(
+        "this synfin was built without the afxdp backend",
+        "Build it with: cargo build --release --features afxdp, or leave out --backend.",
+    )
+}
+
 pub fn net(args: &NetArgs) -> Result<(), Failure> {
+    if args.machine.backend == Backend::Afxdp && !cfg!(feature = "afxdp") {
+        return Err(without_afxdp());
+    }
     if args.vlan.len() > 2 {
         return Err(Failure::new("more than two VLAN ids", "Give one, or two for QinQ."));
     }

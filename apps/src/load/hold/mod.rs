@@ -197,6 +197,7 @@ impl<P: Protocol> Holder<P> {
             Phase::Opened if stopped => self.enter(Phase::Settling, now),
             Phase::Opened if self.signals.opened() >= self.config.share.workers => self.enter(Phase::Holding, now),
             Phase::Holding if stopped || now >= since.plus_nanos(self.config.hold_ns) => {
+                self.stop_asking(since, now);
                 self.outcome.holding_ns = now.nanos_since(since);
                 self.enter(Phase::Settling, now);
             }
@@ -274,6 +275,14 @@ impl<P: Protocol> Holder<P> {
             if now.nanos_since(due) > self.config.max_lateness_ns || !self.ask_one(net, due) {
                 self.requests_missed += 1;
             }
+        }
+    }
+
+    /// The hold is over: what was due in it and has not been sent never will be.
+    fn stop_asking(&mut self, since: Instant, now: Instant) {
+        let last = since.plus_nanos(self.config.hold_ns.saturating_sub(1)).min(now);
+        while self.config.requests.as_mut().is_some_and(|pace| pace.next(since, last).is_some()) {
+            self.requests_missed += 1;
         }
     }
 

@@ -214,6 +214,17 @@ fn requests_are_measured_from_when_they_were_due_and_missed_when_far_too_late() 
 }
 
 #[test]
+fn every_request_that_was_due_in_the_hold_was_sent_or_missed() {
+    let mut rig = Rig::new(10, 60_000, |_| {});
+    rig.run_to(30);
+    rig.net.now = Instant::from_nanos(5_000 * MS);
+    rig.run_to(10_000);
+    let o = rig.holder.into_outcome();
+    assert_eq!(o.requests_missed + o.tally.requests, 100);
+    assert!(o.tally.requests >= 20);
+}
+
+#[test]
 fn a_stop_in_any_phase_closes_what_is_open_and_loses_no_number() {
     for at in [5, 15, 60, 140] {
         let mut rig = Rig::new(400, 60_000, |_| {});
