@@ -60,7 +60,9 @@ mod tests {
         assert_eq!(pool.get_mut(numbers[77]).copied(), Some(77));
         assert_eq!(pool.remove(numbers[77]), 77);
         assert_eq!((pool.len(), pool.insert(5)), (9_999, numbers[77]));
-        numbers.iter().for_each(|n| drop(pool.remove(*n)));
+        numbers.iter().for_each(|n| {
+            pool.remove(*n);
+        });
         assert!(pool.is_empty());
         assert_eq!(pool.get_mut(0), None);
         assert_eq!(pool.remove(0), 0);
