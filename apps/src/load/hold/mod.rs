@@ -303,6 +303,9 @@ impl<P: Protocol> Holder<P> {
     }
 
     fn close(&mut self, net: &mut impl Dialer<HeldConn>, since: Instant, now: Instant) {
+        if now.nanos_since(self.dialogue.last_end.max(since)) >= self.config.timeout_ns {
+            return self.cut(net, now);
+        }
         for _ in 0..STEPS_PER_TURN {
             if self.names.is_empty() || self.dialogue.closing >= self.config.at_a_time {
                 break;
@@ -315,6 +318,21 @@ impl<P: Protocol> Holder<P> {
                 self.waiting.watch(id);
             }
         }
+        self.end_if_over(since, now);
+    }
+
+    /// For as long as one may wait, nobody has closed: nobody will, and there is no point in asking millions in turn.
+    fn cut(&mut self, net: &mut impl Dialer<HeldConn>, now: Instant) {
+        for _ in 0..STEPS_PER_TURN {
+            let Some(id) = self.names.pop() else { break };
+            if let Some(mut conn) = net.conn(id) {
+                conn.abort();
+            }
+        }
+        self.end_if_over(self.since.unwrap_or(now), now);
+    }
+
+    fn end_if_over(&mut self, since: Instant, now: Instant) {
         if self.names.is_empty() && self.dialogue.tally.open() == 0 {
             self.outcome.closing_ns = self.dialogue.last_end.nanos_since(since);
             self.enter(Phase::Done, now);
@@ -370,7 +388,10 @@ impl<P: Protocol> Holder<P> {
                 Some(self.config.requests.as_ref().map_or(end, |pace| pace.due(since).min(end)))
             }
             Phase::Settling => (self.dialogue.requests_open() == 0).then_some(Instant::ZERO),
-            Phase::Closing if !self.names.is_empty() => paced(self.dialogue.closing),
+            Phase::Closing if !self.names.is_empty() => {
+                let cut = self.dialogue.last_end.max(since).plus_nanos(self.config.timeout_ns);
+                Some(paced(self.dialogue.closing).map_or(cut, |at| at.min(cut)))
+            }
             Phase::Closing => (self.dialogue.tally.open() == 0).then_some(Instant::ZERO),
             Phase::Done => return None,
         };

@@ -111,7 +111,7 @@ fn requests_go_to_connections_all_over_the_hold() {
 
 #[test]
 fn no_more_than_the_bound_are_opening_or_closing() {
-    let mut rig = Rig::new(500, 60_000, |c| c.at_a_time = 7);
+    let mut rig = Rig::new(500, 60_000, |c| (c.at_a_time, c.timeout_ns) = (7, 1_000 * MS));
     (rig.accepts, rig.closes) = (false, false);
     rig.run_to(20);
     assert_eq!(rig.net.conns.len(), 7);
@@ -261,6 +261,17 @@ fn what_a_worker_still_holds_when_it_is_ended_is_unfinished() {
     let o = rig.holder.into_outcome();
     assert_eq!((o.tally.unfinished, o.tally.failed_total(), o.broken), (40, 0, 0));
     assert!(o.durations.opening_ns > 0 && o.durations.holding_ns > 0);
+}
+
+#[test]
+fn a_target_that_has_gone_is_not_waited_for_by_each_connection_in_turn() {
+    let mut rig = Rig::new(1000, 60_000, |c| c.hold_ns = 0);
+    rig.closes = false;
+    rig.run_to(300);
+    assert_eq!(rig.signals.finished(), 1);
+    let o = rig.holder.into_outcome();
+    assert_eq!((o.tally.failed[FailReason::CloseTimeout as usize], o.tally.completed), (32, 0));
+    assert_eq!(o.tally.unfinished, 1000 - 32);
 }
 
 #[test]
