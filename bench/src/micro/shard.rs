@@ -47,23 +47,27 @@ fn well_behaved(payload: &'static [u8]) -> Work {
 fn syn_flood() -> Work {
     let mut puppet = Puppet::new(false);
     let mut next = 0;
-    let mut wave = move || {
+    let mut prepare = move |puppet: &mut Puppet| {
         puppet.answers(|_| {});
         puppet.now = puppet.now + TURN;
         for _ in 0..BURST {
             puppet.say(&Puppet::peer(next), TcpFlags::SYN, &[]);
             next = (next + 1) % FLOOD_PEERS;
         }
-        measured(&mut || {
-            puppet.turn();
-            puppet.expire();
-        })
+    };
+    let turn = |puppet: &mut Puppet| {
+        puppet.turn();
+        puppet.expire();
     };
     // Until the half-open records are used up.
     for _ in 0..300_000 / BURST {
-        wave();
+        prepare(&mut puppet);
+        turn(&mut puppet);
     }
-    each(wave)
+    each(move || {
+        prepare(&mut puppet);
+        measured(&mut || turn(&mut puppet))
+    })
 }
 
 /// Opens and closes connections up to the peers' FIN, which it prepares. The shard closes first.

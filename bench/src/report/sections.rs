@@ -34,7 +34,7 @@ fn figure(value: f64) -> String {
     if !value.is_finite() {
         return "-".to_owned();
     }
-    if value.abs() < 100.0 {
+    if value.abs() < 100.0 && value.fract() != 0.0 {
         let decimals = if value.abs() < 10.0 { 2 } else { 1 };
         return format!("{value:.decimals$}");
     }
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn figures_have_three_digits_that_count_and_thousands_apart() {
-        let table = [(0.123, "0.12"), (9.876, "9.88"), (55.55, "55.5"), (123.4, "123"), (1234.0, "1,234")];
+        let table = [(0.123, "0.12"), (9.876, "9.88"), (55.55, "55.5"), (3.0, "3"), (123.4, "123"), (1234.0, "1,234")];
         for (value, text) in table {
             assert_eq!(figure(value), text);
         }
@@ -318,8 +318,8 @@ mod tests {
         ]);
         let sections = all(&files);
         assert_eq!(sections.len(), 1);
-        assert_eq!(sections[0].rows[0][5..], ["500", "2,000,000", "500", "5.00"]);
-        assert_eq!(sections[0].rows[1][5..], ["100", "10,000,000", "-", "1.00"]);
+        assert_eq!(sections[0].rows[0][5..], ["500", "2,000,000", "500", "5"]);
+        assert_eq!(sections[0].rows[1][5..], ["100", "10,000,000", "-", "1"]);
     }
 
     #[test]
