@@ -24,6 +24,8 @@ pub struct Pace {
 const LATENESS_MAX: Duration = Duration::from_millis(100);
 /// How long connections that are open at the end may take.
 const DRAIN: Duration = Duration::from_secs(2);
+/// Latencies beyond are recorded as this.
+const LATENCY_MAX_NS: u64 = 60_000_000_000;
 /// Connections begun in one go before events are looked at again.
 const LAUNCHES_MAX: u32 = 64;
 /// Connections open at a time; more are missed. Below the usual limit of descriptors.
@@ -61,7 +63,7 @@ struct Client {
 /// # Panics
 /// Never: the histograms are made with valid bounds.
 pub fn run(pace: &Pace) -> io::Result<Paced> {
-    let histogram = || Histogram::new(3).expect("three digits are allowed");
+    let histogram = || Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3).expect("valid bounds");
     let result =
         Paced { completed: 0, failed: 0, missed: 0, seconds: 0.0, handshake: histogram(), request: histogram() };
     let mut client = Client { epoll: Epoll::new()?, open: Vec::new(), free: Vec::new(), result };
@@ -202,7 +204,7 @@ mod tests {
     fn a_connection_that_comes_late_is_measured_from_when_it_was_due_or_missed() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
         let target = listener.local_addr().expect("its address");
-        let histogram = || Histogram::new(3).expect("bounds");
+        let histogram = || Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3).expect("valid bounds");
         let result =
             Paced { completed: 0, failed: 0, missed: 0, seconds: 0.0, handshake: histogram(), request: histogram() };
         let mut client = Client { epoll: Epoll::new().expect("epoll"), open: Vec::new(), free: Vec::new(), result };
