@@ -13,5 +13,5 @@ pub use counters::{Counters, DropReason, Event};
 pub use frame::{Frame, FramePool};
 pub use queue::ChunkQueue;
 pub use rng::Rng;
-pub use segmented::Segmented;
+pub use segmented::{SEGMENT_LEN, Segmented};
 pub use time::Instant;

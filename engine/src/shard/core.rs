@@ -9,7 +9,7 @@ use crate::base::hash::SipKey;
 use crate::base::time::Tick;
 use crate::base::{Counters, Frame, FramePool, Instant};
 use crate::neigh::{NeighId, NeighTable, Probe};
-use crate::table::{FlowKey, FlowKind, FlowRef, FlowTable, Ring, Slab};
+use crate::table::{FlowKey, FlowKind, FlowRef, FlowTable, NamedSlab, Ring, Slab};
 use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::output;
@@ -60,7 +60,7 @@ pub struct Core {
     pub(super) proto: Protocol,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
-    pub(super) conns: Slab<Tcb>,
+    pub(super) conns: NamedSlab<Tcb>,
     pub(super) halves: Slab<HalfOpen>,
     pub(super) time_wait: Ring<TimeWait>,
     /// One node per connection, armed at or before the earliest of its deadlines.
@@ -105,7 +105,7 @@ impl Core {
             },
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows: FlowTable::new(key, flows),
-            conns: Slab::with_limit(limits.connections),
+            conns: NamedSlab::with_limit(limits.connections),
             halves: Slab::with_limit(limits.half_open),
             time_wait: Ring::new(limits.time_wait),
             wheel: Wheel::new(now.tick()),

@@ -228,6 +228,10 @@ impl<A: App> Shard<A> {
             CloseReason::Orphaned => Event::ClosedOrphan,
         });
         let user = self.users.take(slot);
+        if let Some(segment) = core.conns.take_released() {
+            core.wheel.release(segment);
+            self.users.release(segment);
+        }
         self.app.closed(user, why, cx.now);
     }
 }

@@ -10,10 +10,13 @@
 
 pub mod flows;
 pub mod key;
+pub mod named;
 pub mod ring;
 pub mod slab;
+mod vacancies;
 
 pub use flows::{FlowKind, FlowRef, FlowTable};
 pub use key::FlowKey;
+pub use named::NamedSlab;
 pub use ring::Ring;
 pub use slab::Slab;

@@ -42,6 +42,12 @@ struct Node {
 
 const _: () = assert!(size_of::<Node>() == 12);
 
+impl Default for Node {
+    fn default() -> Node {
+        Node { next: IDLE, prev: IDLE, at: Tick(0) }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Head {
     first: u32,
@@ -82,13 +88,13 @@ impl Wheel {
     }
 
     /// Sets the slot's timer to `at`, whether or not it was armed. A time that has passed expires with the next
-    /// [`Wheel::advance`]. Slots are below 2^31 and dense: memory is kept for all up to the highest.
+    /// [`Wheel::advance`]. Slots are below 2^31 and dense: memory is kept for those around them too.
     pub fn arm(&mut self, slot: u32, at: Tick) {
         if slot & HEAD != 0 {
             return;
         }
-        while self.nodes.len() as u64 <= u64::from(slot) {
-            self.nodes.push(Node { next: IDLE, prev: IDLE, at: Tick(0) });
+        if self.nodes.get(slot).is_none() {
+            self.nodes.put(slot, Node::default(), Node::default);
         }
         let Some(node) = self.nodes.get_mut(slot) else { return };
         let (armed, before) = (node.next != IDLE, node.at);
@@ -109,6 +115,13 @@ impl Wheel {
         if self.armed(slot).is_some() {
             self.unlink(slot);
             self.len -= 1;
+        }
+    }
+
+    /// Gives the memory of a [`Segmented`]'s segment of slots back, unless a timer in it is armed.
+    pub fn release(&mut self, segment: u32) {
+        if self.nodes.segment(segment).iter().all(|node| node.next == IDLE) {
+            self.nodes.release(segment);
         }
     }
 
