@@ -8,4 +8,5 @@ pub mod kernel;
 pub mod lifecycle;
 pub mod machine;
 pub mod results;
+pub mod scale;
 pub mod usage;

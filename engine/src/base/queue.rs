@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
-/// Elements per chunk.
-pub const CHUNK_LEN: usize = 1024;
+/// Elements per chunk: enough that what an allocator rounds up is whole pages, which are never touched.
+pub const CHUNK_LEN: usize = 4096;
 
 #[derive(Clone, Debug)]
 pub struct ChunkQueue<T> {
@@ -48,6 +48,12 @@ impl<T> ChunkQueue<T> {
     pub fn get_mut(&mut self, offset: usize) -> Option<&mut T> {
         let place = self.taken + offset;
         self.chunks.get_mut(place / CHUNK_LEN)?.get_mut(place % CHUNK_LEN)
+    }
+
+    /// The element pushed last.
+    #[inline(always)]
+    pub fn back_mut(&mut self) -> Option<&mut T> {
+        self.get_mut(self.len.checked_sub(1)?)
     }
 
     /// Memory held, directory included.
@@ -94,18 +100,19 @@ mod tests {
         let mut rng = Rng::new(3);
         let (mut queue, mut oracle) = (ChunkQueue::new(), VecDeque::new());
         for round in 0..60u64 {
-            let pushes = rng.below(3_000);
+            let pushes = rng.below(9_000);
             for i in 0..pushes {
                 queue.push_back(round << 32 | i);
                 oracle.push_back(round << 32 | i);
             }
-            for _ in 0..rng.below(3_200) {
+            for _ in 0..rng.below(9_600) {
                 assert_eq!(queue.pop_front(), oracle.pop_front());
             }
             assert_eq!(queue.len(), oracle.len());
             let probe = rng.below(oracle.len() as u64 + 5) as usize;
             assert_eq!(queue.get(probe), oracle.get(probe));
             assert_eq!(queue.get_mut(probe), oracle.get_mut(probe));
+            assert_eq!(queue.back_mut(), oracle.back_mut());
         }
     }
 

@@ -5,8 +5,8 @@
 //! one, so that going to and fro over a border does not allocate each time.
 
 use super::vacancies::Vacancies;
-use crate::base::segmented::segment_of;
 use crate::base::Segmented;
+use crate::base::segmented::segment_of;
 
 #[derive(Debug)]
 pub struct Slab<T> {
@@ -61,7 +61,7 @@ impl<T: Default> Slab<T> {
 
     /// Takes the record out and leaves `T::default()`; None when the slot was vacant.
     pub fn remove(&mut self, slot: u32) -> Option<T> {
-        if self.vacant.contains(slot) {
+        if !self.is_taken(slot) {
             return None;
         }
         let record = self.records.get_mut(slot).map(core::mem::take)?;
@@ -91,6 +91,11 @@ impl<T: Default> Slab<T> {
     #[inline]
     pub fn take_released(&mut self) -> Option<u32> {
         self.released.take()
+    }
+
+    /// There is a record in `slot`.
+    pub fn is_taken(&self, slot: u32) -> bool {
+        slot < self.slots() && !self.vacant.contains(slot)
     }
 
     /// The record in `slot`; the default value or None when the slot is vacant.

@@ -48,13 +48,13 @@ pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
 
 /// The control block of a half-open connection whose handshake is now complete: still in SYN-RECEIVED, so that
 /// the segment that completed it takes the ordinary way.
-pub fn promote(h: &HalfOpen, config: &super::TcpConfig, now: &Clock) -> Tcb {
+pub fn promote(h: &HalfOpen, s: &Surroundings, config: &super::TcpConfig, now: &Clock) -> Tcb {
     let mut t = Tcb {
-        key: h.key,
+        key: s.key,
         mss: h.mss,
-        neighbour: h.neighbour,
-        ts_offset: h.ts_offset,
-        scales: h.scales,
+        neighbour: s.neighbour,
+        ts_offset: s.ts_offset,
+        scales: h.scales(config),
         snd_una: h.iss,
         snd_nxt: h.iss + 1,
         snd_max: h.iss + 1,
@@ -73,16 +73,16 @@ pub fn promote(h: &HalfOpen, config: &super::TcpConfig, now: &Clock) -> Tcb {
     t.ts_recent_at = now.coarse;
     t.retries = h.retries;
     t.set(flag::PASSIVE);
-    if h.flags & HalfOpen::TIMESTAMPS != 0 {
+    if h.has(HalfOpen::TIMESTAMPS) {
         t.set(flag::TIMESTAMPS);
     }
-    if h.flags & HalfOpen::SACK != 0 {
+    if h.has(HalfOpen::SACK) {
         t.set(flag::SACK);
     }
     if config.nodelay {
         t.set(flag::NODELAY);
     }
-    if h.retries == 0 && h.flags & HalfOpen::RESENT == 0 {
+    if h.retries == 0 && !h.has(HalfOpen::RESENT) {
         // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
         t.rtt_seq = h.iss + 1;
         t.rtt_at_us = h.sent_us;
