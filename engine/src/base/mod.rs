@@ -6,6 +6,7 @@ pub mod hash;
 pub mod prefetch;
 pub mod queue;
 pub mod rng;
+pub mod room;
 pub mod segmented;
 pub mod time;
 
@@ -13,5 +14,6 @@ pub use counters::{Counters, DropReason, Event};
 pub use frame::{Frame, FramePool};
 pub use queue::ChunkQueue;
 pub use rng::Rng;
+pub use room::Room;
 pub use segmented::{SEGMENT_LEN, Segmented};
 pub use time::Instant;

@@ -3,19 +3,20 @@
 //!
 //! What FIFO timers and rings of records are made of.
 
+use super::room::{ROOM_LEN, Room};
 use std::collections::VecDeque;
 
-/// Elements per chunk: enough that what an allocator rounds up is whole pages, which are never touched.
-pub const CHUNK_LEN: usize = 4096;
+/// Elements per chunk.
+pub const CHUNK_LEN: usize = ROOM_LEN;
 
 #[derive(Clone, Debug)]
 pub struct ChunkQueue<T> {
     /// All but the last are full; the last has room or is full. Growing the directory moves chunk headers only.
-    chunks: VecDeque<Vec<T>>,
+    chunks: VecDeque<Room<T>>,
     /// Elements of the first chunk that have been taken already.
     taken: usize,
     len: usize,
-    spare: Option<Vec<T>>,
+    spare: Option<Room<T>>,
 }
 
 impl<T> Default for ChunkQueue<T> {
@@ -59,14 +60,14 @@ impl<T> ChunkQueue<T> {
     /// Memory held, directory included.
     pub fn memory_bytes(&self) -> usize {
         let chunks = self.chunks.len() + usize::from(self.spare.is_some());
-        chunks * CHUNK_LEN * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>()
+        chunks * CHUNK_LEN * size_of::<T>() + self.chunks.capacity() * size_of::<Room<T>>()
     }
 }
 
 impl<T: Copy> ChunkQueue<T> {
     pub fn push_back(&mut self, value: T) {
         if self.chunks.back().is_none_or(|c| c.len() == CHUNK_LEN) {
-            let chunk = self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN));
+            let chunk = self.spare.take().unwrap_or_default();
             self.chunks.push_back(chunk);
         }
         if let Some(chunk) = self.chunks.back_mut() {

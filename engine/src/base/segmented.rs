@@ -5,8 +5,10 @@
 //! What slabs, timer nodes and the data beside connections are made of. Left out on purpose: removal of single
 //! elements, iteration.
 
+use super::room::{ROOM_LEN, Room};
+
 /// Elements per segment.
-pub const SEGMENT_LEN: usize = 4096;
+pub const SEGMENT_LEN: usize = ROOM_LEN;
 const SHIFT: u32 = SEGMENT_LEN.trailing_zeros();
 const MASK: usize = SEGMENT_LEN - 1;
 
@@ -19,7 +21,7 @@ pub const fn segment_of(index: u32) -> u32 {
 #[derive(Clone, Debug)]
 pub struct Segmented<T> {
     /// Each holds its elements up to the highest that was written; a released one is empty and holds no memory.
-    segments: Vec<Vec<T>>,
+    segments: Vec<Room<T>>,
     len: usize,
 }
 
@@ -65,25 +67,23 @@ impl<T> Segmented<T> {
     }
 
     #[inline(never)]
-    fn extend_to(&mut self, index: u32, value: T, fill: impl FnMut() -> T) {
+    fn extend_to(&mut self, index: u32, value: T, mut fill: impl FnMut() -> T) {
         if let Some(segment) = self.room_for(index) {
-            segment.resize_with(index as usize & MASK, fill);
+            while segment.len() < index as usize & MASK {
+                segment.push(fill());
+            }
             segment.push(value);
             self.len = self.len.max(index as usize + 1);
         }
     }
 
-    /// The segment of `index`, with its memory.
-    fn room_for(&mut self, index: u32) -> Option<&mut Vec<T>> {
+    /// The segment of `index`.
+    fn room_for(&mut self, index: u32) -> Option<&mut Room<T>> {
         let at = segment_of(index) as usize;
         while self.segments.len() <= at {
-            self.segments.push(Vec::new());
+            self.segments.push(Room::new());
         }
-        let segment = self.segments.get_mut(at)?;
-        if segment.capacity() == 0 {
-            segment.reserve_exact(SEGMENT_LEN);
-        }
-        Some(segment)
+        self.segments.get_mut(at)
     }
 
     /// Appends an element behind all others, of which none was ever released.
@@ -97,7 +97,7 @@ impl<T> Segmented<T> {
     /// Drops all elements of a segment and gives its memory back.
     pub fn release(&mut self, segment: u32) {
         if let Some(segment) = self.segments.get_mut(segment as usize) {
-            *segment = Vec::new();
+            *segment = Room::new();
         }
     }
 
@@ -108,8 +108,8 @@ impl<T> Segmented<T> {
 
     /// Bytes held, directory included.
     pub fn memory_bytes(&self) -> usize {
-        let held: usize = self.segments.iter().map(Vec::capacity).sum();
-        held * size_of::<T>() + self.segments.capacity() * size_of::<Vec<T>>()
+        let held: usize = self.segments.iter().map(Room::memory_bytes).sum();
+        held + self.segments.capacity() * size_of::<Room<T>>()
     }
 }
 

@@ -5,13 +5,16 @@ use super::Shard;
 use super::app::{App, CloseReason};
 use super::conn::wants_writable;
 use super::core::Cx;
+use super::ingest::BURST;
 use super::resolve;
 use crate::base::Instant;
+use crate::base::prefetch::prefetch;
 use crate::tcp::timers::{self, GiveUp};
 use crate::tcp::{State, flag};
 
-/// Connections, half-open records and TIME-WAIT records handled in one call, each.
-const BUDGET: usize = 256;
+/// Connections, half-open records and TIME-WAIT records handled in one call, each: as many as a burst of received frames
+/// can bring, so that expiry keeps pace, and no more, since each may cost several cache misses.
+const BUDGET: usize = BURST;
 
 impl<A: App> Shard<A> {
     /// Handles what is due. Segments that result from it are sent by [`Shard::emit`].
@@ -19,6 +22,8 @@ impl<A: App> Shard<A> {
         self.core.set_clock(cx.now);
         let mut due = std::mem::take(&mut self.due);
         self.core.wheel.advance(self.core.proto.clock.tick, BUDGET, &mut due);
+        // All are fetched at once: timers of one time lie anywhere.
+        due.iter().filter_map(|&slot| self.core.conns.get(slot)).for_each(prefetch);
         for slot in due.drain(..) {
             self.expire_conn(slot, cx);
         }

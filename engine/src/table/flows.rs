@@ -4,7 +4,7 @@
 //! beside each reference, and serve the chosen table both as its hash and as a filter: a record is
 //! looked at only when all 32 bits agree, which for a wrong record happens once in about a million
 //! lookups. Because the tag is in the entry, growing reads no record; because the tables are small and grow one at
-//! a time, the longest pause is the rehash of some thousand entries (tens of microseconds), however
+//! a time, the longest pause is the rehash of a thousand entries (some microseconds), however
 //! many millions there are in all.
 //!
 //! It does not bound itself: it holds one entry for each record, and the slabs that hold the records have limits.
@@ -58,9 +58,9 @@ struct Entry {
     flow: FlowRef,
 }
 
-/// Entries that a sub-table holds on average at the expected maximum. hashbrown puts 3584 into 4096 buckets; this is five
-/// standard deviations below, so that at the expected maximum hardly any sub-table needs 8192 buckets.
-const SUB_TABLE_ENTRIES: u32 = 3_300;
+/// Entries that a sub-table holds on average at the expected maximum. hashbrown puts 896 into 1024 buckets; this is 2.6
+/// standard deviations below, so that at the expected maximum hardly any sub-table needs 2048 buckets.
+const SUB_TABLE_ENTRIES: u32 = 820;
 
 /// See the module's essay.
 pub struct FlowTable {
@@ -246,9 +246,9 @@ mod tests {
         for n in 0..ENTRIES {
             table.insert(table.hash(&key(n)), FlowRef::new(FlowKind::Conn, n));
         }
-        assert_eq!(table.tables.len(), 31);
+        assert_eq!(table.tables.len(), 122);
         for t in &table.tables {
-            assert!((2_900..3_584).contains(&t.len()), "{} entries", t.len());
+            assert!((700..940).contains(&t.len()), "{} entries", t.len());
         }
         let bytes = table.memory_bytes() as f64 / f64::from(ENTRIES);
         assert!(bytes < 12.0, "{bytes} bytes for each entry");
