@@ -135,12 +135,11 @@ impl Rig {
         pass_on(outgoing, tx, pool, *connected);
     }
 
-    /// A turn in which the server resets connections, as many as it can. Returns how many are left.
-    pub fn server_abort_turn(&mut self, pauses: &mut Pauses) -> u32 {
+    /// A turn in which the server resets connections, as many as it can.
+    pub fn server_abort_turn(&mut self, pauses: &mut Pauses) {
         let Rig { server, links: [outgoing, _], pool, tx, now, connected, .. } = self;
-        let left = pauses.time(|| server.abort_all(&mut Cx { now: *now, pool, tx }));
+        pauses.time(|| server.abort_all(&mut Cx { now: *now, pool, tx }));
         pass_on(outgoing, tx, pool, *connected);
-        left
     }
 
     /// Lets the time pass in which neither end has anything to do: turns without work say nothing about those with.

@@ -9,6 +9,7 @@ pub mod rng;
 pub mod room;
 pub mod segmented;
 pub mod time;
+pub mod tuple_hash;
 
 pub use counters::{Counters, DropReason, Event};
 pub use frame::{Frame, FramePool};

@@ -67,24 +67,38 @@ impl<A: App> Shard<A> {
     /// handled as that connection's first.
     fn promote(&mut self, flow: FlowRef, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
+        let Some(&half) = core.halves.get(flow.index()) else { return };
         let Some(around) = core.half_open_surroundings(flow.index()) else {
-            core.proto.counters.drop(DropReason::NeighbourUnresolved);
-            return;
+            return core.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
-        let Some(h) = core.halves.get(flow.index()) else { return };
-        let tcb = open::promote(h, &around, &core.proto.config, &core.proto.clock);
-        let Some(slot) = core.conns.insert(tcb) else {
-            core.proto.counters.drop(DropReason::TableFull);
-            return;
-        };
+        let Some(slot) = core.establish(&half, &around, item) else { return };
         core.halves.remove(flow.index());
         core.flows.replace(item.hash, flow, FlowRef::new(FlowKind::Conn, slot));
+        self.begin(slot, item, cx);
+    }
+
+    /// A connection that a listener has taken up goes on with the segment that completed its handshake.
+    pub(super) fn begin(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get(slot) else { return };
+        core.neigh.confirm(t.neighbour, cx.now);
+        core.trace.found_in(State::SynReceived);
         self.users.set(slot, A::Conn::default());
+        self.with_app(slot, |app, conn| app.accepted(conn));
         self.conn_segment(slot, item, cx);
     }
 }
 
 impl Core {
+    /// Makes a connection of a half-open one. `None`: there is no room.
+    pub(super) fn establish(&mut self, half: &HalfOpen, around: &Surroundings, item: &Item) -> Option<u32> {
+        if self.conns.len() == self.conns.limit() {
+            self.proto.counters.drop(DropReason::TableFull);
+            return None;
+        }
+        self.conns.insert(open::promote(half, around, &item.seg, &mut self.proto.env()))
+    }
+
     /// What the record of a half-open connection leaves out.
     fn half_open_surroundings(&mut self, slot: u32) -> Option<Surroundings> {
         let key = self.halves.get(slot)?.key();
@@ -93,13 +107,12 @@ impl Core {
         Some(self.surroundings(key, neighbour).0)
     }
 
-    /// Queues the next retransmission of the SYN,ACK that is being sent.
-    pub(super) fn queue_half_open(&mut self, slot: u32) {
-        let Some(h) = self.halves.get_mut(slot) else { return };
+    /// Queues the next retransmission of the SYN,ACK that is being sent. False: there is no room.
+    pub(super) fn queue_half_open(&mut self, slot: u32) -> bool {
+        let Some(h) = self.halves.get_mut(slot) else { return false };
         h.sent_us = self.proto.clock.us;
-        if let Some(queue) = self.half_timers.get_mut(usize::from(h.retries)) {
-            queue.push(h.sent_us >> STAMP_SHIFT, slot);
-        }
+        let queue = self.half_timers.get_mut(usize::from(h.retries));
+        queue.is_some_and(|queue| queue.push(h.sent_us >> STAMP_SHIFT, slot))
     }
 
     /// The record that the first entry of a queue means: none when it is over, when its SYN,ACK was sent anew since, or

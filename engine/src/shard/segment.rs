@@ -6,11 +6,11 @@ use super::conn::wants_writable;
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use super::transmit::Sent;
-use crate::base::DropReason;
+use crate::base::{DropReason, Event};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset;
-use crate::tcp::{HalfOpen, State, flag};
+use crate::tcp::{HalfOpen, State, expected, flag};
 use crate::wire::Seq;
 
 /// How far beyond the old connection's numbers a reopened one starts, should its ISN not be beyond them anyway
@@ -27,12 +27,42 @@ impl<A: App> Shard<A> {
             },
             None => match self.core.time_wait.find(item.hash) {
                 Some(place) => self.core.time_wait_segment(place, item, cx),
+                None if self.core.cookies.are_out(cx.now) && self.redeem_cookie(item, cx) => {}
                 None => self.core.stray_segment(item, cx),
             },
         }
     }
 
+    #[inline]
     pub(super) fn conn_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot) else { return };
+        let before = t.state();
+        match expected::receive(t, &item.seg, &mut core.proto.env()) {
+            Some(expected) => {
+                if core.trace.is_on() {
+                    let after = t.state();
+                    core.trace_in(&item.seg, before, after);
+                }
+                self.expected_segment(slot, &expected, item, cx);
+            }
+            None if before == State::SynSent => self.syn_sent_segment(slot, item, cx),
+            None => self.unexpected_segment(slot, item, cx),
+        }
+    }
+
+    /// What the application says to its connection being established goes out in the frame of the SYN,ACK.
+    fn syn_sent_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        let listed = t.has(flag::PENDING);
+        t.set(flag::PENDING);
+        self.unexpected_segment(slot, item, cx);
+        self.answer_expected(slot, listed, item, cx);
+    }
+
+    /// The long way: anything may have happened.
+    #[inline(never)]
+    fn unexpected_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
@@ -48,7 +78,7 @@ impl<A: App> Shard<A> {
         if let Some(reason) = out.drop {
             core.proto.counters.drop(reason);
         } else if core.hears_no_replies {
-            core.hear_neighbour(slot, item.link.src);
+            core.hear_neighbour(slot, item.sender());
         }
         if out.acked_bytes > 0 {
             self.acknowledged(slot, out.acked_bytes);
@@ -85,11 +115,7 @@ impl<A: App> Shard<A> {
         if h.has(Happened::ESTABLISHED) {
             let Some(t) = self.core.conns.get_mut(slot) else { return true };
             self.core.neigh.confirm(t.neighbour, cx.now);
-            if t.has(flag::PASSIVE) {
-                self.with_app(slot, |app, conn| app.accepted(conn));
-            } else {
-                self.with_app(slot, |app, conn| app.connected(conn));
-            }
+            self.with_app(slot, |app, conn| app.connected(conn));
         }
         if h.has(Happened::RESET) {
             self.finish(slot, item.hash, CloseReason::Reset, cx);
@@ -133,6 +159,9 @@ impl Core {
         let listening = self.is_listening(item.key.local_port);
         let bare_syn = flags.syn() && !flags.ack() && !flags.rst() && !flags.fin();
         if listening && bare_syn {
+            if self.cookies.wanted(self.halves.len(), self.halves.limit()) {
+                return self.send_cookie(item, cx);
+            }
             return self.open_half(item, None, cx);
         }
         if self.trace.is_on() {
@@ -167,8 +196,8 @@ impl Core {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
         // The SYN came from there: what better could ARP tell us? A later message may correct it.
-        let Some(neighbour) = self.neigh.caller(hop, item.link.src, cx.now) else {
-            return self.proto.counters.drop(DropReason::TableFull);
+        let Some(neighbour) = self.neigh.caller(hop, item.sender(), cx.now, false) else {
+            return self.no_room_for_half(item, DropReason::TableFull, cx);
         };
         let (around, mut iss) = self.surroundings(item.key, neighbour);
         if let Some(old) = beyond
@@ -178,10 +207,15 @@ impl Core {
         }
         let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env());
         let Some(slot) = self.halves.insert(half) else {
-            return self.proto.counters.drop(DropReason::BacklogFull);
+            return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         };
+        if !self.queue_half_open(slot) {
+            // Nothing would ever end it.
+            self.halves.remove(slot);
+            return self.no_room_for_half(item, DropReason::BacklogFull, cx);
+        }
+        self.proto.counters.event(Event::PassiveOpens);
         self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
-        self.queue_half_open(slot);
         if let Some(frame) = item.frame.take() {
             self.send_syn_ack(slot, &around, frame, cx);
         }
@@ -189,13 +223,11 @@ impl Core {
 
     /// After an ordinary segment: is there anything to send?
     #[inline]
-    fn wants_output(&self, slot: u32) -> bool {
+    pub(super) fn wants_output(&self, slot: u32) -> bool {
         const REASONS: u32 = flag::ACK_NOW | flag::ABORT | flag::RESUME | flag::RESEND_HEAD;
         self.conns.get(slot).is_some_and(|t| {
-            let more = t.snd_nxt.before(t.snd_end) && t.state().is_synchronized();
-            let fin = t.has(flag::FIN_QUEUED) && t.snd_nxt.at_or_before(t.snd_end);
-            let syn = t.state() == State::SynReceived;
-            t.has(REASONS) || more || fin || syn
+            let more = t.has_unsent() && t.state().is_synchronized();
+            t.has(REASONS) || more || t.state() == State::SynReceived
         })
     }
 }

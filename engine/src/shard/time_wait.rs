@@ -13,7 +13,7 @@ impl Core {
     pub(super) fn time_wait_segment(&mut self, place: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let Some((w, own)) = self.time_wait.get(place) else { return };
         let agreed = Agreed(own);
-        let verdict = timewait::receive(&w, agreed, &item.seg, &mut self.proto.env());
+        let verdict = timewait::receive(&w, agreed, &item.key, &item.seg, &mut self.proto.env());
         if self.trace.is_on() {
             self.trace_in(&item.seg, State::TimeWait, State::TimeWait);
         }
@@ -25,7 +25,9 @@ impl Core {
             }
             TimeWaitVerdict::AckAndRestart => {
                 self.restart_time_wait(place, item.hash, w, agreed);
-                self.time_wait_ack(&w, agreed, item, cx);
+                if !self.time_wait_ack(&w, agreed, item, cx) {
+                    self.proto.counters.drop(DropReason::TxFull);
+                }
             }
             TimeWaitVerdict::Reopen if self.is_listening(item.key.local_port) => {
                 self.proto.counters.event(Event::TimeWaitReused);

@@ -97,6 +97,10 @@ impl<T: Default> NamedSlab<T> {
         self.slab.is_empty()
     }
 
+    pub fn limit(&self) -> u32 {
+        self.slab.limit()
+    }
+
     /// As [`Slab::slots`].
     pub fn slots(&self) -> u32 {
         self.slab.slots()

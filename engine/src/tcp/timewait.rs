@@ -12,6 +12,7 @@ use super::env::Env;
 use super::options;
 use super::tcb::{Tcb, flag};
 use crate::base::{DropReason, Event};
+use crate::table::FlowKey;
 use crate::wire::{Seq, TcpSegment};
 
 #[derive(Clone, Copy, Debug)]
@@ -63,14 +64,14 @@ pub enum TimeWaitVerdict {
     Reopen,
 }
 
-pub fn receive(w: &TimeWait, agreed: Agreed, seg: &TcpSegment, env: &mut Env<'_>) -> TimeWaitVerdict {
+pub fn receive(w: &TimeWait, agreed: Agreed, key: &FlowKey, seg: &TcpSegment, env: &mut Env<'_>) -> TimeWaitVerdict {
     use TimeWaitVerdict::*;
     if seg.flags.rst() {
         return Ignore(DropReason::TimeWaitIgnored);
     }
     if seg.flags.syn() {
         let bare = !seg.flags.ack() && !seg.flags.fin();
-        return if bare && is_fresh(w, agreed, seg) { Reopen } else { limited(env, DropReason::SynChallenged) };
+        return if bare && is_fresh(w, agreed, seg) { Reopen } else { limited(key, env, DropReason::SynChallenged) };
     }
     if !seg.flags.ack() {
         return Ignore(DropReason::TcpFlagsBad);
@@ -82,7 +83,7 @@ pub fn receive(w: &TimeWait, agreed: Agreed, seg: &TcpSegment, env: &mut Env<'_>
     if seg.seq == w.rcv_nxt && seg.seq_len() == 0 {
         return Ignore(DropReason::TimeWaitIgnored);
     }
-    limited(env, DropReason::SeqOutOfWindow)
+    limited(key, env, DropReason::SeqOutOfWindow)
 }
 
 /// The SYN cannot be an old duplicate: its timestamp is newer, or, where timestamps do not tell, its number is beyond
@@ -95,8 +96,8 @@ fn is_fresh(w: &TimeWait, agreed: Agreed, seg: &TcpSegment) -> bool {
     age > 0 || (age == 0 && seg.seq.after(w.rcv_nxt))
 }
 
-fn limited(env: &mut Env<'_>, reason: DropReason) -> TimeWaitVerdict {
-    if env.challenge.allow(env.clock.now) {
+fn limited(key: &FlowKey, env: &mut Env<'_>, reason: DropReason) -> TimeWaitVerdict {
+    if env.may_challenge(key) {
         TimeWaitVerdict::Ack(reason)
     } else {
         TimeWaitVerdict::Ignore(DropReason::ChallengeLimited)

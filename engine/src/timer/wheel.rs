@@ -13,8 +13,8 @@
 //!
 //! Left out on purpose: callbacks, and times more than [`HORIZON_TICKS`] away.
 
-use crate::base::Segmented;
 use crate::base::time::Tick;
+use crate::base::{SEGMENT_LEN, Segmented};
 
 /// How far ahead of the last [`Wheel::advance`] a timer may be armed (about 39 hours).
 pub const HORIZON_TICKS: u32 = 1 << 30;
@@ -118,11 +118,13 @@ impl Wheel {
         }
     }
 
-    /// Gives the memory of a [`Segmented`]'s segment of slots back, unless a timer in it is armed.
+    /// Gives the memory of a segment of slots back (as [`Segmented::release`]). Timers in it are cancelled.
     pub fn release(&mut self, segment: u32) {
-        if self.nodes.segment(segment).iter().all(|node| node.next == IDLE) {
-            self.nodes.release(segment);
+        let first = segment * SEGMENT_LEN as u32;
+        for slot in first..first + self.nodes.segment(segment).len() as u32 {
+            self.cancel(slot);
         }
+        self.nodes.release(segment);
     }
 
     /// Moves the wheel's time on to `now` and appends the slots whose timers are due (disarmed thereby) to `out`, in an
