@@ -12,5 +12,6 @@ pub mod machine;
 pub mod micro;
 pub mod report;
 pub mod results;
+pub mod scale;
 
 pub use synfin_engine::io::sys::usage;

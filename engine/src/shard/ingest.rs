@@ -193,7 +193,6 @@ impl Core {
             match flow.kind() {
                 FlowKind::Conn => self.conns.get(flow.index()).map(prefetch),
                 FlowKind::HalfOpen => self.halves.get(flow.index()).map(prefetch),
-                FlowKind::TimeWait => self.time_wait.get(flow.index()).map(prefetch),
             };
         }
     }

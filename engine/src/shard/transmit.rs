@@ -5,9 +5,11 @@ use super::ingest::Item;
 use super::trace::TraceEvent;
 use crate::base::{DropReason, Event, Frame};
 use crate::table::FlowKey;
+use crate::tcp::open::Surroundings;
 use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
-use crate::tcp::{HalfOpen, State, Tcb, TimeWait, expected, flag, options, rtt};
+use crate::tcp::timewait::{Agreed, TimeWait};
+use crate::tcp::{HalfOpen, State, Tcb, expected, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
 use crate::wire::plain::write::{PlainOptions, PlainOut, write};
 use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
@@ -269,21 +271,20 @@ impl Core {
     }
 
     /// The SYN,ACK of a half-open connection, in `frame`.
-    pub(super) fn send_syn_ack(&mut self, slot: u32, mut frame: Frame, cx: &mut Cx<'_>) {
+    pub(super) fn send_syn_ack(&mut self, slot: u32, around: &Surroundings, mut frame: Frame, cx: &mut Cx<'_>) {
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
             return cx.pool.free(frame);
         };
-        let Some(dst_mac) = self.neigh.mac(h.neighbour) else {
+        let Some(dst_mac) = self.neigh.mac(around.neighbour) else {
             self.proto.counters.drop(DropReason::NeighbourUnresolved);
             return cx.pool.free(frame);
         };
-        let own_mss = options::own_mss(self.config.mtu, h.key.remote.is_v4());
-        let ts_val = self.proto.clock.ts.wrapping_add(h.ts_offset);
-        let mut options = options::for_syn(&self.proto.config, own_mss, ts_val);
+        let ts_val = self.proto.clock.ts.wrapping_add(around.ts_offset);
+        let mut options = options::for_syn(&self.proto.config, around.own_mss, ts_val);
         // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2).
-        options.timestamp = (h.flags & HalfOpen::TIMESTAMPS != 0).then_some((ts_val, h.ts_recent));
-        options.sack_permitted &= h.flags & HalfOpen::SACK != 0;
-        if h.flags & HalfOpen::SCALED == 0 {
+        options.timestamp = h.has(HalfOpen::TIMESTAMPS).then_some((ts_val, h.ts_recent));
+        options.sack_permitted &= h.has(HalfOpen::SACK);
+        if !h.has(HalfOpen::SCALED) {
             options.window_scale = None;
         }
         let (seq, ack, flags) = (h.iss, h.irs + 1, TcpFlags::SYN | TcpFlags::ACK);
@@ -291,12 +292,12 @@ impl Core {
         if self.sends_plain
             && let Some(options) = PlainOptions::of(&options)
         {
-            let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&h.key, dst_mac) };
+            let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&around.key, dst_mac) };
             self.push_plain(frame, &plain, cx);
             return;
         }
         let header = Header {
-            key: h.key,
+            key: around.key,
             dst_mac,
             seq,
             ack,
@@ -314,19 +315,20 @@ impl Core {
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.
     pub(super) fn half_open_ack(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let Some(h) = self.halves.get(slot) else { return };
-        let ts_val = self.proto.clock.ts.wrapping_add(h.ts_offset);
-        let options = timestamp_option(h.flags & HalfOpen::TIMESTAMPS != 0, ts_val, h.ts_recent);
-        let window = options::window_field(self.proto.config.receive_buffer_bytes, h.scales & 15);
+        let ts_val = self.proto.clock.ts.wrapping_add(self.isn.ts_offset(&item.key));
+        let options = timestamp_option(h.has(HalfOpen::TIMESTAMPS), ts_val, h.ts_recent);
+        let scale = h.scales(&self.proto.config) & 15;
+        let window = options::window_field(self.proto.config.receive_buffer_bytes, scale);
         let bare = Bare { seq: h.iss + 1, ack: h.irs + 1, flags: TcpFlags::ACK };
         self.answer(item, bare, window, &options, State::SynReceived, cx);
     }
 
     /// The ACK of a TIME-WAIT record, in the frame of the segment that it answers. False: no room.
-    pub(super) fn time_wait_ack(&mut self, w: &TimeWait, item: &mut Item, cx: &mut Cx<'_>) -> bool {
-        let ts_val = self.proto.clock.ts.wrapping_add(w.ts_offset);
-        let options = timestamp_option(w.timestamps, ts_val, w.ts_recent);
+    pub(super) fn time_wait_ack(&mut self, w: &TimeWait, agreed: Agreed, item: &mut Item, cx: &mut Cx<'_>) -> bool {
+        let ts_val = self.proto.clock.ts.wrapping_add(self.isn.ts_offset(&item.key));
+        let options = timestamp_option(agreed.timestamps(), ts_val, w.ts_recent);
         let bare = Bare { seq: w.snd_nxt, ack: w.rcv_nxt, flags: TcpFlags::ACK };
-        self.answer(item, bare, w.window, &options, State::TimeWait, cx)
+        self.answer(item, bare, agreed.window(&self.proto.config), &options, State::TimeWait, cx)
     }
 
     /// An RST for a segment that belongs nowhere, in its own frame.

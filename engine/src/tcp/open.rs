@@ -49,14 +49,14 @@ pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
 /// acceptable and its ACK right): established, and `seg` is its first segment.
 ///
 /// [`half_open::receive`]: super::half_open::receive
-pub fn promote(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
+pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
     let config = env.config;
     let mut t = Tcb {
-        key: h.key,
+        key: s.key,
         mss: h.mss,
-        neighbour: h.neighbour,
-        ts_offset: h.ts_offset,
-        scales: h.scales,
+        neighbour: s.neighbour,
+        ts_offset: s.ts_offset,
+        scales: h.scales(config),
         snd_una: h.iss + 1,
         snd_nxt: h.iss + 1,
         snd_max: h.iss + 1,
@@ -74,16 +74,16 @@ pub fn promote(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
     };
     t.ts_recent_at = env.clock.coarse;
     t.retries = h.retries;
-    if h.flags & HalfOpen::TIMESTAMPS != 0 {
+    if h.has(HalfOpen::TIMESTAMPS) {
         t.set(flag::TIMESTAMPS);
     }
-    if h.flags & HalfOpen::SACK != 0 {
+    if h.has(HalfOpen::SACK) {
         t.set(flag::SACK);
     }
     if config.nodelay {
         t.set(flag::NODELAY);
     }
-    if h.retries == 0 && h.flags & HalfOpen::RESENT == 0 {
+    if h.retries == 0 && !h.has(HalfOpen::RESENT) {
         // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
         rtt::sample(&mut t, env.clock.us.wrapping_sub(h.sent_us));
     }
