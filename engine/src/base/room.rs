@@ -4,6 +4,7 @@
 //! pages that are mapped for one purpose take what they hold and no more, are touched only when elements are
 //! written, and go back at once. Left out on purpose: growing.
 
+use super::pages;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 
@@ -67,20 +68,7 @@ impl<T> Room<T> {
         if Self::BYTES == 0 {
             return;
         }
-        // SAFETY: a new private mapping without address or file touches no memory that exists.
-        let pages = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                Self::BYTES,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        let mapped = NonNull::new(pages.cast::<T>()).filter(|_| pages != libc::MAP_FAILED);
-        self.base =
-            mapped.unwrap_or_else(|| std::alloc::handle_alloc_error(core::alloc::Layout::new::<[T; ROOM_LEN]>()));
+        self.base = pages::map(Self::BYTES).cast();
     }
 
     /// Drops all elements and keeps the memory.
@@ -120,7 +108,7 @@ impl<T> Drop for Room<T> {
         self.clear();
         if self.is_mapped && Self::BYTES > 0 {
             // SAFETY: these pages were mapped by `map` with this size, and nothing refers to them any more.
-            unsafe { libc::munmap(self.base.as_ptr().cast(), Self::BYTES) };
+            unsafe { pages::unmap(self.base.cast(), Self::BYTES) };
         }
     }
 }
