@@ -18,6 +18,7 @@ use crate::load::{FailReason, MissReason, Tally};
 use crate::report::model::{Connections, LatencySection, LoadSection, Named, Requests, by_status, ratio};
 use crate::report::number::grouped;
 use crate::report::{self, Report};
+use crate::setup::steering::{self, Role, Steering};
 use crate::setup::{Device, Site, kernel_ports, reach, shard};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use synfin_engine::io::bpf::{FilterAddr, FilterSpec};
 use synfin_engine::shard::Shard;
 use synfin_engine::shard::app::Connect;
-use synfin_engine::steering;
+use synfin_engine::steering::Policy;
 use synfin_engine::wire::Addr;
 use synfin_engine::worker::Clock;
 
@@ -39,6 +40,7 @@ struct Order<'a> {
     site: &'a Site,
     targets: Vec<(Addr, u16)>,
     ports: Ports,
+    steering: Option<Steering>,
     duration: Option<Duration>,
     seed: u64,
 }
@@ -52,6 +54,7 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
         site: &site,
         targets: reach::targets(&args.target, &args.net)?,
         ports: source_ports(args, &site)?,
+        steering: steering::choose(&args.net.machine, &site, Role::Load)?,
         duration: args.duration.or_else(|| args.connections.is_none().then_some(DEFAULT_DURATION)),
         seed: args.net.output.seed.map_or_else(shard::random_u64, Ok)?,
     };
@@ -114,9 +117,10 @@ where
         let client = client(order, share, protocol(), board.clone(), signals.clone());
         Runner::new(Shard::new(config.clone(), client, clock.now()), signals.clone(), first_hops.clone())
     };
-    let parts = Parts::new(site, &args.net, &device);
+    let parts = Parts::new(site, &args.net, &device, order.steering.clone());
     let runners = boards.iter().enumerate().map(runner).collect();
-    let running = start(runners, device.queues, &args.net.machine, CoreOrder::Falling, clock)?;
+    let policy = order.steering.as_ref().map(|s| s.policy.clone());
+    let running = start(runners, device.queues, &args.net.machine, policy, CoreOrder::Falling, clock)?;
     let watch = Watch {
         boards: &boards,
         signals: &signals,
@@ -166,7 +170,8 @@ fn client<P: Protocol>(
         close: args.close,
         seed: order.seed.wrapping_add(u64::from(share.worker) << 32),
     };
-    Client::new(protocol, config, tuples(order), steer(share), board, signals)
+    let steer = order.steering.as_ref().map(|s| steer(s.policy.clone(), share));
+    Client::new(protocol, config, tuples(order), steer, board, signals)
 }
 
 fn tuples(order: &Order) -> Tuples {
@@ -174,14 +179,11 @@ fn tuples(order: &Order) -> Tuples {
     Tuples::new(&order.targets, &sources, order.ports, order.seed)
 }
 
-/// With several workers, a connection belongs to the one to which its frames are handed.
-fn steer(share: Share) -> Option<Steer> {
-    let Share { worker, workers } = share;
-    (workers > 1).then(|| -> Steer {
-        Box::new(move |c: &Connect| {
-            let owner = steering::owner(&c.local, c.local_port, &c.remote, c.remote_port, workers as usize);
-            owner == worker as usize
-        })
+/// With several workers, each begins the connections whose frames come to it.
+fn steer(policy: Policy, share: Share) -> Steer {
+    let (worker, workers) = (share.worker as usize, share.workers as usize);
+    Box::new(move |c: &Connect| {
+        policy.may_connect(worker, workers, (&c.local, c.local_port), (&c.remote, c.remote_port))
     })
 }
 
