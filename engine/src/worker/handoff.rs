@@ -33,6 +33,9 @@ struct Rings {
     shared_memory: bool,
 }
 
+/// Rings of different workers share no cache line.
+const _: () = assert!(align_of::<CachePadded<ArrayQueue<Handed>>>() >= 64);
+
 /// One worker's end.
 pub struct Handoff {
     rings: Arc<Rings>,
