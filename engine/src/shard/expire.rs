@@ -48,7 +48,7 @@ impl<A: App> Shard<A> {
     fn expire_conn(&mut self, slot: u32, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
-        let why = match timers::expire(t, &mut core.proto.env()) {
+        let why = match timers::expire(t, &mut core.proto.env_of(slot, t.flags)) {
             None => return core.mark_pending(slot),
             Some(GiveUp::TimedOut) => CloseReason::TimedOut,
             Some(GiveUp::Orphaned) => CloseReason::Orphaned,

@@ -43,7 +43,7 @@ impl<A: App> Shard<A> {
             State::SynSent => crate::tcp::options::own_mss(core.config.mtu, t.key.remote.is_v4()),
             _ => 0,
         };
-        let out = receive::receive(t, &item.seg, own_mss, &mut core.proto.env());
+        let out = receive::receive(t, &item.seg, own_mss, &mut core.proto.env_of(slot, t.flags));
         if core.trace.is_on() {
             let after = t.state();
             core.trace_in(&item.seg, before, after);
@@ -132,7 +132,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let slot = flow.index();
         let Some(h) = core.halves.get(slot) else { return };
-        let verdict = half_open::receive(h, &item.seg, &mut core.proto.env());
+        let verdict = half_open::receive(h, &item.seg, &mut core.proto.env_at(h.key.local_port));
         if verdict == HalfVerdict::Promote {
             return self.promote(flow, item, cx);
         }
@@ -178,13 +178,15 @@ impl<A: App> Shard<A> {
     fn promote(&mut self, flow: FlowRef, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(h) = core.halves.get(flow.index()) else { return };
-        let tcb = open::promote(h, &core.proto.config, &core.proto.clock);
+        let port = h.key.local_port;
+        let tcb = open::promote(h, core.proto.config_at(port), &core.proto.clock);
         let Some(slot) = core.conns.insert(tcb) else {
             core.proto.counters.drop(DropReason::TableFull);
             return;
         };
         core.halves.remove(flow.index());
         core.flows.replace(item.hash, flow, FlowRef::new(FlowKind::Conn, slot));
+        core.inherit_tuning(slot, port);
         self.users.set(slot, A::Conn::default());
         self.conn_segment(slot, item, cx);
     }
@@ -300,7 +302,7 @@ impl Core {
         {
             iss = old + REOPEN_STEP;
         }
-        let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env());
+        let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env_at(item.key.local_port));
         let Some(slot) = self.halves.insert(half) else {
             return self.proto.counters.drop(DropReason::BacklogFull);
         };

@@ -49,7 +49,7 @@ impl Core {
             }
         }
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-        output::settle(t, &self.proto.env());
+        output::settle(t, &self.proto.env_of(slot, t.flags));
         if t.take(flag::KEEPALIVE_PROBE) {
             let seq = t.snd_nxt - 1;
             return self.send_ack(slot, seq, None, cx);
@@ -66,7 +66,7 @@ impl Core {
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
         self.neigh.wait(t.neighbour, slot);
         if !t.has(flag::RTX_ON) {
-            let rto = rtt::rto_ticks(t, &self.proto.times);
+            let rto = rtt::rto_ticks(t, self.proto.env_of(slot, t.flags).times);
             t.arm_rtx(self.proto.clock.tick.plus(rto));
         }
         Sent::Done
@@ -95,14 +95,14 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let options = if is_syn {
             let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
-            syn_options(t, &self.proto.config, own_mss, ts_val)
+            syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val)
         } else {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
-        let window = output::acknowledge(t, unread, &self.proto.env(), is_syn);
+        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), is_syn);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
         let (key, block) = (t.key, t.send);
-        output::commit(t, plan, &mut self.proto.env());
+        output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
         let header = Header {
             key,
             dst_mac,
@@ -154,7 +154,7 @@ impl Core {
             let room = if t.has(flag::TIMESTAMPS) { 3 } else { 4 };
             options.sack_len = self.recv.sack_blocks(t.recv, t.rcv_nxt, &mut options.sack, room);
         }
-        let window = output::acknowledge(t, unread, &self.proto.env(), false);
+        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
         let header = Header {
             key: t.key,
             dst_mac,
@@ -183,7 +183,8 @@ impl Core {
         };
         let own_mss = options::own_mss(self.config.mtu, h.key.remote.is_v4());
         let ts_val = self.proto.clock.ts.wrapping_add(h.ts_offset);
-        let mut options = options::for_syn(&self.proto.config, own_mss, ts_val);
+        let config = self.proto.config_at(h.key.local_port);
+        let mut options = options::for_syn(config, own_mss, ts_val);
         // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2).
         options.timestamp = (h.flags & HalfOpen::TIMESTAMPS != 0).then_some((ts_val, h.ts_recent));
         options.sack_permitted &= h.flags & HalfOpen::SACK != 0;
@@ -196,7 +197,7 @@ impl Core {
             seq: h.iss,
             ack: h.irs + 1,
             flags: TcpFlags::SYN | TcpFlags::ACK,
-            window: self.proto.config.receive_buffer_bytes.min(0xffff) as u16,
+            window: config.receive_buffer_bytes.min(0xffff) as u16,
             options: &options,
             payload_len: 0,
             before: if h.retries == 0 { State::Listen } else { State::SynReceived },
@@ -211,7 +212,8 @@ impl Core {
         let Some(h) = self.halves.get(slot) else { return };
         let ts_val = self.proto.clock.ts.wrapping_add(h.ts_offset);
         let options = timestamp_option(h.flags & HalfOpen::TIMESTAMPS != 0, ts_val, h.ts_recent);
-        let window = options::window_field(self.proto.config.receive_buffer_bytes, h.scales & 15);
+        let buffer = self.proto.config_at(h.key.local_port).receive_buffer_bytes;
+        let window = options::window_field(buffer, h.scales & 15);
         let bare = Bare { seq: h.iss + 1, ack: h.irs + 1, flags: TcpFlags::ACK };
         self.answer(item, bare, window, &options, State::SynReceived, cx);
     }
