@@ -66,6 +66,16 @@ impl<U> Conn<'_, U> {
         n
     }
 
+    /// True: less than a full segment waits for more, or for the FIN. False: what waited goes out.
+    pub fn set_corked(&mut self, on: bool) {
+        let Some(t) = self.core.conns.get_mut(self.slot) else { return };
+        if on {
+            t.set(flag::CORKED);
+        } else if t.take(flag::CORKED) {
+            self.core.mark_pending(self.slot);
+        }
+    }
+
     /// Gives this connection times and limits of its own. What the handshake agreed on stays as it is.
     pub fn tune(&mut self, config: &TcpConfig) {
         let had = self.core.conns.get(self.slot).map(|t| self.core.proto.config_of(self.slot, t.flags).keepalive);

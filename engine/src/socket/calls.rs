@@ -195,7 +195,7 @@ impl Sockets<'_> {
         let s = self.table.socket(fd)?;
         (s.role, s.bound, s.error) = (Role::Fresh, None, None);
         (s.read_shut, s.write_shut, s.seen_end, s.seen_unread) = (false, false, false, 0);
-        s.corked.clear();
+        s.corked_until = None;
         Ok(())
     }
 
@@ -218,7 +218,7 @@ impl Sockets<'_> {
         s.read_shut |= how != How::Write;
         if how != How::Read && !s.write_shut {
             s.write_shut = true;
-            transfer::flush(s, &mut self.net);
+            transfer::uncork(s, &mut self.net);
             if let Some(mut conn) = self.net.conn(id) {
                 conn.shutdown();
             }
@@ -241,7 +241,7 @@ impl Sockets<'_> {
         let mut left = Closed::Done;
         let s = self.table.socket(fd)?;
         if let Some(id) = s.conn() {
-            transfer::flush(s, &mut self.net);
+            transfer::uncork(s, &mut self.net);
             let linger = s.options.linger;
             if let Some(mut conn) = self.net.conn(id) {
                 *conn.user = Owner(None);

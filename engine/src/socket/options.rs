@@ -226,8 +226,8 @@ impl Sockets<'_> {
             }
         }
         let pushes = matches!((level, name), (IPPROTO_TCP, libc::TCP_NODELAY | libc::TCP_CORK));
-        if pushes && !s.options.cork {
-            self.flush(fd)?;
+        if pushes {
+            self.uncork(fd)?;
         }
         self.apply_options(fd)
     }

@@ -34,12 +34,12 @@ pub(super) fn room_bytes(s: &Socket, conn: &Conn<'_, Owner>) -> u32 {
     if s.options.unsent_low_water > 0 && unsent >= s.options.unsent_low_water {
         return 0;
     }
-    s.options.send_buffer_bytes.saturating_sub(conn.queued_bytes() + s.corked.len() as u32)
+    s.options.send_buffer_bytes.saturating_sub(conn.queued_bytes())
 }
 
 /// Worth waking a writer: a third of the buffer is free, and little enough is waiting to be sent.
 pub(super) fn has_room(s: &Socket, conn: &Conn<'_, Owner>) -> bool {
-    let used = conn.queued_bytes() + s.corked.len() as u32;
+    let used = conn.queued_bytes();
     let unsent = conn.info().map_or(0, |i| i.unsent_bytes);
     let quiet = s.options.unsent_low_water == 0 || unsent < s.options.unsent_low_water;
     quiet && u64::from(used) * 3 <= u64::from(s.options.send_buffer_bytes) * 2

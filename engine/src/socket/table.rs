@@ -42,9 +42,8 @@ pub struct Socket {
     pub error: Option<Errno>,
     pub read_shut: bool,
     pub write_shut: bool,
-    /// Bytes held back by TCP_CORK or MSG_MORE, less than a segment, and until when.
-    pub corked: Vec<u8>,
-    pub flush_at: Option<Instant>,
+    /// Until when TCP_CORK or MSG_MORE hold back less than a segment.
+    pub corked_until: Option<Instant>,
     /// Epoll instances that watch the socket.
     pub watchers: Vec<Fd>,
     /// In the list of sockets that [`Table::notice_changes`] looks at.
@@ -66,8 +65,7 @@ impl Socket {
             error: None,
             read_shut: false,
             write_shut: false,
-            corked: Vec::new(),
-            flush_at: None,
+            corked_until: None,
             watchers: Vec::new(),
             noticed: false,
             seen_unread: 0,
@@ -99,7 +97,7 @@ pub struct Table {
     pub(super) options: Options,
     /// Sockets that have unread bytes or wait for room.
     pub(super) noticed: Vec<Fd>,
-    /// Sockets with corked bytes.
+    /// Corked sockets.
     pub(super) corks: Vec<Fd>,
 }
 
@@ -282,7 +280,7 @@ impl App for Table {
             CloseReason::Unreachable => Some(Errno::HOSTUNREACH),
         };
         s.role = Role::Ended;
-        s.corked.clear();
+        s.corked_until = None;
         self.wake(fd);
     }
 
@@ -290,18 +288,16 @@ impl App for Table {
         let now = net.now();
         for fd in std::mem::take(&mut self.corks) {
             let Ok(s) = self.socket(fd) else { continue };
-            if s.flush_at.is_some_and(|at| at <= now) {
-                super::transfer::flush(s, net);
-            }
-            if !s.corked.is_empty() {
-                self.corks.push(fd);
+            match s.corked_until {
+                Some(until) if until > now => self.corks.push(fd),
+                _ => super::transfer::uncork(s, net),
             }
         }
     }
 
     fn next_wakeup(&self) -> Option<Instant> {
         let at = |fd: &Fd| match self.entries.get(*fd as usize) {
-            Some(Some(Entry::Socket(s))) => s.flush_at,
+            Some(Some(Entry::Socket(s))) => s.corked_until,
             _ => None,
         };
         self.corks.iter().filter_map(at).min()

@@ -35,16 +35,14 @@ impl Sockets<'_> {
             return Ok(0);
         }
         let id = s.conn().ok_or(Errno::PIPE)?;
-        let Some(conn) = self.net.conn(id) else { return Err(Errno::PIPE) };
+        let Some(mut conn) = self.net.conn(id) else { return Err(Errno::PIPE) };
         let room = ready::room_bytes(s, &conn);
-        let n = match room {
-            0 => 0,
-            _ => push(s, &mut self.net, &bytes[..bytes.len().min(room as usize)], flags.more)?,
-        };
-        if n < bytes.len() {
-            s.full = true;
-        }
-        if !s.corked.is_empty() && !self.table.corks.contains(&fd) {
+        let hold = s.options.cork || flags.more;
+        conn.set_corked(hold);
+        let n = conn.send_copy(&bytes[..bytes.len().min(room as usize)]).map_err(|_| Errno::PIPE)?;
+        s.full |= n < bytes.len();
+        s.corked_until = hold.then(|| s.corked_until.unwrap_or(conn.now() + CORK_LIMIT));
+        if hold && !self.table.corks.contains(&fd) {
             self.table.corks.push(fd);
         }
         if n < bytes.len() {
@@ -87,45 +85,22 @@ impl Sockets<'_> {
         if let Role::Listening { .. } = s.role {
             return Err(Errno::INVAL);
         }
-        let corked = s.corked.len() as u32;
         let Some(conn) = s.conn().and_then(|id| self.net.conn(id)) else { return Ok((0, 0)) };
         let unsent = conn.info().map_or(0, |i| i.unsent_bytes);
-        Ok((conn.queued_bytes() + corked, unsent + corked))
+        Ok((conn.queued_bytes(), unsent))
     }
 
-    pub(super) fn flush(&mut self, fd: Fd) -> Result<(), Errno> {
-        flush(self.table.socket(fd)?, &mut self.net);
+    pub(super) fn uncork(&mut self, fd: Fd) -> Result<(), Errno> {
+        uncork(self.table.socket(fd)?, &mut self.net);
         Ok(())
     }
 }
 
-/// Hands bytes to the connection; with TCP_CORK or `more`, whole segments only.
-fn push(s: &mut Socket, net: &mut Net<'_, Owner>, bytes: &[u8], more: bool) -> Result<usize, Errno> {
-    let Some(mut conn) = s.conn().and_then(|id| net.conn(id)) else { return Err(Errno::PIPE) };
-    let hold = s.options.cork || more;
-    if !hold && s.corked.is_empty() {
-        return conn.send_copy(bytes).map_err(|_| Errno::PIPE);
-    }
-    let mss = conn.info().map_or(1, |i| usize::from(i.mss).max(1));
-    s.corked.extend_from_slice(bytes);
-    let whole = if hold { s.corked.len() - s.corked.len() % mss } else { s.corked.len() };
-    let taken = conn.send_copy(&s.corked[..whole]).map_err(|_| Errno::PIPE)?;
-    s.corked.drain(..taken);
-    s.flush_at = (!s.corked.is_empty()).then(|| s.flush_at.filter(|_| taken == 0).unwrap_or(net.now() + CORK_LIMIT));
-    Ok(bytes.len())
-}
-
-/// Sends what was held back.
-pub(super) fn flush(s: &mut Socket, net: &mut Net<'_, Owner>) {
-    s.flush_at = None;
-    if s.corked.is_empty() {
-        return;
-    }
-    if let Some(mut conn) = s.conn().and_then(|id| net.conn(id))
-        && let Ok(taken) = conn.send_copy(&s.corked)
+/// What was held back goes out.
+pub(super) fn uncork(s: &mut Socket, net: &mut Net<'_, Owner>) {
+    if s.corked_until.take().is_some()
+        && let Some(mut conn) = s.conn().and_then(|id| net.conn(id))
     {
-        s.corked.drain(..taken);
-        // No buffer for the rest: try again soon.
-        s.flush_at = (!s.corked.is_empty()).then(|| net.now() + CORK_LIMIT);
+        conn.set_corked(false);
     }
 }

@@ -80,7 +80,9 @@ fn data(t: &Tcb) -> Option<Plan> {
     if fin {
         flags |= TcpFlags::FIN;
     }
-    if len > 0 && len == waiting {
+    // The last one that goes out now: whether no more is queued (RFC 9293 3.9.1.2) or the window ends here.
+    let last = len == waiting || room - len < mss.min(waiting - len);
+    if len > 0 && last && !t.has(flag::CORKED) {
         flags |= TcpFlags::PSH;
     }
     Some(Plan { seq, len, flags, retransmit: seq.before(t.snd_max), head: false })
@@ -105,6 +107,9 @@ fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
     if len < waiting {
         // Cut by the window: wait for a better one, unless this is half of the best we ever saw.
         return len >= t.max_snd_wnd / 2;
+    }
+    if t.has(flag::CORKED) {
+        return t.has(flag::FIN_QUEUED);
     }
     used == 0 || t.has(flag::NODELAY) || t.has(flag::FIN_QUEUED)
 }
@@ -150,7 +155,8 @@ pub fn commit(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
 /// open it (a refused probe does not count), the persist timer has to (RFC 9293 3.8.6.1).
 pub fn settle(t: &mut Tcb, env: &Env<'_>) {
     let waits = t.snd_nxt.before(t.snd_end) || (t.has(flag::FIN_QUEUED) && t.snd_nxt.at_or_before(t.snd_end));
-    if waits && t.state().is_synchronized() && !t.has(flag::RTX_ON) {
+    let corked = t.has(flag::CORKED) && t.snd_end.since(t.snd_nxt) < u32::from(t.mss);
+    if waits && !corked && t.state().is_synchronized() && !t.has(flag::RTX_ON) {
         t.set(flag::PERSIST);
         let rto = rtt::rto_ticks(t, env.times);
         t.arm_rtx(env.clock.tick.plus(rto));

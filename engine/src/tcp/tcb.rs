@@ -61,6 +61,8 @@ pub mod flag {
     pub const UNREACHABLE: u32 = 1 << 24;
     /// Our SYN or SYN,ACK had to be sent again: the first RTO is 3 s unless a round trip is measured (RFC 6298 5.7).
     pub const SYN_LOST: u32 = 1 << 25;
+    /// The application has more to say soon: less than a full segment waits for it.
+    pub const CORKED: u32 = 1 << 30;
     /// The connection has times and limits of its own, kept beside it (`shard::tuning`).
     pub const TUNED: u32 = 1 << 31;
 }
