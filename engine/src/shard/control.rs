@@ -56,10 +56,20 @@ impl<U> Conn<'_, U> {
         if n == 0 || peek {
             return n;
         }
-        if self.core.recv.unread(t.recv, end) == 0 {
-            // The end of the stream may be waiting behind these bytes.
+        let unread = self.core.recv.unread(t.recv, end);
+        let ended = t.stream_end() != t.rcv_nxt;
+        if unread == 0 && ended {
+            // The end of the stream has waited behind these bytes.
             self.resume_receive();
-        } else {
+            return n;
+        }
+        if unread == 0 {
+            t.clear(flag::RECEIVE_STALLED);
+            self.core.recv.give_back_if_empty(&mut t.recv);
+        }
+        let buffer = self.core.proto.config_of(self.slot, t.flags).receive_buffer_bytes;
+        // Each ACK tells the window anyway: one more is only worth it when the window is twice what the peer knows.
+        if buffer.saturating_sub(unread) >= t.rcv_wnd().saturating_mul(2) {
             self.core.window_opened(self.slot);
             self.core.mark_pending(self.slot);
         }

@@ -39,9 +39,14 @@ struct Header<'a> {
 impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
-        loop {
+        for behind in 0.. {
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-            let Some(plan) = output::next(t) else { break };
+            let Some(mut plan) = output::next(t) else { break };
+            if behind > 0 && plan.closes_window {
+                // The end of a burst is pushed, though more is queued: the receiver need not wait for what the window
+                // holds back (RFC 9293 3.9.1.2 leaves that to us).
+                plan.flags |= TcpFlags::PSH;
+            }
             match self.send_plan(slot, &plan, cx) {
                 Sent::Done => {}
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),

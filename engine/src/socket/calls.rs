@@ -56,11 +56,11 @@ impl Sockets<'_> {
         if s.bound.is_some() || !matches!(s.role, Role::Fresh) {
             return Err(Errno::INVAL);
         }
-        let (v6, reuse) = (s.v6, s.options.reuse_address);
+        let (v6, reuse, free) = (s.v6, s.options.reuse_address, s.options.free_bind);
         if !v6 && !addr.is_v4() {
             return Err(Errno::AFNOSUPPORT);
         }
-        let local = is_any(&addr) || self.table.locals.iter().any(|net| is_within(net, &addr));
+        let local = free || is_any(&addr) || self.table.locals.iter().any(|net| is_within(net, &addr));
         if !local {
             return Err(Errno::ADDRNOTAVAIL);
         }

@@ -42,7 +42,11 @@ pub struct Options {
     pub fin_wait_2: Option<Duration>,
     /// TCP_NOTSENT_LOWAT; 0: none.
     pub unsent_low_water: u32,
-    /// IP_TOS, IP_TTL and the like are kept and have no effect.
+    /// TCP_INQ: `recvmsg` tells how many bytes are left.
+    pub tell_unread: bool,
+    /// IP_FREEBIND: addresses that are not ours can be bound to.
+    pub free_bind: bool,
+    /// IP_TOS is kept and has no effect.
     pub tos: u8,
 }
 
@@ -67,6 +71,8 @@ impl Default for Options {
             user_timeout_ms: 0,
             fin_wait_2: None,
             unsent_low_water: 0,
+            tell_unread: false,
+            free_bind: false,
             tos: 0,
         }
     }
@@ -133,7 +139,7 @@ macro_rules! int_option {
 /// Linux doubles what is asked for, to have room for its bookkeeping, and says so.
 const BUFFER_MAX: i32 = 1 << 29;
 
-static INT_OPTIONS: [IntOption; 19] = [
+static INT_OPTIONS: [IntOption; 22] = [
     int_option!(SOL_SOCKET, SO_REUSEADDR, switch reuse_address),
     int_option!(SOL_SOCKET, SO_KEEPALIVE, switch keepalive),
     int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32 * 2, |o, v| {
@@ -170,7 +176,13 @@ static INT_OPTIONS: [IntOption; 19] = [
         Ok(())
     }),
     int_option!(IPPROTO_TCP, TCP_QUICKACK, |_| 1, |_, _| Ok(())),
+    int_option!(IPPROTO_TCP, TCP_INQ, switch tell_unread),
     int_option!(IPPROTO_IP, IP_TOS, tos in 0..=255),
+    int_option!(IPPROTO_IP, IP_FREEBIND, switch free_bind),
+    // Packets are never fragmented, by us or on their way.
+    int_option!(IPPROTO_IP, IP_MTU_DISCOVER, |_| libc::IP_PMTUDISC_DO, |_, v| {
+        within(v, libc::IP_PMTUDISC_WANT, libc::IP_PMTUDISC_DO).map(|_| ())
+    }),
     int_option!(IPPROTO_IPV6, IPV6_V6ONLY, |_| 0, |_, v| within(v, 0, 0).map(|_| ()).map_err(|_| Errno::NOPROTOOPT)),
 ];
 

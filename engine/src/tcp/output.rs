@@ -21,6 +21,8 @@ pub struct Plan {
     pub retransmit: bool,
     /// Fast retransmission of the oldest segment: snd_nxt stays where it is.
     pub head: bool,
+    /// The window has no room for another segment behind this one.
+    pub closes_window: bool,
 }
 
 /// The next segment that may be sent now, bare ACKs not counted.
@@ -41,6 +43,7 @@ fn syn(t: &Tcb, flags: TcpFlags) -> Option<Plan> {
         flags,
         retransmit: t.snd_max != t.snd_una,
         head: false,
+        closes_window: false,
     })
 }
 
@@ -55,7 +58,8 @@ fn head(t: &Tcb) -> Option<Plan> {
     if len == left {
         flags |= TcpFlags::PSH;
     }
-    (len > 0 || flags.fin()).then_some(Plan { seq: t.snd_una, len, flags, retransmit: true, head: true })
+    let plan = Plan { seq: t.snd_una, len, flags, retransmit: true, head: true, closes_window: false };
+    (len > 0 || flags.fin()).then_some(plan)
 }
 
 fn data(t: &Tcb) -> Option<Plan> {
@@ -80,12 +84,11 @@ fn data(t: &Tcb) -> Option<Plan> {
     if fin {
         flags |= TcpFlags::FIN;
     }
-    // The last one that goes out now: whether no more is queued (RFC 9293 3.9.1.2) or the window ends here.
-    let last = len == waiting || room - len < mss.min(waiting - len);
-    if len > 0 && last && !t.has(flag::CORKED) {
+    if len > 0 && len == waiting && !t.has(flag::CORKED) {
         flags |= TcpFlags::PSH;
     }
-    Some(Plan { seq, len, flags, retransmit: seq.before(t.snd_max), head: false })
+    let closes_window = room - len < mss.min(waiting - len);
+    Some(Plan { seq, len, flags, retransmit: seq.before(t.snd_max), head: false, closes_window })
 }
 
 /// Bytes that may be sent from snd_nxt on: the peer's window and ours, less what is under way.

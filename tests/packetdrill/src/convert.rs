@@ -1,7 +1,7 @@
 //! C structures and ours.
 
 use libc::{AF_INET, AF_INET6, iovec, msghdr, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use synfin_engine::socket::Errno;
 use synfin_engine::wire::Addr;
 
@@ -130,6 +130,28 @@ pub unsafe fn scatter(parts: &[iovec], mut from: &[u8]) -> Result<(), Errno> {
         from = &from[n..];
     }
     Ok(())
+}
+
+/// The control message that TCP_INQ asks for, or none.
+///
+/// # Safety
+/// `msg_control` must be null or point to `msg_controllen` writable bytes.
+pub unsafe fn write_control(message: &mut msghdr, unread: Option<u32>) {
+    // SAFETY: the macros of the C library; the first header lies inside the control buffer or is null.
+    unsafe {
+        let header = libc::CMSG_FIRSTHDR(message);
+        let (len, space) = (libc::CMSG_LEN(4), libc::CMSG_SPACE(4) as usize);
+        match unread {
+            Some(unread) if !header.is_null() && message.msg_controllen >= space => {
+                (*header).cmsg_level = libc::IPPROTO_TCP;
+                (*header).cmsg_type = libc::TCP_CM_INQ;
+                (*header).cmsg_len = len as _;
+                libc::CMSG_DATA(header).cast::<c_int>().write_unaligned(unread as c_int);
+                message.msg_controllen = space;
+            }
+            _ => message.msg_controllen = 0,
+        }
+    }
 }
 
 /// # Safety
