@@ -273,7 +273,6 @@ impl App for Table {
         let Ok(s) = self.socket(fd) else { return };
         s.error = match why {
             CloseReason::Graceful | CloseReason::Aborted | CloseReason::Orphaned => s.error,
-            CloseReason::Reset if s.seen_end => Some(Errno::PIPE),
             CloseReason::Reset => Some(Errno::CONNRESET),
             CloseReason::Refused => Some(Errno::CONNREFUSED),
             CloseReason::TimedOut => Some(Errno::TIMEDOUT),

@@ -15,9 +15,9 @@ const GATEWAY_V4: Addr = Addr::v4([192, 0, 2, 254]);
 const GATEWAY_V6: Addr = Addr([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 const ETHERNET_BYTES: usize = 14;
 
-const FRAMES: u32 = 2_048;
+const FRAMES: u32 = 1_024;
 /// Scripts send and expect segments that are larger than the link's MTU.
-const FRAME_BYTES: u32 = 16_384;
+const FRAME_BYTES: u32 = 65_536;
 const BURST: usize = 512;
 /// Any point in time that leaves room before it.
 const START: Instant = Instant::from_nanos(1_000_000_000_000);
