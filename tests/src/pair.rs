@@ -64,6 +64,19 @@ impl<A: App> Side<A> {
         }
     }
 
+    /// Segments that come from elsewhere, and whose answers go there: nobody looks at them.
+    pub fn strangers<T>(
+        &mut self,
+        segments: impl Iterator<Item = T>,
+        frame: impl Fn(&T, &mut FramePool) -> Frame,
+        now: Instant,
+    ) {
+        self.rx.extend(segments.map(|s| frame(&s, &mut self.pool)));
+        let mut cx = Cx { now, pool: &mut self.pool, tx: &mut self.tx };
+        self.shard.ingest(&mut self.rx, &mut cx);
+        self.tx.drain(..).for_each(|f| self.pool.free(f));
+    }
+
     /// No record and no frame is left.
     #[track_caller]
     pub fn assert_clean(&self) {

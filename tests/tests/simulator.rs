@@ -5,7 +5,7 @@ use std::time::Duration;
 use synfin_engine::base::Event;
 use synfin_engine::io::sim::Impairment;
 use synfin_engine::shard::TraceEvent;
-use synfin_engine::tcp::Keepalive;
+use synfin_engine::tcp::{Keepalive, SynCookies};
 use synfin_tests::pair::{ADDR_A, ADDR_B, MAC_A, Pair, configs};
 use synfin_tests::streams::{Client, Server};
 
@@ -18,6 +18,8 @@ struct Run {
     loss: f64,
     hostile: bool,
     trace: bool,
+    /// SYN cookies for all.
+    cookies: bool,
 }
 
 fn seed() -> u64 {
@@ -51,6 +53,7 @@ fn build(run: &Run, seed: u64) -> Pair<Client, Server> {
             Some(Keepalive { idle: Duration::from_secs(7_200), interval: Duration::from_secs(75), probes: 9 });
         c.secrets = synfin_engine::shard::Secrets::from_seed(seed ^ u64::from(c.mac.0[5]));
         c.trace = run.trace;
+        c.tcp.syn_cookies = if run.cookies { SynCookies::Always } else { SynCookies::Auto };
     }
     let client = Client::new(seed, run.connections, run.concurrency, run.size_bits, ADDR_A.plus(16), LOCALS, ADDR_B);
     let i = impairment(run);
@@ -94,13 +97,22 @@ fn check(pair: &Pair<Client, Server>, run: &Run, seed: u64) {
 }
 
 fn loss(loss: f64) {
-    let run = Run { connections: 25_000, concurrency: 128, size_bits: 20, loss, hostile: true, trace: false };
+    let run =
+        Run { connections: 25_000, concurrency: 128, size_bits: 20, loss, hostile: true, trace: false, cookies: false };
     simulate(&run);
 }
 
 #[test]
 fn every_stream_arrives_whole_over_a_perfect_link() {
-    simulate(&Run { connections: 2_000, concurrency: 64, size_bits: 20, loss: 0.0, hostile: false, trace: false });
+    simulate(&Run {
+        connections: 2_000,
+        concurrency: 64,
+        size_bits: 20,
+        loss: 0.0,
+        hostile: false,
+        trace: false,
+        cookies: false,
+    });
 }
 
 #[test]
@@ -124,8 +136,31 @@ fn every_stream_arrives_whole_or_fails_once_under_20_percent_loss() {
 }
 
 #[test]
+fn every_stream_arrives_whole_when_cookies_open_all_connections_under_5_percent_loss() {
+    let hostile = Run {
+        connections: 5_000,
+        concurrency: 128,
+        size_bits: 16,
+        loss: 0.05,
+        hostile: true,
+        trace: false,
+        cookies: true,
+    };
+    let pair = simulate(&hostile);
+    assert!(pair.b.shard.counters().count(Event::SynCookiesAccepted) >= 5_000);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_trace_bit_for_bit() {
-    let run = Run { connections: 200, concurrency: 16, size_bits: 16, loss: 0.05, hostile: true, trace: true };
+    let run = Run {
+        connections: 200,
+        concurrency: 16,
+        size_bits: 16,
+        loss: 0.05,
+        hostile: true,
+        trace: true,
+        cookies: false,
+    };
     let traces = |()| -> (Vec<TraceEvent>, Vec<TraceEvent>) {
         let pair = simulate(&run);
         (pair.a.trace, pair.b.trace)

@@ -8,6 +8,7 @@ pub mod queue;
 pub mod rng;
 pub mod segmented;
 pub mod time;
+pub mod tuple_hash;
 
 pub use counters::{Counters, DropReason, Event};
 pub use frame::{Frame, FramePool};

@@ -1,10 +1,21 @@
 //! What is known about one neighbour.
 
-use crate::base::Instant;
+use crate::base::{Instant, Segmented};
 use crate::wire::{Addr, Mac};
 
-/// Names a neighbour; stable as long as the table.
+/// Names a neighbour until it is forgotten, and nobody afterwards: the entry's place in the lower bits, and above it
+/// how often the place was given to another.
 pub type NeighId = u32;
+
+const PLACE_BITS: u32 = 17;
+/// As many neighbours as ids can tell apart.
+pub(super) const PLACES: u32 = 1 << PLACE_BITS;
+const GENERATION_MASK: u16 = (u32::MAX >> PLACE_BITS) as u16;
+
+#[inline]
+pub(super) const fn place(id: NeighId) -> u32 {
+    id & (PLACES - 1)
+}
 
 /// The states of RFC 4861 7.3.2, with DELAY and PROBE as phases of `Stale`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -60,12 +71,13 @@ pub(super) struct Entry {
     /// `Reachable`: when it was confirmed last. `Failed`: since when.
     pub since: Instant,
     pub waiters: Vec<u32>,
+    generation: u16,
 }
 
 const _: () = assert!(size_of::<Entry>() == 64);
 
 impl Entry {
-    pub const fn new(addr: Addr) -> Entry {
+    const fn new(addr: Addr, generation: u16) -> Entry {
         Entry {
             addr,
             mac: Mac::ZERO,
@@ -74,6 +86,59 @@ impl Entry {
             probing: false,
             since: Instant::ZERO,
             waiters: Vec::new(),
+            generation,
         }
     }
+
+    /// Nobody has used it for a while, and nobody waits for it.
+    pub fn is_forgettable(&self, now: Instant) -> bool {
+        match self.state {
+            NeighState::Stale => !self.probing,
+            NeighState::Failed => self.waiters.is_empty() && now.nanos_since(self.since) >= super::HOLD_NS,
+            NeighState::Incomplete | NeighState::Reachable | NeighState::Static => false,
+        }
+    }
+}
+
+/// Entries under their ids.
+#[derive(Default)]
+pub(super) struct Entries(Segmented<Entry>);
+
+impl Entries {
+    pub fn len(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    /// `None` when the neighbour was forgotten.
+    #[inline]
+    pub fn get(&self, id: NeighId) -> Option<&Entry> {
+        self.0.get(place(id)).filter(|e| e.generation == generation(id))
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, id: NeighId) -> Option<&mut Entry> {
+        self.0.get_mut(place(id)).filter(|e| e.generation == generation(id))
+    }
+
+    pub fn push(&mut self, addr: Addr) -> NeighId {
+        self.0.push(Entry::new(addr, 0));
+        self.len() - 1
+    }
+
+    /// Gives the place of `id` to `addr`; the new id.
+    pub fn replace(&mut self, id: NeighId, addr: Addr) -> Option<NeighId> {
+        let entry = self.get_mut(id)?;
+        *entry = Entry::new(addr, (entry.generation + 1) & GENERATION_MASK);
+        Some(self.id_at(place(id)))
+    }
+
+    /// The id of whoever has this place now.
+    pub fn id_at(&self, place: u32) -> NeighId {
+        self.0.get(place).map_or(0, |e| u32::from(e.generation)) << PLACE_BITS | place
+    }
+}
+
+#[inline]
+const fn generation(id: NeighId) -> u16 {
+    (id >> PLACE_BITS) as u16
 }

@@ -9,20 +9,22 @@
 //! still used, but its first use starts a delay of 5 s in which TCP may confirm it, after which it is asked by unicast;
 //! if that brings nothing, everybody is asked; if that brings nothing either, it has failed.
 //!
-//! Left out on purpose: entries are never evicted, so that an id stays valid as long as the table. Neighbours that make
-//! themselves known unasked get at most three quarters of the room; the rest is kept for those we ask for.
-//! Router lists, redirects and prefix discovery are left out too: routes are configuration.
+//! A full table makes room by forgetting neighbours that nobody has sent to since they became stale, or that failed. An
+//! id carries the generation of its place: one that was forgotten leads nowhere ([`NeighTable::is_known`]), and
+//! whoever still has it looks again. Neighbours that make themselves known unasked get at most three
+//! quarters of the room; the rest is kept for those we ask for and those who have proven to be there.
+//!
+//! Left out on purpose: router lists, redirects and prefix discovery: routes are configuration.
 
 mod entry;
 
 pub use entry::{NeighId, NeighState, Probe};
 
-use crate::base::Segmented;
 use crate::base::hash::{SipKey, siphash13};
 use crate::base::time::{Instant, Tick};
 use crate::timer::Wheel;
 use crate::wire::{Addr, Mac};
-use entry::Entry;
+use entry::{Entries, PLACES, place};
 use hashbrown::HashTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -38,6 +40,8 @@ pub const DELAY_NS: u64 = 5 * SECOND_NS;
 pub const HOLD_NS: u64 = 3 * SECOND_NS;
 /// Slots that may wait for one neighbour.
 pub const WAITERS_MAX: usize = 1024;
+/// Entries looked at to find one that can be forgotten.
+const FORGET_BUDGET: u32 = 64;
 /// Timers looked at in one [`NeighTable::poll`].
 const POLL_BUDGET: usize = 64;
 
@@ -46,7 +50,7 @@ pub struct NeighTable {
     key: SipKey,
     /// The hash's upper half, and the id.
     by_addr: HashTable<(u32, NeighId)>,
-    entries: Segmented<Entry>,
+    entries: Entries,
     limit: u32,
     timers: Wheel,
     due: Vec<u32>,
@@ -56,31 +60,34 @@ pub struct NeighTable {
     now: Instant,
     /// The neighbour that was looked for last: mostly it is looked for again.
     recent: NeighId,
+    /// The place at which the search for one to forget goes on.
+    hand: u32,
 }
 
 impl NeighTable {
-    /// A table for at most `limit` neighbours.
+    /// A table for at most `limit` neighbours, and 131,072 in any case.
     pub fn new(limit: u32, key: SipKey, now: Instant) -> NeighTable {
         NeighTable {
             key,
             by_addr: HashTable::new(),
-            entries: Segmented::new(),
-            limit,
+            entries: Entries::default(),
+            limit: limit.min(PLACES),
             timers: Wheel::new(now.tick()),
             due: Vec::with_capacity(POLL_BUDGET),
             failed: Vec::new(),
             now,
             recent: 0,
+            hand: 0,
         }
     }
 
-    /// Neighbours known or asked for; ids are below this.
+    /// Neighbours known or asked for.
     pub fn len(&self) -> u32 {
-        self.entries.len() as u32
+        self.entries.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// The id of a neighbour that somebody wants to send to. One that is new, or that failed more than
@@ -101,10 +108,13 @@ impl NeighTable {
     }
 
     /// The id of a neighbour that has called us, from `mac`: its link address unless one is known already. A new one
-    /// has made itself known unasked; `None` when there is no room for more of those, or when no station has this
-    /// link address.
-    pub fn caller(&mut self, addr: Addr, mac: Mac, now: Instant) -> Option<NeighId> {
-        let Some(id) = self.find(&addr) else { return self.learn(addr, mac, now, true) };
+    /// has made itself known unasked; `None` when there is no room for more of those (`proven`: it answered where we sent
+    /// to, and gets of all the room), or when no station has this link address.
+    pub fn caller(&mut self, addr: Addr, mac: Mac, now: Instant, proven: bool) -> Option<NeighId> {
+        let Some(id) = self.find(&addr) else {
+            let limit = if proven { self.limit } else { self.strangers() };
+            return self.hear(addr, mac, now, Some(limit));
+        };
         if self.mac(id).is_none() {
             self.learn(addr, mac, now, false);
         }
@@ -122,7 +132,7 @@ impl NeighTable {
                 if !entry.probing {
                     entry.probing = true;
                     entry.tries = 0;
-                    self.timers.arm(id, Tick::at_or_after(self.now.plus_nanos(DELAY_NS)));
+                    self.timers.arm(place(id), Tick::at_or_after(self.now.plus_nanos(DELAY_NS)));
                 }
                 Some(mac)
             }
@@ -130,11 +140,16 @@ impl NeighTable {
         }
     }
 
+    /// False for an id whose neighbour was forgotten.
+    pub fn is_known(&self, id: NeighId) -> bool {
+        self.entries.get(id).is_some()
+    }
+
     pub fn addr(&self, id: NeighId) -> Option<Addr> {
         self.entries.get(id).map(|e| e.addr)
     }
 
-    /// `Failed` for an id that was never given out.
+    /// `Failed` for an id that was never given out, or whose neighbour was forgotten.
     pub fn state(&self, id: NeighId) -> NeighState {
         self.entries.get(id).map_or(NeighState::Failed, |e| e.state)
     }
@@ -148,7 +163,7 @@ impl NeighTable {
         let entry = self.entries.get_mut(id)?;
         entry.mac = mac;
         entry.state = NeighState::Static;
-        self.timers.cancel(id);
+        self.timers.cancel(place(id));
         Some(id)
     }
 
@@ -157,14 +172,23 @@ impl NeighTable {
     /// and counts as confirmed; an unknown one is created if `create` (the message was meant for us).
     /// Some when the neighbour became resolved by this: somebody may wait for it.
     pub fn learn(&mut self, addr: Addr, mac: Mac, now: Instant, create: bool) -> Option<NeighId> {
+        self.hear(addr, mac, now, create.then_some(self.strangers()))
+    }
+
+    /// Room for those who make themselves known.
+    fn strangers(&self) -> u32 {
+        self.limit - self.limit / 4
+    }
+
+    /// As [`NeighTable::learn`]; a new entry is created if there are less than `limit`.
+    fn hear(&mut self, addr: Addr, mac: Mac, now: Instant, limit: Option<u32>) -> Option<NeighId> {
         self.pass(now);
         if !addr.is_unicast() || mac.is_group() || mac == Mac::ZERO {
             return None;
         }
         let (id, created) = match self.find(&addr) {
             Some(id) => (id, false),
-            None if create => (self.create(addr, self.limit - self.limit / 4)?, true),
-            None => return None,
+            None => (self.create(addr, limit?)?, true),
         };
         let entry = self.entries.get_mut(id)?;
         if entry.state == NeighState::Static {
@@ -267,7 +291,8 @@ impl NeighTable {
         self.failed.clear();
         let mut due = core::mem::take(&mut self.due);
         self.timers.advance(self.now.tick(), POLL_BUDGET, &mut due);
-        for id in due.drain(..) {
+        for place in due.drain(..) {
+            let id = self.entries.id_at(place);
             if let Some(probe) = self.expire(id) {
                 out(probe);
             }
@@ -286,7 +311,7 @@ impl NeighTable {
         let entry = self.entries.get_mut(id)?;
         match entry.state {
             NeighState::Reachable if now.nanos_since(entry.since) < REACHABLE_NS => {
-                self.timers.arm(id, Tick::at_or_after(entry.since.plus_nanos(REACHABLE_NS)));
+                self.timers.arm(place(id), Tick::at_or_after(entry.since.plus_nanos(REACHABLE_NS)));
                 None
             }
             NeighState::Reachable => {
@@ -315,7 +340,7 @@ impl NeighTable {
     fn probe(&mut self, id: NeighId) -> Option<Probe> {
         let entry = self.entries.get_mut(id)?;
         entry.tries += 1;
-        self.timers.arm(id, Tick::at_or_after(self.now.plus_nanos(RETRANS_NS)));
+        self.timers.arm(place(id), Tick::at_or_after(self.now.plus_nanos(RETRANS_NS)));
         Some(Probe { id, addr: entry.addr, unicast: entry.state.is_resolved().then_some(entry.mac) })
     }
 
@@ -323,14 +348,14 @@ impl NeighTable {
         let Some(entry) = self.entries.get_mut(id) else { return };
         entry.state = NeighState::Reachable;
         entry.since = self.now;
-        self.timers.arm(id, Tick::at_or_after(self.now.plus_nanos(REACHABLE_NS)));
+        self.timers.arm(place(id), Tick::at_or_after(self.now.plus_nanos(REACHABLE_NS)));
     }
 
     fn stale(&mut self, id: NeighId) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         entry.state = NeighState::Stale;
         entry.probing = false;
-        self.timers.cancel(id);
+        self.timers.cancel(place(id));
     }
 
     /// Begins to ask by broadcast or multicast, with the next poll.
@@ -338,7 +363,7 @@ impl NeighTable {
         let Some(entry) = self.entries.get_mut(id) else { return };
         entry.state = NeighState::Incomplete;
         entry.tries = 0;
-        self.timers.arm(id, self.now.tick());
+        self.timers.arm(place(id), self.now.tick());
     }
 
     /// Somebody wants to send: a neighbour that failed is asked again, unless it failed a moment ago.
@@ -368,16 +393,29 @@ impl NeighTable {
         Some(id)
     }
 
-    /// Adds an entry, unless there are `limit` already.
+    /// Adds an entry; when there are `limit` already, in the place of one that can be forgotten.
     fn create(&mut self, addr: Addr, limit: u32) -> Option<NeighId> {
-        let id = self.len();
-        if id >= limit {
-            return None;
-        }
+        let id = if self.len() < limit { self.entries.push(addr) } else { self.forget_one(addr)? };
         let tag = self.tag(&addr);
-        self.entries.push(Entry::new(addr));
         self.by_addr.insert_unique(spread(tag), (tag, id), |(t, _)| spread(*t));
         Some(id)
+    }
+
+    /// Looks on for an entry that nobody uses, and gives its place to `addr`. Those who still have its id find that it is
+    /// not known any more.
+    fn forget_one(&mut self, addr: Addr) -> Option<NeighId> {
+        for _ in 0..FORGET_BUDGET.min(self.len()) {
+            let id = self.entries.id_at(self.hand);
+            self.hand = if self.hand + 1 < self.len() { self.hand + 1 } else { 0 };
+            let Some(entry) = self.entries.get(id).filter(|e| e.is_forgettable(self.now)) else { continue };
+            let tag = self.tag(&entry.addr);
+            if let Ok(found) = self.by_addr.find_entry(spread(tag), |&(t, i)| t == tag && i == id) {
+                found.remove();
+            }
+            self.timers.cancel(place(id));
+            return self.entries.replace(id, addr);
+        }
+        None
     }
 
     fn tag(&self, addr: &Addr) -> u32 {

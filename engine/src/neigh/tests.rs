@@ -307,3 +307,73 @@ fn many_neighbours_are_all_asked_though_one_poll_is_bounded() {
     }
     assert_eq!(asked.len(), 1_000);
 }
+
+#[test]
+fn full_table_forgets_neighbours_that_nobody_uses_and_no_others() {
+    let mut t = table(8);
+    let ids: Vec<_> = (0..6).map(|n| t.learn(addr(n), MAC_A, at_ms(0), true).unwrap()).collect();
+    let fixed = t.add_static(addr(6), MAC_A).unwrap();
+    let unanswered = t.lookup_or_create(addr(7), at_ms(0)).unwrap();
+    assert!(t.wait(unanswered, 5));
+    t.confirm(ids[0], at_ms(20_000));
+    probes(&mut t, 0, 31_000);
+    assert_eq!(t.mac(ids[1]), Some(MAC_A), "stale and in use from now on");
+    // Four are stale and unused. Strangers get their places, and then no more.
+    let new: Vec<_> = (10..20).filter_map(|n| t.learn(addr(n), MAC_B, at_ms(31_000), true)).collect();
+    assert_eq!(new.len(), 4);
+    assert_eq!(t.len(), 8);
+    let known = |t: &NeighTable, ids: &[NeighId]| ids.iter().map(|id| t.is_known(*id)).collect::<Vec<_>>();
+    assert_eq!(known(&t, &ids), [true, true, false, false, false, false]);
+    assert_eq!(known(&t, &[fixed, unanswered]), [true, true]);
+    assert_eq!((t.mac(ids[2]), t.addr(ids[2]), t.state(ids[2])), (None, None, NeighState::Failed));
+    t.confirm(ids[2], at_ms(31_000));
+    assert!(!t.wait(ids[2], 7));
+    assert!(new.iter().all(|id| t.mac(*id) == Some(MAC_B) && !ids.contains(id)));
+    // One that was forgotten is a new one when it comes back.
+    assert_eq!(t.learn(addr(2), MAC_A, at_ms(31_000), false), None);
+    probes(&mut t, 31_000, 65_000);
+    let back = t.lookup_or_create(addr(2), at_ms(65_000)).unwrap();
+    assert_eq!(t.state(back), NeighState::Incomplete);
+}
+
+#[test]
+fn neighbour_that_failed_is_forgotten_once_nobody_waits_and_its_time_is_over() {
+    let mut t = table(1);
+    let id = t.lookup_or_create(addr(1), at_ms(0)).unwrap();
+    assert!(t.wait(id, 7));
+    let mut waiters = Vec::new();
+    for ms in 0..4_000 {
+        t.poll(at_ms(ms), |_| {});
+        if let Some(failed) = t.pop_failed() {
+            assert_eq!(t.lookup_or_create(addr(2), at_ms(ms)), None, "somebody waits");
+            t.take_waiters(failed, &mut waiters);
+        }
+    }
+    assert_eq!(waiters, [7]);
+    assert_eq!(t.lookup_or_create(addr(2), at_ms(5_000)), None, "it failed a moment ago");
+    assert!(t.lookup_or_create(addr(2), at_ms(7_000)).is_some());
+    assert!(!t.is_known(id));
+}
+
+#[test]
+fn caller_who_has_proven_to_be_there_gets_of_the_room_that_strangers_do_not() {
+    let mut t = table(8);
+    let mut call = |n, proven| t.caller(addr(n), MAC_A, at_ms(0), proven).is_some();
+    assert_eq!((0..8).filter(|n| call(*n, false)).count(), 6);
+    assert_eq!((8..16).filter(|n| call(*n, true)).count(), 2);
+}
+
+#[test]
+fn ids_stay_apart_however_often_a_place_changes_hands() {
+    let mut t = table(1);
+    let mut last = None;
+    for round in 0..70_000u32 {
+        let now = at_ms(u64::from(round) * 31_000);
+        t.poll(now, |_| {});
+        let id = t.caller(addr(round), MAC_A, now, true).unwrap();
+        assert_eq!(t.addr(id), Some(addr(round)));
+        assert!(last.is_none_or(|last| last != id && !t.is_known(last)));
+        last = Some(id);
+    }
+    assert_eq!(t.len(), 1);
+}

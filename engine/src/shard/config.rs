@@ -52,13 +52,17 @@ pub struct Secrets {
     pub flow_hash: [u64; 2],
     /// For initial sequence numbers and timestamp offsets.
     pub isn: [u64; 2],
+    pub syn_cookie: [u64; 2],
+    /// What makes the number of challenge ACKs unpredictable.
+    pub challenge: u64,
 }
 
 impl Secrets {
     pub fn from_seed(seed: u64) -> Secrets {
         let mut r = crate::base::Rng::new(seed);
         let mut two = || [r.next_u64(), r.next_u64()];
-        Secrets { flow_hash: two(), isn: two() }
+        let (flow_hash, isn, syn_cookie) = (two(), two(), two());
+        Secrets { flow_hash, isn, syn_cookie, challenge: r.next_u64() }
     }
 }
 

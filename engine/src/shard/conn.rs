@@ -4,7 +4,7 @@
 use super::app::{ConnId, Connect, ConnectError, Payload, SendError};
 use super::core::Core;
 use super::users::Users;
-use crate::base::Instant;
+use crate::base::{Event, Instant};
 use crate::table::{FlowKey, FlowKind, FlowRef};
 use crate::tcp::{State, Tcb, flag, open};
 use crate::wire::Addr;
@@ -207,6 +207,7 @@ impl<U: Default> Net<'_, U> {
         let (around, iss) = core.surroundings(key, neighbour);
         let tcb = open::active(&around, iss, &mut core.proto.env());
         let slot = core.conns.insert(tcb).ok_or(ConnectError::TableFull)?;
+        core.proto.counters.event(Event::ActiveOpens);
         core.flows.insert(hash, FlowRef::new(FlowKind::Conn, slot));
         self.users.set(slot, user);
         core.mark_pending(slot);

@@ -15,7 +15,7 @@ use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::output;
 use crate::tcp::{
-    ChallengeLimiter, Clock, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
+    ChallengeLimiter, Clock, CookieJar, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
 };
 use crate::timer::{Fifo, Wheel};
 use crate::wire::{Addr, Mac, Seq, TcpSegment};
@@ -23,6 +23,9 @@ use std::collections::VecDeque;
 
 /// Far enough below 2^31 that sequence numbers of what is queued can be told apart.
 const SEND_QUEUE_BYTES_MAX: u32 = (1 << 30) + (1 << 20);
+/// Handshakes end long before their first retransmission is due, and leave its entry behind. So many may begin within
+/// that time for each that may be open at once. (Of later retransmissions there are at most two.)
+const TIMERS_PER_HALF_OPEN: u32 = 16;
 /// Neighbours that the table can hold.
 const NEIGHBOURS: u32 = 131_072;
 
@@ -49,7 +52,7 @@ impl Protocol {
     #[inline(always)]
     pub fn env(&mut self) -> Env<'_> {
         Env {
-            clock: self.clock,
+            clock: &self.clock,
             config: &self.config,
             times: &self.times,
             counters: &mut self.counters,
@@ -61,6 +64,9 @@ impl Protocol {
 pub struct Core {
     pub(super) config: ShardConfig,
     pub(super) proto: Protocol,
+    /// No VLAN: frames may be plain; and those we send may be written so, since nothing traces them.
+    pub(super) untagged: bool,
+    pub(super) sends_plain: bool,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
     pub(super) conns: Slab<Tcb>,
@@ -74,6 +80,7 @@ pub struct Core {
     pub(super) recv: RecvPool,
     pub(super) neigh: NeighTable,
     pub(super) isn: IsnGenerator,
+    pub(super) cookies: CookieJar,
     /// Ports with a listener, sorted.
     pub(super) listeners: Vec<u16>,
     /// Connections with something to send (flag PENDING), who has waited longest first.
@@ -106,20 +113,25 @@ impl Core {
                 times: Times::new(&tcp),
                 config: tcp,
                 counters: Counters::default(),
-                challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s),
+                challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s, config.secrets.challenge),
                 tunings: Tunings::default(),
             },
+            untagged: config.vlan.count == 0,
+            sends_plain: config.vlan.count == 0 && !config.trace,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows: FlowTable::new(key, flows),
             conns: Slab::with_limit(limits.connections),
             halves: Slab::with_limit(limits.half_open),
             time_wait: Ring::new(limits.time_wait),
             wheel: Wheel::new(now.tick()),
-            half_timers: (0..=tcp.syn_retries).map(|_| Fifo::new(u32::MAX)).collect(),
+            half_timers: (0..=tcp.syn_retries)
+                .map(|_| Fifo::new(limits.half_open.saturating_mul(TIMERS_PER_HALF_OPEN)))
+                .collect(),
             send: SendPool::new(limits.connections, limits.copy_buffers),
             recv: RecvPool::new(limits.connections, limits.held_frames),
             neigh,
             isn: IsnGenerator::new(config.secrets.isn, tcp.fixed_iss),
+            cookies: CookieJar::new(config.secrets.syn_cookie, tcp.syn_cookies),
             listeners: Vec::new(),
             pending: VecDeque::new(),
             starved: VecDeque::new(),
@@ -149,14 +161,18 @@ impl Core {
     /// The record of this 4-tuple, whatever kind it is.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<FlowRef> {
-        self.flows.find(hash, |flow| {
-            let index = flow.index();
-            match flow.kind() {
-                FlowKind::Conn => self.conns.get(index).is_some_and(|t| t.key == *key),
-                FlowKind::HalfOpen => self.halves.get(index).is_some_and(|h| h.key == *key),
-                FlowKind::TimeWait => self.time_wait.get(index).is_some_and(|w| w.key == *key),
-            }
-        })
+        self.flows.find(hash, |flow| self.is_of(flow, key))
+    }
+
+    /// Whether `flow` leads to the record of this 4-tuple.
+    #[inline(always)]
+    pub(super) fn is_of(&self, flow: FlowRef, key: &FlowKey) -> bool {
+        let index = flow.index();
+        match flow.kind() {
+            FlowKind::Conn => self.conns.get(index).is_some_and(|t| t.key == *key),
+            FlowKind::HalfOpen => self.halves.get(index).is_some_and(|h| h.key == *key),
+            FlowKind::TimeWait => self.time_wait.get(index).is_some_and(|w| w.key == *key),
+        }
     }
 
     /// The key of a received segment; `None` when it is not for one of our addresses.

@@ -6,6 +6,7 @@ use super::app::{App, CloseReason};
 use super::conn::wants_writable;
 use super::core::{Core, Cx};
 use super::resolve;
+use super::transmit::Sent;
 use crate::base::time::Tick;
 use crate::base::{Event, Instant};
 use crate::tcp::timers::{self, GiveUp};
@@ -47,16 +48,17 @@ impl<A: App> Shard<A> {
 
     fn expire_conn(&mut self, slot: u32, cx: &mut Cx<'_>) {
         let core = &mut self.core;
-        let Some(t) = core.conns.get_mut(slot) else { return };
+        // Timers are not cancelled when a connection ends: the slot's next tenant will most likely want one by then.
+        let Some(t) = core.conns.get_mut(slot).filter(|t| t.state() != State::Closed) else { return };
         let why = match timers::expire(t, &mut core.proto.env_of(slot, t.flags)) {
             None => return core.mark_pending(slot),
             Some(GiveUp::TimedOut) => CloseReason::TimedOut,
             Some(GiveUp::Orphaned) => CloseReason::Orphaned,
         };
         let hash = core.flows.hash(&t.key);
-        if why == CloseReason::TimedOut {
-            // It may be one direction only that is dead: a peer that hears this need not wait for ever.
-            core.send_reset(slot, cx);
+        // It may be one direction only that is dead: a peer that hears this need not wait for ever.
+        if why == CloseReason::TimedOut && core.send_reset(slot, cx) == Sent::NoRoom {
+            return core.wheel.arm(slot, core.proto.clock.tick.plus(1));
         }
         self.finish(slot, hash, why, cx);
     }

@@ -7,20 +7,20 @@ use super::app::App;
 use super::core::{Core, Cx};
 use super::trace::TraceEvent;
 use super::{Shard, resolve};
-use crate::base::prefetch::prefetch_start;
+use crate::base::prefetch::{prefetch, prefetch_start};
 use crate::base::{DropReason, Event, Frame};
 use crate::table::{FlowKey, FlowKind, FlowRef};
 use crate::tcp::State;
-use crate::wire::TcpSegment;
-use crate::wire::parse::{LinkInfo, Packet, ParseOptions, parse};
+use crate::wire::parse::{Packet, ParseOptions, link_source, parse};
+use crate::wire::{Mac, TcpFlags, TcpSegment, plain};
 
 /// Frames handled in one go.
 pub const BURST: usize = 64;
 
 /// A received segment on its way through the shard. The frame is taken out when it becomes a reply or is kept.
+#[derive(Default)]
 pub(super) struct Item {
     pub seg: TcpSegment,
-    pub link: LinkInfo,
     pub key: FlowKey,
     pub hash: u64,
     /// What [`Core::prefetch`] found; other segments of the burst may have changed it since.
@@ -29,33 +29,50 @@ pub(super) struct Item {
 }
 
 impl Item {
-    fn lane(&self) -> Lane {
-        let flags = self.seg.flags;
-        if flags.syn() {
-            Lane::Open
-        } else if flags.fin() || flags.rst() {
-            Lane::End
-        } else {
-            Lane::Data
-        }
+    /// The station that sent it. Only as long as the frame is here.
+    pub fn sender(&self) -> Mac {
+        self.frame.as_ref().and_then(|frame| link_source(frame.bytes())).unwrap_or(Mac::ZERO)
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lane {
-    Open,
-    Data,
-    End,
+/// The segments of a burst, and their order by kind.
+pub(super) struct Batch {
+    /// [`BURST`] of them, written over again by each burst.
+    items: Vec<Item>,
+    len: usize,
+    /// Indices into `items`: SYNs, data, ends.
+    lanes: [Vec<u8>; 3],
+}
+
+impl Batch {
+    pub fn new() -> Batch {
+        let lanes = [(); 3].map(|()| Vec::with_capacity(BURST));
+        Batch { items: (0..BURST).map(|_| Item::default()).collect(), len: 0, lanes }
+    }
+}
+
+/// Which lane a segment runs in.
+#[inline(always)]
+fn lane(flags: TcpFlags, found: bool) -> usize {
+    // A SYN for a 4-tuple that is taken waits for the RST or FIN before it that may set it free.
+    let taken = found && !flags.ack();
+    if flags.syn() && !taken {
+        0
+    } else if flags.0 & (TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0) != 0 {
+        2
+    } else {
+        1
+    }
 }
 
 impl<A: App> Shard<A> {
-    /// Handles all frames in `rx`. What they bring about is sent by [`Shard::emit`], apart from answers that need no
-    /// connection and bare ACKs that must not wait.
+    /// Handles all frames in `rx`. What they bring about is sent by [`Shard::emit`], apart from what travels in the
+    /// frame that asked for it and bare ACKs that must not wait.
     pub fn ingest(&mut self, rx: &mut Vec<Frame>, cx: &mut Cx<'_>) {
         self.core.set_clock(cx.now);
+        let Some(mut batch) = self.batch.take() else { return };
         let mut frames = rx.drain(..);
-        loop {
-            let mut batch = std::mem::take(&mut self.batch);
+        while frames.len() > 0 {
             // Headers were written by another core: fetching all of them at once hides most of the way.
             for frame in frames.as_slice().iter().take(BURST) {
                 prefetch_start(frame.bytes());
@@ -63,35 +80,62 @@ impl<A: App> Shard<A> {
             for frame in frames.by_ref().take(BURST) {
                 self.core.classify(frame, &mut batch, cx, &mut self.touched);
             }
-            if batch.is_empty() && frames.len() == 0 {
-                self.batch = batch;
-                break;
-            }
-            self.core.prefetch(&mut batch);
-            for lane in [Lane::Open, Lane::Data, Lane::End] {
-                for item in batch.iter_mut().filter(|i| i.lane() == lane) {
-                    self.segment(item, cx);
-                }
-            }
-            for item in batch.drain(..) {
-                if let Some(frame) = item.frame {
+            self.run(&mut batch, cx);
+        }
+        drop(frames);
+        self.batch = Some(batch);
+        self.wake_waiters(cx);
+    }
+
+    /// Looks up all segments of the batch, then runs them lane by lane and empties it.
+    fn run(&mut self, batch: &mut Batch, cx: &mut Cx<'_>) {
+        let items = batch.items.get_mut(..batch.len).unwrap_or(&mut []);
+        self.core.prefetch(items, &mut batch.lanes);
+        for lane in &mut batch.lanes {
+            for index in lane.drain(..) {
+                let Some(item) = items.get_mut(usize::from(index)) else { continue };
+                self.segment(item, cx);
+                if let Some(frame) = item.frame.take() {
                     cx.pool.free(frame);
                 }
             }
-            self.batch = batch;
         }
-        drop(frames);
-        self.wake_waiters(cx);
+        batch.len = 0;
     }
 }
 
 impl Core {
     /// Parses a frame. Segments go into the batch, written where they stay; everything else is dealt with here.
-    #[inline]
-    fn classify(&mut self, frame: Frame, batch: &mut Vec<Item>, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) {
+    #[inline(always)]
+    fn classify(&mut self, frame: Frame, batch: &mut Batch, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) {
         let counters = &mut self.proto.counters;
         counters.event(Event::FramesIn);
         counters.add(Event::BytesIn, frame.len() as u64);
+        let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
+        let verify = self.config.verify_checksums;
+        if !(self.untagged && plain::read::read(frame.bytes(), self.config.mac, verify, &mut item.seg)) {
+            match self.classify_any(frame, cx, resolved) {
+                Some((frame, seg)) => (item.seg, item.frame) = (seg, Some(frame)),
+                None => return,
+            }
+        } else {
+            item.frame = Some(frame);
+        }
+        let Some(key) = self.key_of(&item.seg) else {
+            if let Some(frame) = item.frame.take() {
+                self.discard(frame, DropReason::IpNotForUs, cx);
+            }
+            return;
+        };
+        self.proto.counters.event(Event::SegmentsIn);
+        item.key = key;
+        item.hash = self.flows.hash(&key);
+        batch.len += 1;
+    }
+
+    /// The long way: whatever is not a plain segment. `Some`: a segment after all.
+    #[inline(never)]
+    fn classify_any(&mut self, frame: Frame, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) -> Option<(Frame, TcpSegment)> {
         let options = ParseOptions { verify_checksums: self.config.verify_checksums };
         let (link, packet) = match parse(frame.bytes(), options) {
             Ok(parsed) => parsed,
@@ -104,33 +148,31 @@ impl Core {
             return self.discard(frame, DropReason::VlanMismatch, cx);
         }
         match packet {
-            Packet::Tcp(seg) => {
-                if link.dst.is_group() {
-                    return self.discard(frame, DropReason::NotOurMac, cx);
-                }
-                let Some(key) = self.key_of(&seg) else {
-                    return self.discard(frame, DropReason::IpNotForUs, cx);
-                };
-                self.proto.counters.event(Event::SegmentsIn);
-                let hash = self.flows.hash(&key);
-                batch.push(Item { seg, link, key, hash, flow: None, frame: Some(frame) });
+            Packet::Tcp(_) if link.dst.is_group() => self.discard(frame, DropReason::NotOurMac, cx),
+            Packet::Tcp(seg) => Some((frame, seg)),
+            other => {
+                resolve::other_packet(self, frame, &link, &other, cx, resolved);
+                None
             }
-            other => resolve::other_packet(self, frame, &link, &other, cx, resolved),
         }
     }
 
+    /// Counts the reason and gives the frame back. Never returns a segment.
     #[cold]
-    fn discard(&mut self, frame: Frame, reason: DropReason, cx: &mut Cx<'_>) {
+    fn discard(&mut self, frame: Frame, reason: DropReason, cx: &mut Cx<'_>) -> Option<(Frame, TcpSegment)> {
         self.proto.counters.drop(reason);
         cx.pool.free(frame);
+        None
     }
 
-    /// Touches what the burst will need, all at once, so that the misses overlap.
+    /// Finds the lane of each segment, and touches what the burst will need, all at once, so that the misses overlap.
     #[inline]
-    fn prefetch(&self, batch: &mut [Item]) {
-        use crate::base::prefetch::prefetch;
-        for item in batch {
+    fn prefetch(&self, items: &mut [Item], lanes: &mut [Vec<u8>; 3]) {
+        for (index, item) in items.iter_mut().enumerate() {
             item.flow = self.flows.candidate(item.hash);
+            if let Some(lane) = lanes.get_mut(lane(item.seg.flags, item.flow.is_some())) {
+                lane.push(index as u8);
+            }
             let Some(flow) = item.flow else { continue };
             match flow.kind() {
                 FlowKind::Conn => self.conns.get(flow.index()).map(prefetch),
@@ -140,13 +182,11 @@ impl Core {
         }
     }
 
-    /// The record that `item` belongs to. Without another search if it is the connection that was found before: a
-    /// connection that is over leaves its slot without a key.
+    /// The record that `item` belongs to. Without another search if it is the one that was found before: a record that is
+    /// gone leaves its slot without a key.
     #[inline]
     pub(super) fn find_again(&self, item: &Item) -> Option<FlowRef> {
-        let is_it =
-            |f: &FlowRef| f.kind() == FlowKind::Conn && self.conns.get(f.index()).is_some_and(|t| t.key == item.key);
-        item.flow.filter(is_it).or_else(|| self.find(item.hash, &item.key))
+        item.flow.filter(|flow| self.is_of(*flow, &item.key)).or_else(|| self.find(item.hash, &item.key))
     }
 
     #[cold]

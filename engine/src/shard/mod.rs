@@ -9,7 +9,9 @@ pub mod app;
 pub mod config;
 pub mod conn;
 mod control;
+mod cookies;
 mod core;
+mod expected;
 mod expire;
 mod ingest;
 mod locals;
@@ -37,7 +39,7 @@ use crate::neigh::NeighState;
 use crate::tcp::flag;
 use crate::wire::Addr;
 use core::Core;
-use ingest::Item;
+use ingest::Batch;
 use transmit::Sent;
 use users::Users;
 
@@ -47,7 +49,7 @@ pub struct Shard<A: App> {
     users: Users<A::Conn>,
     app: A,
     /// Scratch space, kept for its capacity.
-    batch: Vec<Item>,
+    batch: Option<Batch>,
     due: Vec<u32>,
     touched: Vec<u32>,
     /// The slot at which `abort_all` goes on.
@@ -61,7 +63,7 @@ impl<A: App> Shard<A> {
             core: Core::new(config, now),
             users: Users::new(),
             app,
-            batch: Vec::with_capacity(BURST),
+            batch: Some(Batch::new()),
             due: Vec::new(),
             touched: Vec::new(),
             abort_next: 0,
@@ -122,7 +124,7 @@ impl<A: App> Shard<A> {
         if t.has(flag::RESUME | flag::ABORT | flag::UNREACHABLE) && self.emit_special(slot, cx) {
             return Sent::Done;
         }
-        let sent = self.core.output(slot, cx);
+        let sent = self.core.output(slot, &mut None, cx);
         if sent == Sent::NoRoom {
             self.core.mark_pending(slot);
         }
@@ -130,7 +132,8 @@ impl<A: App> Shard<A> {
         sent
     }
 
-    /// What an application or an ICMP error asked for, other than sending. True: the connection is over.
+    /// What an application or an ICMP error asked for, other than sending. True: the connection is over, or will be once
+    /// there is room for its RST.
     #[cold]
     fn emit_special(&mut self, slot: u32, cx: &mut Cx<'_>) -> bool {
         let Some(t) = self.core.conns.get_mut(slot) else { return true };
@@ -147,8 +150,11 @@ impl<A: App> Shard<A> {
             return false;
         }
         let why = if t.has(flag::ABORT) { CloseReason::Aborted } else { CloseReason::Unreachable };
-        self.core.send_reset(slot, cx);
-        self.finish(slot, hash, why, cx);
+        if self.core.send_reset(slot, cx) == Sent::NoRoom {
+            self.core.mark_pending(slot);
+        } else {
+            self.finish(slot, hash, why, cx);
+        }
         true
     }
 

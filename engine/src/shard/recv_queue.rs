@@ -1,6 +1,7 @@
 //! Received bytes that cannot be handed on yet: out of order, or not wanted by the application so far. The
 //! frames themselves are kept, in pooled side blocks that a connection has only while it needs one; a budget over
-//! all connections keeps the frame pool from running dry.
+//! all connections keeps the frame pool from running dry. A connection may hold as many as are still free: one
+//! alone gets half of them, each of n one part in n + 1, and there is always something left for the next.
 
 use super::recycle::Recycler;
 use crate::base::{Frame, FramePool};
@@ -76,7 +77,8 @@ impl RecvPool {
         frame: &mut Option<Frame>,
         pool: &mut FramePool,
     ) -> Hold {
-        if !passing && self.frames >= self.limit_frames {
+        let free = self.limit_frames.saturating_sub(self.frames);
+        if !passing && free == 0 {
             return Hold::Full;
         }
         if *block == NONE {
@@ -84,14 +86,14 @@ impl RecvPool {
             *block = index;
         }
         let Some(b) = self.blocks.get_mut(*block) else { return Hold::Full };
-        if !passing && b.held.len() >= MAX_HELD {
+        if !passing && b.held.len() >= MAX_HELD.min(free as usize) {
             return Hold::Full;
         }
-        // Almost always it belongs at the end or right before it.
-        let mut at = b.held.len();
-        while at > 0 && b.held[at - 1].seq.after(seq) {
-            at -= 1;
-        }
+        let at = match b.held.back() {
+            // Almost always it belongs at the end.
+            Some(last) if last.seq.after(seq) => b.held.partition_point(|h| !h.seq.after(seq)),
+            _ => b.held.len(),
+        };
         if at > 0 {
             let covered = b.held[at - 1].end();
             if covered.after(seq) {
@@ -151,7 +153,9 @@ impl RecvPool {
     pub fn contiguous_from(&self, block: u32, rcv_nxt: Seq) -> Seq {
         let mut edge = rcv_nxt;
         if let Some(b) = self.blocks.get(block) {
-            for h in &b.held {
+            // What the application has not taken lies in front of it.
+            let unread = b.held.partition_point(|h| h.end().at_or_before(rcv_nxt));
+            for h in b.held.range(unread..) {
                 if h.seq.after(edge) {
                     break;
                 }

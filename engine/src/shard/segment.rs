@@ -12,7 +12,7 @@ use crate::tcp::half_open::{self, HalfVerdict};
 use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset::{self, Bare};
 use crate::tcp::timewait::{self, TimeWait, TimeWaitVerdict};
-use crate::tcp::{HalfOpen, State, flag, open};
+use crate::tcp::{HalfOpen, State, expected, flag, open};
 use crate::wire::{Seq, TcpFlags};
 
 /// How far beyond the old connection's numbers a reopened one starts, should its ISN not be beyond them anyway
@@ -31,11 +31,41 @@ impl<A: App> Shard<A> {
                 FlowKind::HalfOpen => self.half_open_segment(flow, item, cx),
                 FlowKind::TimeWait => self.core.time_wait_segment(flow, item, cx),
             },
+            None if self.core.cookies.are_out(cx.now) && self.redeem_cookie(item, cx) => {}
             None => self.core.stray_segment(item, cx),
         }
     }
 
-    fn conn_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+    #[inline]
+    pub(super) fn conn_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot) else { return };
+        let before = t.state();
+        match expected::receive(t, &item.seg, &mut core.proto.env_of(slot, t.flags)) {
+            Some(expected) => {
+                if core.trace.is_on() {
+                    let after = t.state();
+                    core.trace_in(&item.seg, before, after);
+                }
+                self.expected_segment(slot, &expected, item, cx);
+            }
+            None if before == State::SynSent => self.syn_sent_segment(slot, item, cx),
+            None => self.unexpected_segment(slot, item, cx),
+        }
+    }
+
+    /// What the application says to its connection being established goes out in the frame of the SYN,ACK.
+    fn syn_sent_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        let listed = t.has(flag::PENDING);
+        t.set(flag::PENDING);
+        self.unexpected_segment(slot, item, cx);
+        self.answer_expected(slot, listed, item, cx);
+    }
+
+    /// The long way: anything may have happened.
+    #[inline(never)]
+    fn unexpected_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
@@ -51,7 +81,7 @@ impl<A: App> Shard<A> {
         if let Some(reason) = out.drop {
             core.proto.counters.drop(reason);
         } else if core.hears_no_replies {
-            core.hear_neighbour(slot, item.link.src);
+            core.hear_neighbour(slot, item.sender());
         }
         if out.acked_bytes > 0 {
             self.acknowledged(slot, out.acked_bytes);
@@ -88,11 +118,7 @@ impl<A: App> Shard<A> {
         if h.has(Happened::ESTABLISHED) {
             let Some(t) = self.core.conns.get_mut(slot) else { return true };
             self.core.neigh.confirm(t.neighbour, cx.now);
-            if t.has(flag::PASSIVE) {
-                self.with_app(slot, |app, conn| app.accepted(conn));
-            } else {
-                self.with_app(slot, |app, conn| app.connected(conn));
-            }
+            self.with_app(slot, |app, conn| app.connected(conn));
         }
         if h.has(Happened::RESET) {
             self.finish(slot, item.hash, CloseReason::Reset, cx);
@@ -177,22 +203,38 @@ impl<A: App> Shard<A> {
     /// handled as that connection's first.
     fn promote(&mut self, flow: FlowRef, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
-        let Some(h) = core.halves.get(flow.index()) else { return };
-        let port = h.key.local_port;
-        let tcb = open::promote(h, core.proto.config_at(port), &core.proto.clock);
-        let Some(slot) = core.conns.insert(tcb) else {
-            core.proto.counters.drop(DropReason::TableFull);
-            return;
-        };
+        let Some(&half) = core.halves.get(flow.index()) else { return };
+        let Some(slot) = core.establish(half, item) else { return };
         core.halves.remove(flow.index());
         core.flows.replace(item.hash, flow, FlowRef::new(FlowKind::Conn, slot));
-        core.inherit_tuning(slot, port);
+        self.begin(slot, item, cx);
+    }
+
+    /// A connection that a listener has taken up goes on with the segment that completed its handshake.
+    pub(super) fn begin(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get(slot) else { return };
+        core.neigh.confirm(t.neighbour, cx.now);
+        core.trace.found_in(State::SynReceived);
         self.users.set(slot, A::Conn::default());
+        self.with_app(slot, |app, conn| app.accepted(conn));
         self.conn_segment(slot, item, cx);
     }
 }
 
 impl Core {
+    /// Makes a connection of a half-open one. `None`: there is no room.
+    pub(super) fn establish(&mut self, half: HalfOpen, item: &Item) -> Option<u32> {
+        if self.conns.len() == self.conns.limit() {
+            self.proto.counters.drop(DropReason::TableFull);
+            return None;
+        }
+        let port = half.key.local_port;
+        let slot = self.conns.insert(open::promote(&half, &item.seg, &mut self.proto.env_at(port)))?;
+        self.inherit_tuning(slot, port);
+        Some(slot)
+    }
+
     fn time_wait_segment(&mut self, flow: FlowRef, item: &mut Item, cx: &mut Cx<'_>) {
         let Some(&w) = self.time_wait.get(flow.index()) else { return };
         let verdict = timewait::receive(&w, &item.seg, &mut self.proto.env());
@@ -207,7 +249,9 @@ impl Core {
             }
             TimeWaitVerdict::AckAndRestart => {
                 self.restart_time_wait(flow, item.hash);
-                self.time_wait_ack(&w, item, cx);
+                if !self.time_wait_ack(&w, item, cx) {
+                    self.proto.counters.drop(DropReason::TxFull);
+                }
             }
             TimeWaitVerdict::Reopen if self.is_listening(item.key.local_port) => {
                 self.proto.counters.event(Event::TimeWaitReused);
@@ -259,6 +303,9 @@ impl Core {
         let listening = self.is_listening(item.key.local_port);
         let bare_syn = flags.syn() && !flags.ack() && !flags.rst() && !flags.fin();
         if listening && bare_syn {
+            if self.cookies.wanted(self.halves.len(), self.halves.limit()) {
+                return self.send_cookie(item, cx);
+            }
             return self.open_half(item, None, cx);
         }
         if self.trace.is_on() {
@@ -293,8 +340,8 @@ impl Core {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
         // The SYN came from there: what better could ARP tell us? A later message may correct it.
-        let Some(neighbour) = self.neigh.caller(hop, item.link.src, cx.now) else {
-            return self.proto.counters.drop(DropReason::TableFull);
+        let Some(neighbour) = self.neigh.caller(hop, item.sender(), cx.now, false) else {
+            return self.no_room_for_half(item, DropReason::TableFull, cx);
         };
         let (around, mut iss) = self.surroundings(item.key, neighbour);
         if let Some(old) = beyond
@@ -304,12 +351,16 @@ impl Core {
         }
         let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env_at(item.key.local_port));
         let Some(slot) = self.halves.insert(half) else {
-            return self.proto.counters.drop(DropReason::BacklogFull);
+            return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         };
-        self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
-        if let Some(queue) = self.half_timers.first_mut() {
-            queue.push(half.deadline, (slot, half.deadline));
+        let timed = self.half_timers.first_mut().is_some_and(|q| q.push(half.deadline, (slot, half.deadline)));
+        if !timed {
+            // Nothing would ever end it.
+            self.halves.remove(slot);
+            return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         }
+        self.proto.counters.event(Event::PassiveOpens);
+        self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
         if let Some(frame) = item.frame.take() {
             self.send_syn_ack(slot, frame, cx);
         }
@@ -317,13 +368,11 @@ impl Core {
 
     /// After an ordinary segment: is there anything to send?
     #[inline]
-    fn wants_output(&self, slot: u32) -> bool {
+    pub(super) fn wants_output(&self, slot: u32) -> bool {
         const REASONS: u32 = flag::ACK_NOW | flag::ABORT | flag::RESUME | flag::RESEND_HEAD;
         self.conns.get(slot).is_some_and(|t| {
-            let more = t.snd_nxt.before(t.snd_end) && t.state().is_synchronized();
-            let fin = t.has(flag::FIN_QUEUED) && t.snd_nxt.at_or_before(t.snd_end);
-            let syn = t.state() == State::SynReceived;
-            t.has(REASONS) || more || fin || syn
+            let more = t.has_unsent() && t.state().is_synchronized();
+            t.has(REASONS) || more || t.state() == State::SynReceived
         })
     }
 

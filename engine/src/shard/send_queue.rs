@@ -28,11 +28,32 @@ struct Chunk {
     len: u32,
 }
 
+/// Most connections have one thing to say at a time: it stands in `first`, and the queue behind it stays untouched.
 #[derive(Default)]
 struct Block {
-    chunks: VecDeque<Chunk>,
+    first: Option<Chunk>,
+    /// Empty as long as there is no `first`.
+    rest: VecDeque<Chunk>,
     /// Sequence number of the first chunk's first byte.
     base: Seq,
+}
+
+impl Block {
+    fn is_full(&self) -> bool {
+        self.rest.len() >= MAX_CHUNKS
+    }
+
+    #[inline]
+    fn push(&mut self, chunk: Chunk) {
+        match self.first {
+            None => self.first = Some(chunk),
+            Some(_) => self.rest.push_back(chunk),
+        }
+    }
+
+    fn last_mut(&mut self) -> Option<&mut Chunk> {
+        self.rest.back_mut().or(self.first.as_mut())
+    }
 }
 
 struct CopyBuffer([u8; COPY_BUFFER_BYTES]);
@@ -73,7 +94,7 @@ impl SendPool {
             b.base = base;
         }
         let b = self.blocks.get_mut(*block)?;
-        (b.chunks.len() < MAX_CHUNKS).then_some(b)
+        (!b.is_full()).then_some(b)
     }
 
     /// Appends `payload`, whose first byte gets number `at`. False: full.
@@ -85,7 +106,7 @@ impl SendPool {
             Payload::Shared(bytes) => Source::Shared(bytes),
             Payload::Generated(g) => Source::Generated(g),
         };
-        b.chunks.push_back(Chunk { source, offset: 0, len });
+        b.push(Chunk { source, offset: 0, len });
         true
     }
 
@@ -103,7 +124,7 @@ impl SendPool {
                 self.buffers.give_back(buffer);
                 break;
             };
-            b.chunks.push_back(Chunk { source: Source::Copied(buffer), offset: 0, len: 0 });
+            b.push(Chunk { source: Source::Copied(buffer), offset: 0, len: 0 });
         }
         self.drop_if_empty(block);
         done
@@ -111,7 +132,7 @@ impl SendPool {
 
     /// Fills the free rest of the last chunk's buffer, if it has one.
     fn append_to_last(&mut self, block: u32, bytes: &[u8]) -> usize {
-        let Some(last) = self.blocks.get_mut(block).and_then(|b| b.chunks.back_mut()) else { return 0 };
+        let Some(last) = self.blocks.get_mut(block).and_then(Block::last_mut) else { return 0 };
         let Source::Copied(buffer) = last.source else { return 0 };
         let end = last.offset as usize + last.len as usize;
         let Some(room) = self.buffers.get_mut(buffer).and_then(|b| b.0.get_mut(end..)) else { return 0 };
@@ -124,7 +145,7 @@ impl SendPool {
     /// An exhausted pool can leave a block with an empty last chunk, or without any.
     fn drop_if_empty(&mut self, block: &mut u32) {
         let Some(b) = self.blocks.get_mut(*block) else { return };
-        if b.chunks.is_empty() {
+        if b.first.is_none() {
             self.blocks.give_back(*block);
             *block = NONE;
         }
@@ -134,7 +155,7 @@ impl SendPool {
     pub fn read(&self, block: u32, seq: Seq, mut out: &mut [u8]) {
         let Some(b) = self.blocks.get(block) else { return };
         let mut skip = u64::from(seq.since(b.base));
-        for chunk in &b.chunks {
+        for chunk in b.first.iter().chain(&b.rest) {
             if out.is_empty() {
                 return;
             }
@@ -170,10 +191,11 @@ impl SendPool {
     }
 
     /// Lets go of the first `acked` bytes; gives the block back once nothing is left.
+    #[inline]
     pub fn release(&mut self, block: &mut u32, mut acked: u32) {
         let Some(b) = self.blocks.get_mut(*block) else { return };
         b.base += acked;
-        while let Some(first) = b.chunks.front_mut() {
+        while let Some(first) = &mut b.first {
             if acked < first.len {
                 first.offset += u64::from(acked);
                 first.len -= acked;
@@ -183,7 +205,7 @@ impl SendPool {
             if let Source::Copied(buffer) = first.source {
                 self.buffers.give_back(buffer);
             }
-            b.chunks.pop_front();
+            b.first = if b.rest.is_empty() { None } else { b.rest.pop_front() };
         }
         self.blocks.give_back(*block);
         *block = NONE;

@@ -154,7 +154,7 @@ impl<A: App> Shard<A> {
 
     /// The application has left the last `len` bytes of `frame`, which end before number `end`: they wait for
     /// `resume_receive`, or, if it has closed meanwhile, the peer learns that nobody reads them.
-    fn leave(&mut self, slot: u32, frame: Frame, start: u16, len: u16, end: Seq, cx: &mut Cx<'_>) {
+    pub(super) fn leave(&mut self, slot: u32, frame: Frame, start: u16, len: u16, end: Seq, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
         t.set(if t.has(flag::RECEIVE_SHUT) { flag::ABORT } else { flag::RECEIVE_STALLED });
@@ -177,7 +177,7 @@ impl<A: App> Shard<A> {
     }
 
     /// The ACK of the peer's FIN goes out before the connection becomes a TIME-WAIT record.
-    fn acknowledge_last(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+    pub(super) fn acknowledge_last(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let Some(t) = self.core.conns.get(slot) else { return };
         if t.has(flag::ACK_NOW) {
             let seq = t.snd_max;
@@ -215,7 +215,6 @@ impl<A: App> Shard<A> {
     fn release(&mut self, slot: u32, why: CloseReason, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(mut t) = core.conns.remove(slot) else { return };
-        core.wheel.cancel(slot);
         core.forget_tuning(slot, t.flags);
         core.send.discard(&mut t.send);
         core.recv.discard(&mut t.recv, cx.pool);

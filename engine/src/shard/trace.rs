@@ -34,6 +34,8 @@ pub struct TraceEvent {
 pub struct Trace {
     on: bool,
     events: Vec<TraceEvent>,
+    /// The state in which the next segment that comes in found its connection, if it has left it already.
+    found_in: Option<State>,
     /// Events that found no room.
     pub missed: u64,
 }
@@ -48,8 +50,14 @@ impl Trace {
         self.on
     }
 
+    /// The connection has left `state` because of the segment that is about to be pushed.
+    pub fn found_in(&mut self, state: State) {
+        self.found_in = self.on.then_some(state);
+    }
+
     #[cold]
-    pub fn push(&mut self, event: TraceEvent) {
+    pub fn push(&mut self, mut event: TraceEvent) {
+        event.before = self.found_in.take().unwrap_or(event.before);
         if self.events.len() < LIMIT {
             self.events.push(event);
         } else {

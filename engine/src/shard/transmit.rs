@@ -9,12 +9,15 @@ use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::{HalfOpen, State, Tcb, TimeWait, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
+use crate::wire::plain::write::{PlainOptions, PlainOut, write};
 use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
 
 /// What became of a segment that was to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sent {
     Done,
+    /// And with it everything that there is to say: no more data, no FIN, no ACK.
+    Said,
     /// No free frame, or the burst is full: try again next time.
     NoRoom,
     /// The next hop's link address is not known yet.
@@ -37,8 +40,8 @@ struct Header<'a> {
 }
 
 impl Core {
-    /// Sends all that connection `slot` may send now.
-    pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
+    /// Sends all that connection `slot` may send now, the first segment in `frame` if there is one.
+    pub(super) fn output(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> Sent {
         for behind in 0.. {
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
             let Some(mut plan) = output::next(t) else { break };
@@ -47,8 +50,13 @@ impl Core {
                 // holds back (RFC 9293 3.9.1.2 leaves that to us).
                 plan.flags |= TcpFlags::PSH;
             }
-            match self.send_plan(slot, &plan, cx) {
+            let sent = match self.sends_plain && !plan.flags.syn() {
+                true => self.send_plain(slot, &plan, frame, cx),
+                false => self.send_any(slot, &plan, cx),
+            };
+            match sent {
                 Sent::Done => {}
+                Sent::Said => return Sent::Done,
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
                 Sent::NoRoom => return Sent::NoRoom,
             }
@@ -77,6 +85,17 @@ impl Core {
         Sent::Done
     }
 
+    /// The table may have forgotten the next hop of a connection that was idle: then it is looked for again. True: its link
+    /// address is known now.
+    #[cold]
+    fn seek_neighbour(&mut self, slot: u32) -> bool {
+        let Some(t) = self.conns.get_mut(slot).filter(|t| !self.neigh.is_known(t.neighbour)) else { return false };
+        let hop = self.locals.next_hop(t.key.local, &t.key.remote);
+        let Some(id) = hop.and_then(|hop| self.neigh.lookup_or_create(hop, self.proto.clock.now)) else { return false };
+        t.neighbour = id;
+        self.neigh.mac(id).is_some()
+    }
+
     fn take_frame(&mut self, cx: &mut Cx<'_>) -> Option<Frame> {
         if cx.tx.len() == cx.tx.capacity() {
             return None;
@@ -84,7 +103,44 @@ impl Core {
         cx.pool.alloc()
     }
 
-    fn send_plan(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
+    /// Data and FIN, the short way.
+    #[inline(always)]
+    fn send_plain(&mut self, slot: u32, plan: &Plan, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> Sent {
+        if cx.tx.len() == cx.tx.capacity() {
+            return Sent::NoRoom;
+        }
+        let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
+        let Some(link_dst) = self.neigh.mac(t.neighbour) else { return self.send_any(slot, plan, cx) };
+        let Some(mut frame) = frame.take().or_else(|| cx.pool.alloc()) else { return Sent::NoRoom };
+        let unread = self.recv.unread(t.recv, t.rcv_nxt);
+        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
+        output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
+        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let plain = PlainOut {
+            link_src: self.config.mac,
+            link_dst,
+            src: &self.locals.addr(t.key.local),
+            dst: &t.key.remote,
+            src_port: t.key.local_port,
+            dst_port: t.key.remote_port,
+            seq: plan.seq,
+            ack: t.rcv_nxt,
+            flags: plan.flags,
+            window,
+            options: PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent))),
+            payload_len: plan.len as u16,
+            checksum: self.config.checksum,
+        };
+        let (send, block) = (&self.send, t.send);
+        let said = !t.has_unsent() && !t.has(flag::RESEND_HEAD | flag::KEEPALIVE_PROBE | flag::ACK_NOW);
+        let written = write(&mut frame, &plain, |out| send.read(block, plan.seq, out));
+        self.push(frame, written, cx);
+        if said { Sent::Said } else { Sent::Done }
+    }
+
+    /// Anything: a SYN too, and in a VLAN or with the trace on.
+    #[inline(never)]
+    fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
         let Some(mut frame) = self.take_frame(cx) else { return Sent::NoRoom };
         let Some(t) = self.conns.get_mut(slot) else {
             cx.pool.free(frame);
@@ -92,7 +148,7 @@ impl Core {
         };
         let Some(dst_mac) = self.neigh.mac(t.neighbour) else {
             cx.pool.free(frame);
-            return Sent::NoNeighbour;
+            return if self.seek_neighbour(slot) { self.send_any(slot, plan, cx) } else { Sent::NoNeighbour };
         };
         let is_syn = plan.flags.syn();
         let before = t.state();
@@ -132,15 +188,17 @@ impl Core {
 
     /// The RST that ends connection `slot` (RFC 9293 3.10.5). Its number is the highest sent: the RFC's SND.NXT does not
     /// fall back on a time-out.
-    pub(super) fn send_reset(&mut self, slot: u32, cx: &mut Cx<'_>) {
-        let Some(t) = self.conns.get(slot) else { return };
+    pub(super) fn send_reset(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
+        let Some(t) = self.conns.get(slot) else { return Sent::Done };
         if matches!(t.state(), State::Closed | State::SynSent | State::TimeWait) {
-            return;
+            return Sent::Done;
         }
         let seq = t.snd_max;
-        if self.send_control(slot, seq, TcpFlags::RST | TcpFlags::ACK, None, cx) == Sent::Done {
+        let sent = self.send_control(slot, seq, TcpFlags::RST | TcpFlags::ACK, None, cx);
+        if sent == Sent::Done {
             self.proto.counters.event(Event::ResetsOut);
         }
+        sent
     }
 
     fn send_control(&mut self, slot: u32, seq: Seq, flags: TcpFlags, frame: Option<Frame>, cx: &mut Cx<'_>) -> Sent {
@@ -150,7 +208,11 @@ impl Core {
         let mac = t.as_ref().and_then(|t| self.neigh.mac(t.neighbour));
         let (Some(t), Some(dst_mac), false) = (t, mac, full) else {
             cx.pool.free(frame);
-            return if full { Sent::NoRoom } else { Sent::Done };
+            return match full {
+                true => Sent::NoRoom,
+                false if self.seek_neighbour(slot) => self.send_control(slot, seq, flags, None, cx),
+                false => Sent::Done,
+            };
         };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
@@ -223,22 +285,24 @@ impl Core {
         self.answer(item, bare, window, &options, State::SynReceived, cx);
     }
 
-    /// The ACK of a TIME-WAIT record, in the frame of the segment that it answers.
-    pub(super) fn time_wait_ack(&mut self, w: &TimeWait, item: &mut Item, cx: &mut Cx<'_>) {
+    /// The ACK of a TIME-WAIT record, in the frame of the segment that it answers. False: no room.
+    pub(super) fn time_wait_ack(&mut self, w: &TimeWait, item: &mut Item, cx: &mut Cx<'_>) -> bool {
         let ts_val = self.proto.clock.ts.wrapping_add(w.ts_offset);
         let options = timestamp_option(w.timestamps, ts_val, w.ts_recent);
         let bare = Bare { seq: w.snd_nxt, ack: w.rcv_nxt, flags: TcpFlags::ACK };
-        self.answer(item, bare, w.window, &options, State::TimeWait, cx);
+        self.answer(item, bare, w.window, &options, State::TimeWait, cx)
     }
 
     /// An RST for a segment that belongs nowhere, in its own frame.
     pub(super) fn reset_answer(&mut self, item: &mut Item, bare: Bare, state: State, cx: &mut Cx<'_>) {
-        self.proto.counters.event(Event::ResetsOut);
-        self.answer(item, bare, 0, &TcpOptions::default(), state, cx);
+        if self.answer(item, bare, 0, &TcpOptions::default(), state, cx) {
+            self.proto.counters.event(Event::ResetsOut);
+        }
     }
 
-    /// A segment without payload that goes back to where `item` came from, in the same frame.
-    fn answer(
+    /// A segment without payload that goes back to where `item` came from, in the same frame. False: there was no room
+    /// for it. What it answers has been counted already.
+    pub(super) fn answer(
         &mut self,
         item: &mut Item,
         bare: Bare,
@@ -246,15 +310,15 @@ impl Core {
         options: &TcpOptions,
         state: State,
         cx: &mut Cx<'_>,
-    ) {
+    ) -> bool {
         if cx.tx.len() == cx.tx.capacity() {
-            self.proto.counters.drop(DropReason::TxFull);
-            return;
+            return false;
         }
-        let Some(mut frame) = item.frame.take() else { return };
+        let dst_mac = item.sender();
+        let Some(mut frame) = item.frame.take() else { return false };
         let header = Header {
             key: item.key,
-            dst_mac: item.link.src,
+            dst_mac,
             seq: bare.seq,
             ack: bare.ack,
             flags: bare.flags,
@@ -266,11 +330,33 @@ impl Core {
         };
         let written = self.write(&mut frame, &header, |_, _| {});
         self.push(frame, written, cx);
+        true
     }
 
     #[inline]
     fn write(&mut self, frame: &mut Frame, h: &Header<'_>, fill: impl FnOnce(&Core, &mut [u8])) -> bool {
         let src = self.local_addr(&h.key);
+        if self.sends_plain
+            && h.payload_len == 0
+            && let Some(options) = PlainOptions::of(h.options)
+        {
+            let plain = PlainOut {
+                link_src: self.config.mac,
+                link_dst: h.dst_mac,
+                src: &src,
+                dst: &h.key.remote,
+                src_port: h.key.local_port,
+                dst_port: h.key.remote_port,
+                seq: h.seq,
+                ack: h.ack,
+                flags: h.flags,
+                window: h.window,
+                options,
+                payload_len: 0,
+                checksum: self.config.checksum,
+            };
+            return write(frame, &plain, |_| {});
+        }
         let segment = SegmentOut {
             src,
             dst: h.key.remote,

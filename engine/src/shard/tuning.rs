@@ -35,7 +35,7 @@ impl Protocol {
     fn env_tuned(&mut self, slot: u32) -> Env<'_> {
         let tuned = self.tunings.conns.get(&slot);
         let (config, times) = tuned.map_or((&self.config, &self.times), |t| (&t.config, &t.times));
-        Env { clock: self.clock, config, times, counters: &mut self.counters, challenge: &mut self.challenge }
+        Env { clock: &self.clock, config, times, counters: &mut self.counters, challenge: &mut self.challenge }
     }
 
     /// As [`Protocol::env`], with the times and limits of a listening port.
@@ -43,7 +43,7 @@ impl Protocol {
     pub fn env_at(&mut self, port: u16) -> Env<'_> {
         let tuned = self.tunings.ports.get(&port);
         let (config, times) = tuned.map_or((&self.config, &self.times), |t| (&t.config, &t.times));
-        Env { clock: self.clock, config, times, counters: &mut self.counters, challenge: &mut self.challenge }
+        Env { clock: &self.clock, config, times, counters: &mut self.counters, challenge: &mut self.challenge }
     }
 
     #[inline(always)]

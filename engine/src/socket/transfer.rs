@@ -79,6 +79,16 @@ impl Sockets<'_> {
         Ok(s.conn().and_then(|id| self.net.conn(id)).map_or(0, |c| c.unread()))
     }
 
+    /// What TCP_INQ tells, if it is on: bytes that can be read, or 1 if only the end of the stream is left.
+    pub fn unread_hint(&mut self, fd: Fd) -> Result<Option<u32>, Errno> {
+        let s = self.table.socket(fd)?;
+        if !s.options.tell_unread {
+            return Ok(None);
+        }
+        let conn = s.conn().and_then(|id| self.net.conn(id));
+        Ok(Some(conn.map_or(1, |c| c.unread().max(c.peer_has_closed().into()))))
+    }
+
     /// Bytes sent and not acknowledged, and bytes that were never sent (SIOCOUTQ, SIOCOUTQNSD).
     pub fn unacknowledged(&mut self, fd: Fd) -> Result<(u32, u32), Errno> {
         let s = self.table.socket(fd)?;

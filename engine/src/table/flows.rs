@@ -11,7 +11,8 @@
 //! have limits.
 
 use super::FlowKey;
-use crate::base::hash::{SipKey, siphash13};
+use crate::base::hash::SipKey;
+use crate::base::tuple_hash::TupleHasher;
 use hashbrown::HashTable;
 
 /// Which kind of record a [`FlowRef`] leads to.
@@ -67,7 +68,7 @@ const SUB_TABLE_ENTRIES: u32 = 3_300;
 
 /// See the module's essay.
 pub struct FlowTable {
-    key: SipKey,
+    hasher: TupleHasher,
     /// At least one.
     tables: Box<[HashTable<Entry>]>,
     len: usize,
@@ -89,12 +90,12 @@ impl FlowTable {
     /// A table for about `expected_max` entries. It takes more, but then grows in larger steps.
     pub fn new(key: SipKey, expected_max: u32) -> FlowTable {
         let tables = expected_max.div_ceil(SUB_TABLE_ENTRIES).max(1);
-        FlowTable { key, tables: (0..tables).map(|_| HashTable::new()).collect(), len: 0 }
+        FlowTable { hasher: TupleHasher::new(key), tables: (0..tables).map(|_| HashTable::new()).collect(), len: 0 }
     }
 
     #[inline(always)]
     pub fn hash(&self, key: &FlowKey) -> u64 {
-        siphash13(self.key, key.words())
+        self.hasher.hash(key.words())
     }
 
     /// Which sub-table: the lower half of the hash, scaled to their number.

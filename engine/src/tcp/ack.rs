@@ -41,7 +41,7 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
         t.snd_wl1 = seg.seq - 1;
     }
     if ack.after(t.snd_max) || ack.before(t.snd_una - t.max_snd_wnd) {
-        return Some(unacceptable(env));
+        return Some(unacceptable(t, env));
     }
     if ack.after(t.snd_una) {
         advance(t, seg, env, out);
@@ -54,8 +54,8 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
 
 /// RFC 5961 5.2: beyond what was sent, or further back than the largest window: challenge and drop.
 #[cold]
-fn unacceptable(env: &mut Env<'_>) -> Outcome {
-    let reply = if env.challenge.allow(env.clock.now) {
+fn unacceptable(t: &Tcb, env: &mut Env<'_>) -> Outcome {
+    let reply = if env.may_challenge(&t.key) {
         env.counters.event(Event::ChallengeAcks);
         Reply::Ack
     } else {
@@ -66,7 +66,7 @@ fn unacceptable(env: &mut Env<'_>) -> Outcome {
 
 /// New data (or our FIN) is acknowledged.
 #[inline]
-fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) {
+pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) {
     let flight = t.flight();
     let acked = seg.ack.since(t.snd_una);
     measure(t, seg, env);
@@ -166,7 +166,7 @@ fn duplicate(t: &mut Tcb, env: &mut Env<'_>) {
 
 /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2.
 #[inline]
-fn update_window(t: &mut Tcb, seg: &TcpSegment) {
+pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment) {
     let newer = t.snd_wl1.before(seg.seq) || (t.snd_wl1 == seg.seq && t.snd_wl2.at_or_before(seg.ack));
     if !newer || seg.ack.before(t.snd_una) {
         return;
@@ -225,9 +225,10 @@ mod tests {
     fn losses_are_still_seen_after_more_than_two_gibibytes_without_one() {
         let config = TcpConfig::default();
         let times = Times::new(&config);
-        let (mut counters, mut challenge) = (Counters::default(), ChallengeLimiter::new(1));
+        let (mut counters, mut challenge) = (Counters::default(), ChallengeLimiter::new(1, 0));
         let clock = Clock::at(Instant::ZERO);
-        let mut env = Env { clock, config: &config, times: &times, counters: &mut counters, challenge: &mut challenge };
+        let mut env =
+            Env { clock: &clock, config: &config, times: &times, counters: &mut counters, challenge: &mut challenge };
         let mut t = Tcb { cwnd: 1 << 30, scales: 14 << 4, ..Tcb::default() };
         t.rcv_adv = t.rcv_nxt + 1000;
         t.write_state(State::Established);

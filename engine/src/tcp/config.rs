@@ -35,10 +35,21 @@ pub struct TcpConfig {
     pub keepalive: Option<Keepalive>,
     /// Initial congestion window in segments (RFC 6928: 10).
     pub initial_window_segments: u8,
-    /// Challenge ACKs per second and shard (RFC 5961 section 7).
+    /// Challenge ACKs per second and shard, at most (RFC 5961 section 7).
     pub challenge_acks_per_s: u32,
+    /// When a SYN is answered without keeping anything (RFC 4987).
+    pub syn_cookies: SynCookies,
     /// Fixed initial sequence number, for tests that pin exact numbers. Never set it on a real network.
     pub fixed_iss: Option<u32>,
+}
+
+/// When a SYN is answered with a cookie instead of a half-open record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SynCookies {
+    Off,
+    /// From three quarters of the half-open table on, until it is half empty.
+    Auto,
+    Always,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,6 +79,7 @@ impl Default for TcpConfig {
             keepalive: None,
             initial_window_segments: 10,
             challenge_acks_per_s: 1000,
+            syn_cookies: SynCookies::Auto,
             fixed_iss: None,
         }
     }

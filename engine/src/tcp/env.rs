@@ -1,8 +1,9 @@
 //! What segment processing needs to know of the world: the time, the configured times in ticks, the counters.
 
 use super::TcpConfig;
-use crate::base::Counters;
 use crate::base::time::{Instant, Tick, ticks_for_nanos};
+use crate::base::{Counters, Rng};
+use crate::table::FlowKey;
 use core::time::Duration;
 
 /// [`TcpConfig`] with its durations in ticks.
@@ -42,11 +43,18 @@ impl Times {
 
 /// The moment in which a segment or a timer is handled.
 pub struct Env<'a> {
-    pub clock: Clock,
+    pub clock: &'a Clock,
     pub config: &'a TcpConfig,
     pub times: &'a Times,
     pub counters: &'a mut Counters,
     pub challenge: &'a mut ChallengeLimiter,
+}
+
+impl Env<'_> {
+    /// An ACK may answer a segment of this connection that has no effect.
+    pub fn may_challenge(&mut self, key: &FlowKey) -> bool {
+        self.challenge.allow(self.clock.now, key)
+    }
 }
 
 /// One reading of the clock in the units that TCP uses.
@@ -69,31 +77,95 @@ impl Clock {
     }
 }
 
-/// Bounds challenge ACKs per shard and second (RFC 5961 section 7), so that a flood of forged segments does not
-/// become a flood of answers.
-#[derive(Clone, Copy, Debug)]
+/// Bounds challenge ACKs (RFC 5961 section 7), so that a flood of forged segments does not become a flood of answers.
+///
+/// A second's budget is between half of the limit and the limit, anew each time: were it known, whoever has a connection
+/// of his own could count on it how many others have caused. The share of one connection keeps him from
+/// spending it all.
+#[derive(Clone, Debug)]
 pub struct ChallengeLimiter {
     per_second: u32,
     left: u32,
     second: u64,
+    rng: Rng,
+    /// How connections are spread over `spent`, anew each second.
+    spread: u64,
+    /// Answers in this second, of all connections that share a place.
+    spent: [u8; PLACES],
 }
 
+/// Answers to one connection in a second.
+const SHARE: u8 = 10;
+const PLACES: usize = 256;
+
 impl ChallengeLimiter {
-    pub fn new(per_second: u32) -> Self {
-        ChallengeLimiter { per_second, left: per_second, second: 0 }
+    pub fn new(per_second: u32, seed: u64) -> Self {
+        let mut limiter =
+            ChallengeLimiter { per_second, left: 0, second: 0, rng: Rng::new(seed), spread: 1, spent: [0; PLACES] };
+        limiter.refill();
+        limiter
     }
 
-    /// True when one may be sent now.
-    pub fn allow(&mut self, now: Instant) -> bool {
+    /// True when a segment of this connection may be answered now.
+    pub fn allow(&mut self, now: Instant, key: &FlowKey) -> bool {
         let second = now.as_nanos() >> 30;
         if second != self.second {
             self.second = second;
-            self.left = self.per_second;
+            self.refill();
         }
-        if self.left == 0 {
+        let [a, b, c] = key.words();
+        let mixed = (a ^ b.rotate_left(21) ^ c.rotate_left(42)).wrapping_mul(self.spread);
+        let Some(spent) = self.spent.get_mut((mixed >> 56) as usize % PLACES) else { return false };
+        if self.left == 0 || *spent >= SHARE {
             return false;
         }
+        *spent += 1;
         self.left -= 1;
         true
+    }
+
+    fn refill(&mut self) {
+        self.left = self.per_second - self.rng.below(u64::from(self.per_second / 2) + 1) as u32;
+        self.spread = self.rng.next_u64() | 1;
+        self.spent = [0; PLACES];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(port: u16) -> FlowKey {
+        FlowKey { remote_port: port, ..FlowKey::default() }
+    }
+
+    /// Answers in each of `seconds` seconds, to `ports` connections that each ask as often as they can.
+    fn answers(limit: u32, seconds: u64, ports: u16) -> Vec<u32> {
+        let mut limiter = ChallengeLimiter::new(limit, 1);
+        let in_second = |second: u64| {
+            let now = Instant::from_nanos(second << 30);
+            let mut asked = (0..40).flat_map(|_| 0..ports);
+            asked.by_ref().filter(|p| limiter.allow(now, &key(*p))).count() as u32
+        };
+        (0..seconds).map(in_second).collect()
+    }
+
+    #[test]
+    fn budget_is_between_half_and_the_limit_and_cannot_be_foreseen() {
+        let seen = answers(100, 200, 500);
+        assert!(seen.iter().all(|n| (50..=100).contains(n)), "{seen:?}");
+        let different: std::collections::BTreeSet<_> = seen.iter().collect();
+        assert!(different.len() > 25, "{different:?}");
+    }
+
+    #[test]
+    fn limit_of_one_is_one_and_of_none_none() {
+        assert_eq!(answers(1, 20, 5), [1; 20]);
+        assert_eq!(answers(0, 20, 5), [0; 20]);
+    }
+
+    #[test]
+    fn one_connection_leaves_most_of_the_budget_to_others() {
+        assert_eq!(answers(1000, 50, 1), [u32::from(SHARE); 50]);
     }
 }

@@ -50,7 +50,6 @@ impl HalfOpen {
         flags |= if timestamps { Self::TIMESTAMPS } else { 0 };
         flags |= if sack { Self::SACK } else { 0 };
         flags |= if seg.options.window_scale.is_some() { Self::SCALED } else { 0 };
-        env.counters.event(Event::PassiveOpens);
         HalfOpen {
             key: s.key,
             iss,
@@ -93,13 +92,13 @@ pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict
         if seg.seq == h.irs && !seg.flags.ack() {
             return HalfVerdict::ResendSynAck(DropReason::DataDuplicate);
         }
-        return challenge(env, DropReason::SynChallenged);
+        return challenge(h, env, DropReason::SynChallenged);
     }
     let timestamps = h.flags & HalfOpen::TIMESTAMPS != 0;
     if timestamps && !seg.flags.rst() {
         match seg.options.timestamp {
             Some((val, _)) if (val.wrapping_sub(h.ts_recent) as i32) < 0 => {
-                return HalfVerdict::Ack(DropReason::PawsOld);
+                return limited(h, env, DropReason::PawsOld);
             }
             Some(_) => {}
             None => return HalfVerdict::Drop(DropReason::TimestampMissing),
@@ -110,13 +109,13 @@ pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict
         if seg.flags.rst() {
             return HalfVerdict::Drop(DropReason::RstOutOfWindow);
         }
-        return HalfVerdict::Ack(DropReason::SeqOutOfWindow);
+        return limited(h, env, DropReason::SeqOutOfWindow);
     }
     if seg.flags.rst() {
         if seg.seq == rcv_nxt {
             return HalfVerdict::Reset;
         }
-        return challenge(env, DropReason::RstChallenged);
+        return challenge(h, env, DropReason::RstChallenged);
     }
     if !seg.flags.ack() {
         return HalfVerdict::Drop(DropReason::TcpFlagsBad);
@@ -127,11 +126,14 @@ pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict
     HalfVerdict::Promote
 }
 
-fn challenge(env: &mut Env<'_>, reason: DropReason) -> HalfVerdict {
-    if env.challenge.allow(env.clock.now) {
+fn challenge(h: &HalfOpen, env: &mut Env<'_>, reason: DropReason) -> HalfVerdict {
+    let verdict = limited(h, env, reason);
+    if matches!(verdict, HalfVerdict::Ack(_)) {
         env.counters.event(Event::ChallengeAcks);
-        HalfVerdict::Ack(reason)
-    } else {
-        HalfVerdict::Drop(DropReason::ChallengeLimited)
     }
+    verdict
+}
+
+fn limited(h: &HalfOpen, env: &mut Env<'_>, reason: DropReason) -> HalfVerdict {
+    if env.may_challenge(&h.key) { HalfVerdict::Ack(reason) } else { HalfVerdict::Drop(DropReason::ChallengeLimited) }
 }

@@ -1,15 +1,16 @@
 //! Initial sequence numbers (RFC 6528) and timestamp offsets (RFC 7323 7.1).
 
 use crate::base::Instant;
-use crate::base::hash::{SipKey, siphash13};
+use crate::base::hash::SipKey;
+use crate::base::tuple_hash::TupleHasher;
 use crate::table::FlowKey;
 use crate::wire::Seq;
 
 /// Both come from one keyed hash of the 4-tuple: the lower half goes into the sequence number, the upper half is the
 /// offset, so that knowing the one tells nothing about the other.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct IsnGenerator {
-    key: SipKey,
+    hasher: TupleHasher,
     fixed: Option<u32>,
 }
 
@@ -24,12 +25,12 @@ pub struct Start {
 
 impl IsnGenerator {
     pub fn new(secret: [u64; 2], fixed: Option<u32>) -> Self {
-        IsnGenerator { key: SipKey { k0: secret[0], k1: secret[1] }, fixed }
+        IsnGenerator { hasher: TupleHasher::new(SipKey { k0: secret[0], k1: secret[1] }), fixed }
     }
 
     /// ISN = M + F(4-tuple, secret), M a clock of about 4 µs.
     pub fn start(&self, key: &FlowKey, now: Instant) -> Start {
-        let hash = siphash13(self.key, key.words());
+        let hash = self.hasher.strong(key.words());
         let m = (now.as_nanos() >> 12) as u32;
         let iss = self.fixed.unwrap_or(m.wrapping_add(hash as u32));
         Start { iss: Seq(iss), ts_offset: (hash >> 32) as u32 }

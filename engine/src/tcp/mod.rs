@@ -2,7 +2,7 @@
 //!
 //! One job a file: [`open`] and [`half_open`] the handshake, [`receive`] (with [`dispatch`] and `ack`) what a segment
 //! does, [`output`] what to send next, [`timers`] what a deadline does, [`timewait`] what is left afterwards,
-//! [`rtt`] and [`congestion`] when and how much, [`isn`], [`options`], [`reset`] what their names say. Segment
+//! [`rtt`] and [`congestion`] when and how much, [`cookie`], [`isn`], [`options`], [`reset`] what their names say. Segment
 //! processing returns an [`receive::Outcome`]; one `transition()` writes the state.
 //!
 //! Left out here on purpose: buffers. Send queues and reassembly are the shard's, since they hold frames and
@@ -11,8 +11,10 @@
 mod ack;
 pub mod config;
 pub mod congestion;
+pub mod cookie;
 pub mod dispatch;
 pub mod env;
+pub mod expected;
 pub mod half_open;
 pub mod isn;
 pub mod open;
@@ -26,7 +28,8 @@ pub mod tcb;
 pub mod timers;
 pub mod timewait;
 
-pub use config::{Keepalive, TcpConfig};
+pub use config::{Keepalive, SynCookies, TcpConfig};
+pub use cookie::CookieJar;
 pub use env::{ChallengeLimiter, Clock, Env, Times};
 pub use half_open::{HalfOpen, HalfVerdict};
 pub use isn::IsnGenerator;

@@ -2,7 +2,7 @@
 
 use super::State;
 use super::congestion::{Controller, NewReno};
-use super::env::{Clock, Env};
+use super::env::Env;
 use super::half_open::HalfOpen;
 use super::options::{self, Agreed};
 use super::receive::{Happened, Outcome, Reply};
@@ -42,26 +42,29 @@ pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
         t.set(flag::NODELAY);
     }
     transition(&mut t, State::SynSent);
-    env.counters.event(Event::ActiveOpens);
     t
 }
 
-/// The control block of a half-open connection whose handshake is now complete: still in SYN-RECEIVED, so that
-/// the segment that completed it takes the ordinary way.
-pub fn promote(h: &HalfOpen, config: &super::TcpConfig, now: &Clock) -> Tcb {
+/// The control block of a half-open connection whose handshake `seg` completes ([`half_open::receive`] has found it
+/// acceptable and its ACK right): established, and `seg` is its first segment.
+///
+/// [`half_open::receive`]: super::half_open::receive
+pub fn promote(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
+    let config = env.config;
     let mut t = Tcb {
         key: h.key,
         mss: h.mss,
         neighbour: h.neighbour,
         ts_offset: h.ts_offset,
         scales: h.scales,
-        snd_una: h.iss,
+        snd_una: h.iss + 1,
         snd_nxt: h.iss + 1,
         snd_max: h.iss + 1,
         snd_end: h.iss + 1,
         snd_wnd: u32::from(h.snd_wnd),
         max_snd_wnd: u32::from(h.snd_wnd),
-        snd_wl1: h.irs,
+        // Whatever the handshake's windows were: that of this segment counts.
+        snd_wl1: seg.seq - 1,
         snd_wl2: h.iss,
         recover: h.iss,
         rcv_nxt: h.irs + 1,
@@ -70,9 +73,8 @@ pub fn promote(h: &HalfOpen, config: &super::TcpConfig, now: &Clock) -> Tcb {
         ts_recent: h.ts_recent,
         ..Tcb::default()
     };
-    t.ts_recent_at = now.coarse;
+    t.ts_recent_at = env.clock.coarse;
     t.retries = h.retries;
-    t.set(flag::PASSIVE);
     if h.flags & HalfOpen::TIMESTAMPS != 0 {
         t.set(flag::TIMESTAMPS);
     }
@@ -84,11 +86,10 @@ pub fn promote(h: &HalfOpen, config: &super::TcpConfig, now: &Clock) -> Tcb {
     }
     if h.retries == 0 && h.flags & HalfOpen::RESENT == 0 {
         // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
-        t.rtt_seq = h.iss + 1;
-        t.rtt_at_us = h.sent_us;
-        t.set(flag::RTT_TIMING);
+        rtt::sample(&mut t, env.clock.us.wrapping_sub(h.sent_us));
     }
     t.write_state(State::SynReceived);
+    established(&mut t, seg, env);
     t
 }
 
@@ -140,8 +141,9 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
 
 /// Takes over the peer's initial sequence number, options and window.
 fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
+    // The path may have turned out narrower than our link already.
     let Agreed { timestamps, sack, scales, mss } =
-        options::agree(env.config, own_mss, t.key.remote.is_v4(), &seg.options);
+        options::agree(env.config, own_mss.min(t.mss), t.key.remote.is_v4(), &seg.options);
     t.rcv_nxt = seg.seq + 1;
     t.last_ack_sent = t.rcv_nxt;
     t.rcv_adv = t.rcv_nxt + env.config.receive_buffer_bytes.min(0xffff);

@@ -36,6 +36,15 @@ pub fn for_syn(c: &TcpConfig, own_mss: u16, ts_val: u32) -> TcpOptions {
     }
 }
 
+/// Options for the answer to a SYN: only what that offered may be in it (RFC 7323 2.2 and 3.2, RFC 2018 section 2).
+pub fn for_syn_ack(c: &TcpConfig, own_mss: u16, ts_val: u32, offered: &TcpOptions) -> TcpOptions {
+    let mut o = for_syn(c, own_mss, ts_val);
+    o.timestamp = o.timestamp.and(offered.timestamp).map(|(echo, _)| (ts_val, echo));
+    o.sack_permitted &= offered.sack_permitted;
+    o.window_scale = o.window_scale.filter(|_| offered.window_scale.is_some());
+    o
+}
+
 /// What both sides' SYNs together mean.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Agreed {

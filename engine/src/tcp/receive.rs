@@ -106,7 +106,7 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) -
         Rule::Segment => segment(t, seg, env),
         Rule::SynSent => open::syn_sent(t, seg, own_mss, env),
         Rule::Reset => reset(t, seg, env),
-        Rule::Syn => challenge(env, DropReason::SynChallenged),
+        Rule::Syn => challenge(t, env, DropReason::SynChallenged),
         Rule::SynAck => syn_ack(t, seg, env),
         Rule::Drop => Outcome::dropped(DropReason::TcpFlagsBad),
     }
@@ -114,8 +114,8 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) -
 
 /// The SYN,ACK of a simultaneous open: the SYN we know already, the ACK is what counts.
 fn syn_ack(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
-    if seg.seq + 1 != t.rcv_nxt || t.has(flag::PASSIVE) {
-        return challenge(env, DropReason::SynChallenged);
+    if seg.seq + 1 != t.rcv_nxt {
+        return challenge(t, env, DropReason::SynChallenged);
     }
     let mut stripped = *seg;
     stripped.flags = TcpFlags(seg.flags.0 & !TcpFlags::SYN.0);
@@ -160,13 +160,13 @@ fn reset(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
         return out;
     }
     if seg.seq.within(t.rcv_nxt, t.rcv_wnd().max(1)) {
-        return challenge(env, DropReason::RstChallenged);
+        return challenge(t, env, DropReason::RstChallenged);
     }
     Outcome::dropped(DropReason::RstOutOfWindow)
 }
 
-fn challenge(env: &mut Env<'_>, reason: DropReason) -> Outcome {
-    if !env.challenge.allow(env.clock.now) {
+fn challenge(t: &Tcb, env: &mut Env<'_>, reason: DropReason) -> Outcome {
+    if !env.may_challenge(&t.key) {
         return Outcome::dropped(DropReason::ChallengeLimited);
     }
     env.counters.event(Event::ChallengeAcks);
@@ -179,13 +179,17 @@ const TS_RECENT_VALID: u32 = ((24u64 * 86_400 * 1_000_000_000) >> 30) as u32;
 
 /// PAWS (RFC 7323 5.3). `None`: passed.
 #[inline(always)]
-fn paws(t: &Tcb, seg: &TcpSegment, now: u32) -> Option<Outcome> {
+fn paws(t: &Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Outcome> {
     let Some((val, _)) = seg.options.timestamp else {
         return Some(Outcome::dropped(DropReason::TimestampMissing));
     };
     let older = (val.wrapping_sub(t.ts_recent) as i32) < 0;
-    if older && now.wrapping_sub(t.ts_recent_at) < TS_RECENT_VALID {
-        return Some(Outcome::dropped_with(DropReason::PawsOld, Reply::Ack));
+    if older && env.clock.coarse.wrapping_sub(t.ts_recent_at) < TS_RECENT_VALID {
+        return Some(if env.may_challenge(&t.key) {
+            Outcome::dropped_with(DropReason::PawsOld, Reply::Ack)
+        } else {
+            Outcome::dropped(DropReason::ChallengeLimited)
+        });
     }
     None
 }
@@ -194,7 +198,7 @@ fn paws(t: &Tcb, seg: &TcpSegment, now: u32) -> Option<Outcome> {
 #[inline]
 fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
     if t.has(flag::TIMESTAMPS)
-        && let Some(out) = paws(t, seg, env.clock.coarse)
+        && let Some(out) = paws(t, seg, env)
     {
         return out;
     }
@@ -204,10 +208,12 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
         } else {
             DropReason::SeqOutOfWindow
         };
-        // Two ends that disagree would answer each other's bare ACKs for ever: those are limited. A keepalive probe, one
-        // below rcv_nxt, always gets its answer.
-        let bare = seg.seq_len() == 0 && seg.seq + 1 != t.rcv_nxt;
-        if bare && !env.challenge.allow(env.clock.now) {
+        // What a peer repeats because our ACKs were lost, and a keepalive probe, one below rcv_nxt, always get their answer.
+        // Two ends that disagree would answer each other's bare ACKs for ever, and strangers would have us send the peer
+        // as many as they like: those are limited.
+        let buffer = env.config.receive_buffer_bytes;
+        let repeated = seg.seq_len() > 0 && seg.seq.within(t.rcv_nxt - buffer, buffer);
+        if !repeated && seg.seq + 1 != t.rcv_nxt && !env.may_challenge(&t.key) {
             return Outcome::dropped(DropReason::ChallengeLimited);
         }
         return Outcome::dropped_with(reason, Reply::Ack);
@@ -236,7 +242,7 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
 }
 
 /// A sign of life puts keepalive and the half-closed limit off; the wheel learns of it when it next looks.
-fn alive(t: &mut Tcb, env: &Env<'_>) {
+pub(super) fn alive(t: &mut Tcb, env: &Env<'_>) {
     t.keepalive_probes = 0;
     if t.state() == State::FinWait2 {
         // An orphan's limit is a limit: only a half-closed connection lives on while there is traffic.

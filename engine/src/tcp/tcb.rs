@@ -51,8 +51,6 @@ pub mod flag {
     pub const ABORT: u32 = 1 << 19;
     /// The application has been told of the peer's FIN.
     pub const PEER_CLOSED_TOLD: u32 = 1 << 20;
-    /// Opened by the peer (`accepted`), not by us.
-    pub const PASSIVE: u32 = 1 << 21;
     /// `resume_receive` was called and bytes have to be offered again.
     pub const RESUME: u32 = 1 << 22;
     /// A keepalive probe has to go out.
@@ -258,6 +256,13 @@ impl Tcb {
             State::CloseWait | State::Closing | State::LastAck | State::TimeWait | State::Closed => self.rcv_nxt - 1,
             _ => self.rcv_nxt,
         }
+    }
+
+    /// Something is queued beyond snd_nxt: bytes, or the FIN.
+    #[inline(always)]
+    pub fn has_unsent(&self) -> bool {
+        let fin = self.has(flag::FIN_QUEUED) && self.snd_nxt.at_or_before(self.snd_end);
+        self.snd_nxt.before(self.snd_end) || fin
     }
 
     /// Our FIN was sent and is acknowledged.

@@ -63,7 +63,7 @@ pub fn receive(w: &TimeWait, seg: &TcpSegment, env: &mut Env<'_>) -> TimeWaitVer
     }
     if seg.flags.syn() {
         let bare = !seg.flags.ack() && !seg.flags.fin();
-        return if bare && is_fresh(w, seg) { Reopen } else { limited(env, DropReason::SynChallenged) };
+        return if bare && is_fresh(w, seg) { Reopen } else { limited(w, env, DropReason::SynChallenged) };
     }
     if !seg.flags.ack() {
         return Ignore(DropReason::TcpFlagsBad);
@@ -75,7 +75,7 @@ pub fn receive(w: &TimeWait, seg: &TcpSegment, env: &mut Env<'_>) -> TimeWaitVer
     if seg.seq == w.rcv_nxt && seg.seq_len() == 0 {
         return Ignore(DropReason::TimeWaitIgnored);
     }
-    limited(env, DropReason::SeqOutOfWindow)
+    limited(w, env, DropReason::SeqOutOfWindow)
 }
 
 /// The SYN cannot be an old duplicate: its timestamp is newer, or, where timestamps do not tell, its number is beyond
@@ -88,8 +88,8 @@ fn is_fresh(w: &TimeWait, seg: &TcpSegment) -> bool {
     age > 0 || (age == 0 && seg.seq.after(w.rcv_nxt))
 }
 
-fn limited(env: &mut Env<'_>, reason: DropReason) -> TimeWaitVerdict {
-    if env.challenge.allow(env.clock.now) {
+fn limited(w: &TimeWait, env: &mut Env<'_>, reason: DropReason) -> TimeWaitVerdict {
+    if env.may_challenge(&w.key) {
         TimeWaitVerdict::Ack(reason)
     } else {
         TimeWaitVerdict::Ignore(DropReason::ChallengeLimited)

@@ -63,7 +63,7 @@ fn long_header_len(version_and_length: u8) -> Result<usize, DropReason> {
 /// By the first byte of the address: not this network (0), loopback (127), multicast, reserved or broadcast
 /// (224 and above): RFC 1122 3.2.1.3.
 #[inline(always)]
-fn source_is_possible(first: u8) -> bool {
+pub(super) fn source_is_possible(first: u8) -> bool {
     (1..224).contains(&first) && first != 127
 }
 

@@ -23,6 +23,7 @@ mod ipv6;
 mod ndp;
 mod options;
 pub mod parse;
+pub mod plain;
 pub mod segment;
 pub mod seq;
 mod tcp;

@@ -20,7 +20,7 @@ const SACK: u8 = 5;
 const TIMESTAMP: u8 = 8;
 
 /// NOP NOP TIMESTAMP 10, as nearly every segment of a connection with timestamps begins its options.
-const TIMESTAMP_WORD: u32 = 0x0101_080a;
+pub(super) const TIMESTAMP_WORD: u32 = 0x0101_080a;
 
 /// The timestamps of options that are nothing else (in the layout that everyone sends), or no options at all.
 /// `None`: other options.
@@ -31,6 +31,31 @@ pub(super) fn only_timestamp(bytes: &[u8]) -> Option<Option<(u32, u32)>> {
         _ if bytes.is_empty() => Some(None),
         _ => None,
     }
+}
+
+const MSS_WORD: u32 = (MSS as u32) << 24 | 4 << 16;
+const PERMITTED_AND_TIMESTAMP: u32 = (SACK_PERMITTED as u32) << 24 | 2 << 16 | (TIMESTAMP_WORD & 0xffff);
+const SCALE_WORD: u32 = (NOP as u32) << 24 | (WINDOW_SCALE as u32) << 16 | 3 << 8;
+
+/// What [`of_usual_syn`] reads.
+#[inline(always)]
+pub(super) fn usual_syn_words(mss: u16, (value, echo): (u32, u32), window_scale: u8) -> [u32; 5] {
+    [MSS_WORD | u32::from(mss), PERMITTED_AND_TIMESTAMP, value, echo, SCALE_WORD | u32::from(window_scale)]
+}
+
+/// The options of a SYN as Linux and this engine lay them out: MSS, SACK-permitted, timestamps, NOP, window scale.
+/// `None`: others, or laid out otherwise.
+#[inline(always)]
+pub(super) fn of_usual_syn(h: &[u8; 20]) -> Option<TcpOptions> {
+    let (first, second, last) = (u32_at::<0, _>(h), u32_at::<4, _>(h), u32_at::<16, _>(h));
+    let usual = first >> 16 == MSS_WORD >> 16 && second == PERMITTED_AND_TIMESTAMP && last >> 8 == SCALE_WORD >> 8;
+    usual.then(|| TcpOptions {
+        mss: Some(first as u16),
+        sack_permitted: true,
+        timestamp: Some((u32_at::<8, _>(h), u32_at::<12, _>(h))),
+        window_scale: Some(last as u8),
+        ..TcpOptions::NONE
+    })
 }
 
 /// Reads any options. MSS, window scale and SACK-permitted count on a SYN only, and are skipped elsewhere.

@@ -4,6 +4,7 @@
 //! [`Packet`], or in the one reason why it does not. What is not TCP is kept out of line, so that the way of a
 //! plain segment is short.
 
+use super::field::get;
 use super::{Addr, Mac, TcpSegment, arp, eth, icmp, ipv4, ipv6, tcp};
 use crate::base::DropReason;
 
@@ -165,4 +166,10 @@ pub fn peek_tuple(bytes: &[u8]) -> Option<(Addr, Addr, u16, u16)> {
     };
     let (src_port, dst_port) = tcp::peek_ports(tcp)?;
     Some((src, dst, src_port, dst_port))
+}
+
+/// The link address that a frame came from.
+#[inline]
+pub fn link_source(bytes: &[u8]) -> Option<Mac> {
+    Some(Mac(get::<6, 6, _>(bytes.first_chunk::<12>()?)))
 }

@@ -23,12 +23,19 @@ struct Bouncer {
     deadline: Option<Instant>,
     turns: u32,
     said_goodbye: u32,
+    /// Goodbyes of the other side that came while this one still ran.
+    heard_goodbye: u32,
 }
 
 impl Engine for Bouncer {
     fn ingest(&mut self, rx: &mut Vec<Frame>, cx: &mut Cx<'_>) {
         self.turns += 1;
         for frame in rx.drain(..) {
+            if frame.is_empty() {
+                self.heard_goodbye += 1;
+                cx.pool.free(frame);
+                continue;
+            }
             self.counters.event(Event::FramesIn);
             self.back += 1;
             if self.panic_after.is_some_and(|n| self.back > n) {
@@ -122,9 +129,10 @@ fn two_workers_bounce_frames_until_they_have_drained_and_lose_none() {
         assert_eq!(ends[1].engine.back, 5000);
         let total = control.total();
         assert_eq!(total.counters.count(Event::FramesIn), 10_000);
-        assert_eq!(total.io.rx_frames, 10_000);
+        // What was said at the goodbye may come in time, or is still on its way to the peer.
+        let heard = ends.iter().map(|end| u64::from(end.engine.heard_goodbye)).sum::<u64>();
+        assert_eq!(total.io.rx_frames, 10_000 + heard);
         assert!(total.time.busy_turns > 0 && total.time.turns >= total.time.busy_turns);
-        // What was said at the goodbye is still on its way to the peer.
         assert!(ends.iter().all(|end| end.engine.said_goodbye == 2));
         let mut late = Vec::with_capacity(8);
         ends.iter_mut().for_each(|end| {

@@ -226,7 +226,7 @@ extern "C" fn recvmsg(user: User, fd: c_int, message: *mut msghdr, bits: c_int) 
     let parts = unsafe { convert::message_parts(message) };
     result(parts.and_then(|parts| {
         let n = receive_parts(user, fd, parts, flags(bits))?;
-        let unread = act(user, fd, |s, fd| Ok(s.options(fd)?.tell_unread.then_some(s.unread(fd)?)))?;
+        let unread = act(user, fd, |s, fd| s.unread_hint(fd))?;
         // SAFETY: as the module says; `message_parts` has refused null.
         unsafe {
             ((*message).msg_flags, (*message).msg_namelen) = (0, 0);

@@ -3,6 +3,7 @@
 
 mod close;
 mod close_loss;
+mod cookies;
 mod flags;
 mod icmp;
 mod keepalive;

@@ -3,7 +3,7 @@
 use crate::{closed, drops, in_state, over, seconds};
 use synfin_engine::base::{DropReason, Event};
 use synfin_engine::shard::{CloseReason, ConnectError};
-use synfin_engine::tcp::State;
+use synfin_engine::tcp::{State, SynCookies};
 use synfin_engine::wire::TcpFlags;
 use synfin_tests::host::{Host, PEER, Told, plain_config, seg};
 
@@ -204,6 +204,7 @@ fn syn_with_fin_is_dropped_everywhere_before_the_handshake_is_over() {
 #[test]
 fn full_backlog_drops_the_syn_and_takes_it_once_there_is_room() {
     let mut config = plain_config();
+    config.tcp.syn_cookies = SynCookies::Off;
     config.limits.half_open = 1;
     let mut host = Host::server(config);
     host.send(seg("S", 100, 0));

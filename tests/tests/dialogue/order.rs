@@ -170,7 +170,8 @@ fn bytes_beyond_the_fin_are_dropped() {
 #[test]
 fn full_store_for_reassembly_still_takes_the_segment_that_fills_the_gap() {
     let mut config = plain_config();
-    config.limits.held_frames = 2;
+    // Two for each of one connection and the next.
+    config.limits.held_frames = 4;
     let mut host = Host::accepted(config);
     host.send(part(5, 10));
     host.send(part(10, 15));

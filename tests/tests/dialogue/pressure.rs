@@ -1,8 +1,9 @@
 //! More to do than there is room for: nothing is forgotten, and what strangers send takes no room from what we do.
 
-use crate::{closed, drops, ms, seconds};
-use synfin_engine::base::{DropReason, Frame};
-use synfin_engine::shard::{Connect, Generator, Payload, SendError};
+use crate::{closed, drops, events, ms, seconds};
+use synfin_engine::base::{DropReason, Event, Frame};
+use synfin_engine::shard::{CloseReason, Connect, ConnectError, Generator, Payload, SendError};
+use synfin_engine::tcp::SynCookies;
 use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Seq, TcpFlags, TcpOptions};
@@ -108,6 +109,7 @@ fn syn(host: &mut Host, n: u32) -> Frame {
 fn syns_of_strangers_leave_room_for_neighbours_that_we_ask_for() {
     let mut config = plain_config();
     config.locals[0].prefix_len = 0;
+    config.tcp.syn_cookies = SynCookies::Off;
     let mut host = Host::server(config);
     for burst in 0..2200 {
         let frames = (0..64).map(|n| syn(&mut host, 1 + burst * 64 + n)).collect();
@@ -144,4 +146,117 @@ fn flood_of_repeated_fins_takes_no_room_from_other_time_wait_records() {
     assert_eq!(host.shard.live(), (0, 0, 1), "2MSL began anew with the last FIN");
     host.pass(ms(2));
     host.assert_clean();
+}
+
+/// A connection from `port`.
+fn accept(host: &mut Host, port: u16) {
+    host.remote.1 = port;
+    host.send(seg("S", 100, 0).mss(1460));
+    host.expect("S.", 300, 101);
+    host.send(seg(".", 101, 301));
+}
+
+#[test]
+fn connection_with_many_gaps_leaves_room_for_those_of_others() {
+    let mut config = plain_config();
+    config.limits.held_frames = 16;
+    let mut host = Host::server(config);
+    for (n, held) in [8, 4, 2, 1].into_iter().enumerate() {
+        accept(&mut host, PEER_PORT + n as u16);
+        let before = events(&host, Event::OutOfOrderIn);
+        for gap in 0..20 {
+            host.send(seg(".", 111 + 10 * gap, 301).data(*b"later"));
+        }
+        host.out.clear();
+        assert_eq!(events(&host, Event::OutOfOrderIn) - before, held);
+    }
+    // What was held is still good.
+    host.send(seg(".", 101, 301).data(*b"0123456789"));
+    host.expect(".", 301, 116);
+}
+
+#[test]
+fn segments_are_put_in_order_whatever_order_they_come_in() {
+    let mut rng = synfin_engine::base::Rng::new(5);
+    for _ in 0..30 {
+        let mut host = Host::accepted(plain_config());
+        let mut at = 0usize;
+        let mut pieces = Vec::new();
+        while at < 3_000 {
+            let len = 1 + rng.below(40) as usize;
+            pieces.push((at, len + rng.below(20) as usize));
+            at += len;
+        }
+        while !pieces.is_empty() {
+            let (at, len) = pieces.swap_remove(rng.below(pieces.len() as u64) as usize);
+            host.send(seg(".", 101 + at as u32, 301).data(&crate::BYTES[at..at + len]));
+            host.out.clear();
+        }
+        let got = host.shard.app().bytes();
+        assert_eq!(got, crate::BYTES[..got.len()]);
+        host.send(seg("R", 101 + got.len() as u32, 0));
+        host.assert_clean();
+    }
+}
+
+#[test]
+fn handshakes_that_are_begun_and_taken_back_are_bounded_and_come_back_with_time() {
+    let mut config = plain_config();
+    config.limits.half_open = 2;
+    config.tcp.syn_cookies = SynCookies::Off;
+    let mut host = Host::server(config);
+    for _ in 0..100 {
+        host.send(seg("S", 100, 0));
+        host.send(seg("R", 101, 0));
+    }
+    assert_eq!(events(&host, Event::PassiveOpens), 32);
+    assert_eq!(drops(&host, DropReason::BacklogFull), 68);
+    assert_eq!(host.shard.live(), (0, 0, 0));
+    host.out.clear();
+    host.pass(seconds(2));
+    host.send(seg("S", 100, 0));
+    host.expect("S.", 300, 101);
+    host.send(seg("R", 101, 0));
+    host.assert_clean();
+}
+
+#[test]
+fn connection_for_which_there_is_no_room_was_never_begun() {
+    let mut config = plain_config();
+    config.limits.connections = 1;
+    let mut host = Host::new(config);
+    assert!(host.connect().is_ok());
+    host.local.1 += 1;
+    assert_eq!(host.connect(), Err(ConnectError::TableFull));
+    assert_eq!(events(&host, Event::ActiveOpens), 1);
+}
+
+#[test]
+fn connection_that_times_out_ends_when_there_is_room_for_its_reset() {
+    let mut config = plain_config();
+    config.tcp.data_retries = 1;
+    let mut host = Host::accepted(config);
+    host.write(b"data");
+    host.expect_data(301, 101, b"data");
+    host.pass_until_output(seconds(5));
+    host.expect_data(301, 101, b"data");
+    host.limit_burst(0);
+    host.pass(seconds(20));
+    assert_eq!(closed(&host), None);
+    host.limit_burst(8);
+    host.pass(ms(1));
+    host.expect("R.", 305, 101);
+    assert_eq!(closed(&host), Some(CloseReason::TimedOut));
+    host.assert_clean();
+}
+
+#[test]
+fn segment_whose_answer_finds_no_room_is_counted_under_one_reason() {
+    let mut host = Host::server(plain_config());
+    host.limit_burst(1);
+    host.send_burst(&[seg(".", 101, 777), seg(".", 101, 778), seg(".", 101, 779)]);
+    host.expect("R", 777, 0);
+    host.expect_nothing();
+    assert_eq!(drops(&host, DropReason::NoConnection), 3);
+    assert_eq!((host.shard.counters().dropped_total(), events(&host, Event::ResetsOut)), (3, 1));
 }

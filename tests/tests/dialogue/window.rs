@@ -59,6 +59,7 @@ fn unread_bytes_close_the_window_and_its_edge_never_moves_left() {
 fn edge_of_a_scaled_window_never_moves_left() {
     let mut config = plain_config();
     config.tcp.receive_buffer_bytes = 1 << 20;
+    config.limits.held_frames = 512;
     let mut host = Host::server(config);
     host.shard.app_mut().appetite = 0;
     let options = TcpOptions { mss: Some(1000), window_scale: Some(0), ..TcpOptions::default() };

@@ -1,0 +1,75 @@
+//! Header prediction: the segment that an established connection expects next, taken note of in one go (the idea is
+//! V. Jacobson's, 1990). Whatever is out of the ordinary in the segment or in the connection goes the long way
+//! ([`receive`](super::receive)), which alone knows all of RFC 9293 3.10.7.4; for what is taken here the outcome is the
+//! same.
+
+use super::ack;
+use super::env::Env;
+use super::receive::{Happened, Outcome, alive};
+use super::tcb::{NONE, Tcb, flag};
+use crate::wire::{TcpFlags, TcpSegment};
+
+/// What keeps a connection on the long way.
+const UNUSUAL: u32 = flag::IN_RECOVERY
+    | flag::PROBE
+    | flag::PERSIST
+    | flag::RESEND_HEAD
+    | flag::ABORT
+    | flag::UNREACHABLE
+    | flag::RESUME
+    | flag::RECEIVE_STALLED;
+
+/// What an expected segment brings, besides its payload, all of which is in the window and next in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expected {
+    /// Newly acknowledged data bytes, to be released from the send queue.
+    pub acked_bytes: u32,
+    /// Anything new is acknowledged (a FIN of ours, for example).
+    pub progress: bool,
+    /// `FINISHED` or `TIME_WAIT`, if the connection is over.
+    pub happened: Happened,
+}
+
+/// `Some`: the segment was the expected one, and its ACK field, timestamp and window are taken into account.
+/// `None`: nothing has changed.
+#[inline(always)]
+pub fn receive(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Expected> {
+    let fin = seg.flags.fin();
+    let carries = seg.payload_len > 0 || fin;
+    let plain = seg.flags.0 & !(TcpFlags::PSH.0 | TcpFlags::FIN.0) == TcpFlags::ACK.0 && seg.options.sack_len == 0;
+    let usual = plain && seg.seq == t.rcv_nxt && t.flags & UNUSUAL == 0 && t.retries | t.dup_acks == 0;
+    let acked = seg.ack.since(t.snd_una);
+    if !usual || acked > t.flight() || !t.state().is_synchronized() {
+        return None;
+    }
+    if carries {
+        let room = u32::from(seg.payload_len) <= t.rcv_wnd();
+        let wanted = t.state().receives_data() && t.recv == NONE && (fin || !t.has(flag::RECEIVE_SHUT));
+        if !room || !wanted || (seg.payload_len > 0 && t.has(flag::RECEIVE_SHUT)) {
+            return None;
+        }
+    } else if acked == 0 {
+        // A duplicate ACK or a window update.
+        return None;
+    }
+    match (t.has(flag::TIMESTAMPS), seg.options.timestamp) {
+        (true, Some((val, _))) if val.wrapping_sub(t.ts_recent) as i32 >= 0 => {
+            // RFC 7323 4.3 (2).
+            if seg.seq.at_or_before(t.last_ack_sent) {
+                t.ts_recent = val;
+                t.ts_recent_at = env.clock.coarse;
+            }
+        }
+        (false, None) => {}
+        _ => return None,
+    }
+    let mut out = Outcome::default();
+    if acked > 0 {
+        ack::advance(t, seg, env, &mut out);
+    }
+    ack::update_window(t, seg);
+    if t.has(flag::LIFE_ON) {
+        alive(t, env);
+    }
+    Some(Expected { acked_bytes: out.acked_bytes, progress: acked > 0, happened: out.happened })
+}
