@@ -91,6 +91,7 @@ fn what_came_before_the_end_is_read_before_the_end() {
     assert_eq!(recv(&mut net, Host::B, server, 99).as_deref(), Ok(&b""[..]));
     assert_eq!(send(&mut net, Host::B, server, b"too late"), Ok(8), "the RST has not come yet");
     net.pass(ms(50));
+    assert_eq!(send(&mut net, Host::B, server, b"!"), Err(Errno::CONNRESET));
     assert_eq!(send(&mut net, Host::B, server, b"!"), Err(Errno::PIPE));
 }
 
