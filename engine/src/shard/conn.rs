@@ -198,7 +198,7 @@ impl<U: Default> Net<'_, U> {
         let key =
             FlowKey { remote: to.remote, remote_port: to.remote_port, local_port: to.local_port, local, reserved: 0 };
         let hash = core.flows.hash(&key);
-        if core.find(hash, &key).is_some() {
+        if core.find(hash, &key).is_some() || core.time_wait.find(hash).is_some() {
             return Err(ConnectError::AddressInUse);
         }
         let hop = core.locals.next_hop(local, &to.remote).filter(|_| to.remote.is_unicast());

@@ -7,10 +7,9 @@ use super::send_queue::SendPool;
 use super::trace::Trace;
 use super::tuning::Tunings;
 use crate::base::hash::SipKey;
-use crate::base::time::Tick;
-use crate::base::{Counters, Frame, FramePool, Instant};
+use crate::base::{ChunkQueue, Counters, Frame, FramePool, Instant};
 use crate::neigh::{NeighId, NeighTable, Probe};
-use crate::table::{FlowKey, FlowKind, FlowRef, FlowTable, Ring, Slab};
+use crate::table::{AgingTable, FlowKey, FlowKind, FlowRef, FlowTable, NamedSlab, Slab};
 use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::output;
@@ -19,7 +18,6 @@ use crate::tcp::{
 };
 use crate::timer::{Fifo, Wheel};
 use crate::wire::{Addr, Mac, Seq, TcpSegment};
-use std::collections::VecDeque;
 
 /// Far enough below 2^31 that sequence numbers of what is queued can be told apart.
 const SEND_QUEUE_BYTES_MAX: u32 = (1 << 30) + (1 << 20);
@@ -69,13 +67,13 @@ pub struct Core {
     pub(super) sends_plain: bool,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
-    pub(super) conns: Slab<Tcb>,
+    pub(super) conns: NamedSlab<Tcb>,
     pub(super) halves: Slab<HalfOpen>,
-    pub(super) time_wait: Ring<TimeWait>,
+    pub(super) time_wait: AgingTable<TimeWait>,
     /// One node per connection, armed at or before the earliest of its deadlines.
     pub(super) wheel: Wheel,
-    /// SYN,ACK retransmissions: one queue for each number of tries, entries (slot, deadline it was queued for).
-    pub(super) half_timers: Vec<Fifo<(u32, Tick)>>,
+    /// SYN,ACK retransmissions: one queue for each number of tries.
+    pub(super) half_timers: Vec<Fifo>,
     pub(super) send: SendPool,
     pub(super) recv: RecvPool,
     pub(super) neigh: NeighTable,
@@ -84,9 +82,9 @@ pub struct Core {
     /// Ports with a listener, sorted.
     pub(super) listeners: Vec<u16>,
     /// Connections with something to send (flag PENDING), who has waited longest first.
-    pub(super) pending: VecDeque<u32>,
+    pub(super) pending: ChunkQueue<u32>,
     /// Connections that found no buffer for `send_copy` while they had nothing under way, who has waited longest first.
-    pub(super) starved: VecDeque<u32>,
+    pub(super) starved: ChunkQueue<u32>,
     pub(super) trace: Trace,
     /// Some address is the kernel's too, which then gets the answers to our ARP and NDP questions.
     pub(super) hears_no_replies: bool,
@@ -106,11 +104,12 @@ impl Core {
         for &(addr, mac) in &config.static_neighbours {
             neigh.add_static(addr, mac);
         }
-        let flows = limits.connections.saturating_add(limits.half_open).saturating_add(limits.time_wait);
+        let flows = limits.connections.saturating_add(limits.half_open);
+        let times = Times::new(&tcp);
         Core {
             proto: Protocol {
                 clock: Clock::at(now),
-                times: Times::new(&tcp),
+                times,
                 config: tcp,
                 counters: Counters::default(),
                 challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s, config.secrets.challenge),
@@ -120,9 +119,9 @@ impl Core {
             sends_plain: config.vlan.count == 0 && !config.trace,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows: FlowTable::new(key, flows),
-            conns: Slab::with_limit(limits.connections),
+            conns: NamedSlab::with_limit(limits.connections),
             halves: Slab::with_limit(limits.half_open),
-            time_wait: Ring::new(limits.time_wait),
+            time_wait: AgingTable::new(limits.time_wait, times.time_wait),
             wheel: Wheel::new(now.tick()),
             half_timers: (0..=tcp.syn_retries)
                 .map(|_| Fifo::new(limits.half_open.saturating_mul(TIMERS_PER_HALF_OPEN)))
@@ -133,8 +132,8 @@ impl Core {
             isn: IsnGenerator::new(config.secrets.isn, tcp.fixed_iss),
             cookies: CookieJar::new(config.secrets.syn_cookie, tcp.syn_cookies),
             listeners: Vec::new(),
-            pending: VecDeque::new(),
-            starved: VecDeque::new(),
+            pending: ChunkQueue::new(),
+            starved: ChunkQueue::new(),
             trace: Trace::new(config.trace),
             hears_no_replies: config.locals.iter().any(|net| !net.exclusive),
             spent: Vec::new(),
@@ -158,7 +157,7 @@ impl Core {
         self.listeners.binary_search(&port).is_ok()
     }
 
-    /// The record of this 4-tuple, whatever kind it is.
+    /// The connection or half-open connection of this 4-tuple.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<FlowRef> {
         self.flows.find(hash, |flow| self.is_of(flow, key))
@@ -170,8 +169,7 @@ impl Core {
         let index = flow.index();
         match flow.kind() {
             FlowKind::Conn => self.conns.get(index).is_some_and(|t| t.key == *key),
-            FlowKind::HalfOpen => self.halves.get(index).is_some_and(|h| h.key == *key),
-            FlowKind::TimeWait => self.time_wait.get(index).is_some_and(|w| w.key == *key),
+            FlowKind::HalfOpen => self.halves.get(index).is_some_and(|h| h.key() == *key),
         }
     }
 

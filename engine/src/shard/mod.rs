@@ -13,6 +13,7 @@ mod cookies;
 mod core;
 mod expected;
 mod expire;
+mod half_open;
 mod ingest;
 mod locals;
 mod recv_queue;
@@ -21,6 +22,7 @@ mod resolve;
 mod segment;
 mod send_queue;
 mod stream;
+mod time_wait;
 pub mod trace;
 mod transmit;
 pub mod tuning;
@@ -124,7 +126,7 @@ impl<A: App> Shard<A> {
         if t.has(flag::RESUME | flag::ABORT | flag::UNREACHABLE) && self.emit_special(slot, cx) {
             return Sent::Done;
         }
-        let sent = self.core.output(slot, &mut None, cx);
+        let sent = self.core.output(slot, cx);
         if sent == Sent::NoRoom {
             self.core.mark_pending(slot);
         }

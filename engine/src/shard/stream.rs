@@ -196,8 +196,9 @@ impl<A: App> Shard<A> {
         }
         match t.state() {
             State::TimeWait => {
-                let record = TimeWait::new(t, core.proto.clock.tick, core.proto.times.time_wait);
-                core.keep_time_wait(record, hash, FlowRef::new(FlowKind::Conn, slot));
+                let (record, agreed) = TimeWait::new(t);
+                core.flows.remove(hash, FlowRef::new(FlowKind::Conn, slot));
+                core.keep_time_wait(hash, record, agreed);
                 self.release(slot, CloseReason::Graceful, cx);
             }
             State::Closed => self.finish(slot, hash, CloseReason::Graceful, cx),
@@ -228,6 +229,10 @@ impl<A: App> Shard<A> {
             CloseReason::Orphaned => Event::ClosedOrphan,
         });
         let user = self.users.take(slot);
+        if let Some(segment) = core.conns.take_released() {
+            core.wheel.release(segment);
+            self.users.release(segment);
+        }
         self.app.closed(user, why, cx.now);
     }
 }
