@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The engine's modules, lowest floor first. A module may import from floors strictly below its own.
-const FLOORS: [&[&str]; 7] =
-    [&["base"], &["wire"], &["timer", "steering"], &["table", "neigh"], &["tcp"], &["shard"], &["io"]];
+const FLOORS: [&[&str]; 8] =
+    [&["base"], &["wire"], &["timer", "steering"], &["table", "neigh"], &["tcp"], &["shard"], &["socket"], &["io"]];
 /// The top floor: control is worker's own noticeboard, so they may see each other.
 const TOP: [&str; 2] = ["worker", "control"];
 
