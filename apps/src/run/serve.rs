@@ -17,6 +17,7 @@ use crate::serve::chargen::ChargenServer;
 use crate::serve::discard::DiscardServer;
 use crate::serve::echo::EchoServer;
 use crate::serve::http::HttpServer;
+use crate::setup::steering::{self, Role};
 use crate::setup::{Device, Site, kernel_ports, shard};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,21 +68,24 @@ where
     A: App + Send + 'static,
     A::Conn: Send,
 {
+    let machine = &args.net.machine;
+    let steering = steering::choose(machine, site, Role::Serve)?;
     let stop = StopRequests::listen()?;
     let clock = Clock::start();
     let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
     let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
     device.tell_notes();
-    let config = shard::config(&args.net, site, Vec::new(), device.offload)?;
+    let config = shard::config(&args.net, site, Vec::new(), device.offload, args.max_connections)?;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
     let runner = |board: &Arc<Board>| {
         let shard = listening(config.clone(), app(Tally::new(board.clone())), args, clock);
         Runner::new(shard, signals.clone(), Vec::new())
     };
-    let parts = super::summary::Parts::new(site, &args.net, &device);
-    let running =
-        start(boards.iter().map(runner).collect(), device.queues, &args.net.machine, CoreOrder::Rising, clock)?;
+    let policy = steering.as_ref().map(|s| s.policy.clone());
+    let parts = super::summary::Parts::new(site, &args.net, &device, steering);
+    let runners = boards.iter().map(runner).collect();
+    let running = start(runners, device.queues, machine, policy, CoreOrder::Rising, clock)?;
     announce(args, site);
     let watch = Watch {
         boards: &boards,
@@ -131,6 +135,7 @@ fn section(args: &ServeArgs, tally: &Tally, seconds: f64, received_bytes: u64, s
         accepted: tally.accepted,
         accepted_per_second: ratio(tally.accepted as f64, seconds),
         closed: tally.closed_total(),
+        open_peak: tally.open_peak,
         closed_by_reason: Named(CloseReason::ALL.iter().map(|r| (r.name(), tally.closed_by(*r))).collect()),
         requests: tally.requests,
         requests_per_second: ratio(tally.requests as f64, seconds),

@@ -1,15 +1,15 @@
 //! What all runs have in common at their end: workers are joined, and their numbers go into the report.
 
-use super::Runner;
+use super::{Runner, memory};
 use crate::cli::NetArgs;
 use crate::cli::net::Backend;
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::report::environment::Environment;
-use crate::report::model::{Outcome, Packets, WorkerSection, drops, events};
+use crate::report::model::{MemorySection, Outcome, Packets, SteeringSection, WorkerSection, drops, events};
 use crate::report::number::grouped;
 use crate::setup::device::Guard;
-use crate::setup::{BoxIo, Device, Site};
+use crate::setup::{BoxIo, Device, Site, Steering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use synfin_engine::control::Snapshot;
 use synfin_engine::io::PacketIo;
@@ -20,9 +20,11 @@ use synfin_engine::worker::Running;
 /// What is known at the start.
 pub struct Parts {
     environment: Environment,
+    steering: Option<Steering>,
     notes: Vec<String>,
     pcap: Option<PcapSink>,
     started_unix_seconds: u64,
+    resident_before_bytes: u64,
 }
 
 /// What is known at the end, the applications' own findings apart.
@@ -39,7 +41,7 @@ pub struct Finished<A: App> {
 }
 
 impl Parts {
-    pub fn new(site: &Site, net: &NetArgs, device: &Device) -> Parts {
+    pub fn new(site: &Site, net: &NetArgs, device: &Device, steering: Option<Steering>) -> Parts {
         let driver = site.interface.driver.clone().or_else(|| site.interface.kind.clone());
         let backend = match net.machine.backend {
             Backend::Xsk => "xsk",
@@ -55,10 +57,16 @@ impl Parts {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Parts {
             environment,
+            steering,
             notes: device.notes.clone(),
             pcap: device.pcap.clone(),
             started_unix_seconds: now.as_secs(),
+            resident_before_bytes: memory::resident_bytes(),
         }
+    }
+
+    pub fn resident_before_bytes(&self) -> u64 {
+        self.resident_before_bytes
     }
 
     /// Stops the workers, takes the program off the device, and adds up.
@@ -71,8 +79,8 @@ impl Parts {
         // Taps write out what they hold when they go; the program goes before its sockets.
         drop(guard);
         let runners: Vec<Runner<A>> = finished.into_iter().map(|f| f.engine).collect();
-        let workers =
-            queues.into_iter().enumerate().map(|(n, q)| WorkerSection::of(n, q, &control.snapshot(n))).collect();
+        let described = queues.into_iter().zip(&runners).enumerate();
+        let workers = described.map(|(n, (q, r))| WorkerSection::of(n, q, &control.snapshot(n), r.usage())).collect();
         let total = control.total();
         self.notes.extend(hints(&total));
         if let Some(pcap) = &self.pcap {
@@ -118,6 +126,8 @@ impl Facts {
     /// The report, its `load` or `serve` section still to be filled in.
     pub fn report(self, command: &'static str, seconds: f64, connections: u64, outcome: Outcome) -> Report {
         let counters = &self.total.counters;
+        let steering = self.parts.steering;
+        let steering = steering.map(|s| SteeringSection::of(s.policy.name(), s.reason, &self.total));
         Report {
             command,
             arguments: std::env::args().collect(),
@@ -126,10 +136,15 @@ impl Facts {
             outcome,
             load: None,
             serve: None,
-            packets: Packets::of(counters, connections),
+            packets: Packets::of(counters, connections, seconds),
             drops: drops(counters),
             events: events(counters),
+            steering,
             workers: self.workers,
+            memory: MemorySection {
+                resident_before_bytes: self.parts.resident_before_bytes,
+                resident_peak_bytes: memory::resident_peak_bytes(),
+            },
             environment: self.parts.environment,
             notes: self.parts.notes,
         }

@@ -3,19 +3,20 @@
 //!
 //! What FIFO timers and rings of records are made of.
 
+use super::room::{ROOM_LEN, Room};
 use std::collections::VecDeque;
 
 /// Elements per chunk.
-pub const CHUNK_LEN: usize = 1024;
+pub const CHUNK_LEN: usize = ROOM_LEN;
 
 #[derive(Clone, Debug)]
 pub struct ChunkQueue<T> {
     /// All but the last are full; the last has room or is full. Growing the directory moves chunk headers only.
-    chunks: VecDeque<Vec<T>>,
+    chunks: VecDeque<Room<T>>,
     /// Elements of the first chunk that have been taken already.
     taken: usize,
     len: usize,
-    spare: Option<Vec<T>>,
+    spare: Option<Room<T>>,
 }
 
 impl<T> Default for ChunkQueue<T> {
@@ -50,17 +51,23 @@ impl<T> ChunkQueue<T> {
         self.chunks.get_mut(place / CHUNK_LEN)?.get_mut(place % CHUNK_LEN)
     }
 
+    /// The element pushed last.
+    #[inline(always)]
+    pub fn back_mut(&mut self) -> Option<&mut T> {
+        self.get_mut(self.len.checked_sub(1)?)
+    }
+
     /// Memory held, directory included.
     pub fn memory_bytes(&self) -> usize {
         let chunks = self.chunks.len() + usize::from(self.spare.is_some());
-        chunks * CHUNK_LEN * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>()
+        chunks * CHUNK_LEN * size_of::<T>() + self.chunks.capacity() * size_of::<Room<T>>()
     }
 }
 
 impl<T: Copy> ChunkQueue<T> {
     pub fn push_back(&mut self, value: T) {
         if self.chunks.back().is_none_or(|c| c.len() == CHUNK_LEN) {
-            let chunk = self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN));
+            let chunk = self.spare.take().unwrap_or_default();
             self.chunks.push_back(chunk);
         }
         if let Some(chunk) = self.chunks.back_mut() {
@@ -94,18 +101,19 @@ mod tests {
         let mut rng = Rng::new(3);
         let (mut queue, mut oracle) = (ChunkQueue::new(), VecDeque::new());
         for round in 0..60u64 {
-            let pushes = rng.below(3_000);
+            let pushes = rng.below(9_000);
             for i in 0..pushes {
                 queue.push_back(round << 32 | i);
                 oracle.push_back(round << 32 | i);
             }
-            for _ in 0..rng.below(3_200) {
+            for _ in 0..rng.below(9_600) {
                 assert_eq!(queue.pop_front(), oracle.pop_front());
             }
             assert_eq!(queue.len(), oracle.len());
             let probe = rng.below(oracle.len() as u64 + 5) as usize;
             assert_eq!(queue.get(probe), oracle.get(probe));
             assert_eq!(queue.get_mut(probe), oracle.get_mut(probe));
+            assert_eq!(queue.back_mut(), oracle.back_mut());
         }
     }
 

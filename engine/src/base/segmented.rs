@@ -1,17 +1,27 @@
-//! A growable array in segments. Growing allocates one more segment and moves nothing, so there is no moment at
-//! which millions of records are copied; a segment's memory is first touched when its elements are pushed.
+//! An array in segments. Growing allocates one more segment and moves nothing, so there is no moment at which
+//! millions of records are copied; a segment's memory is first touched when its elements are written. A segment
+//! that nobody needs any more can be released, wherever it lies.
 //!
-//! What slabs, free lists and timer nodes are made of. Left out on purpose: removal from the middle, iteration.
+//! What slabs, timer nodes and the data beside connections are made of. Left out on purpose: removal of single
+//! elements, iteration.
+
+use super::room::{ROOM_LEN, Room};
 
 /// Elements per segment.
-pub const SEGMENT_LEN: usize = 4096;
+pub const SEGMENT_LEN: usize = ROOM_LEN;
 const SHIFT: u32 = SEGMENT_LEN.trailing_zeros();
 const MASK: usize = SEGMENT_LEN - 1;
 
+/// The segment in which an element lies.
+#[inline(always)]
+pub const fn segment_of(index: u32) -> u32 {
+    index >> SHIFT
+}
+
 #[derive(Clone, Debug)]
 pub struct Segmented<T> {
-    /// All full, then at most one that is partly full, then empty ones.
-    segments: Vec<Vec<T>>,
+    /// Each holds its elements up to the highest that was written; a released one is empty and holds no memory.
+    segments: Vec<Room<T>>,
     len: usize,
 }
 
@@ -26,6 +36,7 @@ impl<T> Segmented<T> {
         Segmented { segments: Vec::new(), len: 0 }
     }
 
+    /// One more than the highest index ever written.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -34,42 +45,83 @@ impl<T> Segmented<T> {
         self.len == 0
     }
 
+    /// None when nothing was written there, or not since its segment was released.
     #[inline(always)]
     pub fn get(&self, index: u32) -> Option<&T> {
-        self.segments.get((index >> SHIFT) as usize)?.get(index as usize & MASK)
+        self.segments.get(segment_of(index) as usize)?.get(index as usize & MASK)
     }
 
+    /// As [`Segmented::get`].
     #[inline(always)]
     pub fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.segments.get_mut((index >> SHIFT) as usize)?.get_mut(index as usize & MASK)
+        self.segments.get_mut(segment_of(index) as usize)?.get_mut(index as usize & MASK)
     }
 
-    pub fn push(&mut self, value: T) {
-        let at = self.len >> SHIFT;
-        if at == self.segments.len() {
-            self.segments.push(Vec::with_capacity(SEGMENT_LEN));
+    /// Writes an element. Those before it in its segment that were never written get the value of `fill`.
+    #[inline]
+    pub fn put(&mut self, index: u32, value: T, fill: impl FnMut() -> T) {
+        match self.get_mut(index) {
+            Some(element) => *element = value,
+            None => self.extend_to(index, value, fill),
         }
-        if let Some(segment) = self.segments.get_mut(at) {
+    }
+
+    #[inline(never)]
+    fn extend_to(&mut self, index: u32, value: T, mut fill: impl FnMut() -> T) {
+        if let Some(segment) = self.room_for(index) {
+            while segment.len() < index as usize & MASK {
+                segment.push(fill());
+            }
+            segment.push(value);
+            self.len = self.len.max(index as usize + 1);
+        }
+    }
+
+    /// The segment of `index`.
+    fn room_for(&mut self, index: u32) -> Option<&mut Room<T>> {
+        let at = segment_of(index) as usize;
+        while self.segments.len() <= at {
+            self.segments.push(Room::new());
+        }
+        self.segments.get_mut(at)
+    }
+
+    /// Appends an element behind all others, of which none was ever released.
+    pub fn push(&mut self, value: T) {
+        if let Some(segment) = self.room_for(self.len as u32) {
             segment.push(value);
             self.len += 1;
         }
     }
 
-    /// Takes the last element away. A segment that has become empty is given back once the one before it is
-    /// half empty too, so that going to and fro over the border does not allocate each time.
+    /// Takes the last element away, if none was ever released. A segment that has become empty is given back once the
+    /// one before it is half empty too, so that going to and fro over the border does not allocate each time.
     pub fn pop(&mut self) -> Option<T> {
         let last = self.len.checked_sub(1)?;
         let value = self.segments.get_mut(last >> SHIFT)?.pop()?;
         self.len = last;
         if last & MASK <= SEGMENT_LEN / 2 {
-            self.segments.truncate((last >> SHIFT) + 1);
+            self.release(segment_of(last as u32) + 1);
         }
         Some(value)
     }
 
+    /// Drops all elements of a segment and gives its memory back.
+    pub fn release(&mut self, segment: u32) {
+        if let Some(segment) = self.segments.get_mut(segment as usize) {
+            *segment = Room::new();
+        }
+    }
+
+    /// The written elements of a segment.
+    pub fn segment(&self, segment: u32) -> &[T] {
+        self.segments.get(segment as usize).map_or(&[], |s| s)
+    }
+
     /// Bytes held, directory included.
     pub fn memory_bytes(&self) -> usize {
-        self.segments.len() * SEGMENT_LEN * size_of::<T>() + self.segments.capacity() * size_of::<Vec<T>>()
+        let held: usize = self.segments.iter().map(Room::memory_bytes).sum();
+        held + self.segments.capacity() * size_of::<Room<T>>()
     }
 }
 
@@ -92,33 +144,43 @@ mod tests {
     }
 
     #[test]
-    fn popping_gives_back_what_was_pushed_and_then_the_memory() {
+    fn popping_gives_elements_back_in_turn_and_memory_with_them() {
         let mut s = Segmented::new();
-        for i in 0..3 * SEGMENT_LEN {
-            s.push(i);
-        }
+        (0..3 * SEGMENT_LEN as u32).for_each(|i| s.push(i));
         let full = s.memory_bytes();
-        for i in (0..3 * SEGMENT_LEN).rev() {
+        for i in (0..3 * SEGMENT_LEN as u32).rev() {
             assert_eq!(s.pop(), Some(i));
         }
-        assert_eq!(s.pop(), None);
-        assert!(s.memory_bytes() < full / 2);
+        assert_eq!((s.pop(), s.is_empty()), (None, true));
+        assert_eq!(full - s.memory_bytes(), 2 * SEGMENT_LEN * size_of::<u32>());
+        s.push(7);
+        assert_eq!((s.len(), s.get(0)), (1, Some(&7)));
     }
 
     #[test]
-    fn crossing_a_segment_border_to_and_fro_keeps_the_segment() {
+    fn writing_ahead_fills_what_lies_before_in_the_same_segment_only() {
         let mut s = Segmented::new();
-        for i in 0..=SEGMENT_LEN {
+        s.put(2 * SEGMENT_LEN as u32 + 3, 7, || 1);
+        assert_eq!(s.segment(2), [1, 1, 1, 7]);
+        assert_eq!(s.get(0), None);
+        s.put(2 * SEGMENT_LEN as u32 + 1, 5, || 9);
+        assert_eq!(s.segment(2), [1, 5, 1, 7]);
+    }
+
+    #[test]
+    fn a_released_segment_holds_no_memory_and_can_be_written_again() {
+        let mut s = Segmented::new();
+        for i in 0..3 * SEGMENT_LEN as u32 {
             s.push(i);
         }
-        let before = s.memory_bytes();
-        for _ in 0..10 {
-            assert_eq!(s.pop(), Some(SEGMENT_LEN));
-            assert_eq!(s.pop(), Some(SEGMENT_LEN - 1));
-            assert_eq!(s.memory_bytes(), before);
-            s.push(SEGMENT_LEN - 1);
-            s.push(SEGMENT_LEN);
-        }
-        assert_eq!(s.len(), SEGMENT_LEN + 1);
+        let full = s.memory_bytes();
+        s.release(1);
+        assert_eq!(full - s.memory_bytes(), SEGMENT_LEN * size_of::<u32>());
+        assert_eq!(s.get(SEGMENT_LEN as u32), None);
+        assert_eq!(s.get(0), Some(&0));
+        s.put(SEGMENT_LEN as u32, 7, || 0);
+        assert_eq!(s.segment(1), [7]);
+        assert_eq!(s.len(), 3 * SEGMENT_LEN);
+        s.release(77);
     }
 }

@@ -22,7 +22,7 @@ pub struct Conn<'a, U> {
 }
 
 impl<U> Conn<'_, U> {
-    fn tcb(&self) -> Option<&Tcb> {
+    pub(super) fn tcb(&self) -> Option<&Tcb> {
         self.core.conns.get(self.slot)
     }
 
@@ -154,6 +154,8 @@ impl<U> Conn<'_, U> {
         if let Some(t) = self.tcb_mut() {
             if on {
                 t.set(flag::NODELAY);
+                // What Nagle's algorithm held back goes out.
+                self.core.mark_pending(self.slot);
             } else {
                 t.clear(flag::NODELAY);
             }
@@ -165,11 +167,6 @@ impl<U> Conn<'_, U> {
         if let Some(t) = self.tcb_mut() {
             t.set_algorithm(algorithm);
         }
-    }
-
-    /// Congestion window in bytes.
-    pub fn congestion_window(&self) -> u32 {
-        self.tcb().map_or(0, |t| t.cwnd)
     }
 
     /// Smoothed round-trip time in nanoseconds, once measured.
@@ -209,7 +206,7 @@ impl<U: Default> Net<'_, U> {
         let key =
             FlowKey { remote: to.remote, remote_port: to.remote_port, local_port: to.local_port, local, reserved: 0 };
         let hash = core.flows.hash(&key);
-        if core.find(hash, &key).is_some() {
+        if core.find(hash, &key).is_some() || core.time_wait.find(hash).is_some() {
             return Err(ConnectError::AddressInUse);
         }
         let hop = core.locals.next_hop(local, &to.remote).filter(|_| to.remote.is_unicast());

@@ -6,6 +6,7 @@ use super::core::{Core, Cx};
 use super::ingest::Item;
 use crate::base::{DropReason, Event};
 use crate::table::{FlowKind, FlowRef};
+use crate::tcp::open::Surroundings;
 use crate::tcp::reset::Bare;
 use crate::tcp::{HalfOpen, State, options};
 use crate::wire::{Seq, TcpFlags, TcpSegment};
@@ -21,8 +22,8 @@ impl<A: App> Shard<A> {
             return false;
         }
         match core.half_of_cookie(item, cx) {
-            Ok(half) => {
-                if let Some(slot) = core.establish(half, item) {
+            Ok((half, around)) => {
+                if let Some(slot) = core.establish(&half, &around, item) {
                     core.proto.counters.event(Event::PassiveOpens);
                     core.proto.counters.event(Event::SynCookiesAccepted);
                     core.flows.insert(item.hash, FlowRef::new(FlowKind::Conn, slot));
@@ -51,11 +52,12 @@ impl Core {
             self.trace_in(&item.seg, State::Listen, State::Listen);
         }
         let own_mss = self.own_mss(item.key.remote.is_v4());
-        let cookie = self.cookies.bake(&item.key, &item.seg, own_mss, &self.proto.config, &self.proto.clock);
-        let ts_offset = self.isn.start(&item.key, cx.now).ts_offset;
+        let config = self.proto.config_at(item.key.local_port);
+        let cookie = self.cookies.bake(&item.key, &item.seg, own_mss, config, &self.proto.clock);
+        let ts_offset = self.isn.ts_offset(&item.key);
         let ts_val = cookie.ts.wrapping_add(ts_offset);
-        let options = options::for_syn_ack(&self.proto.config, own_mss, ts_val, &cookie.options);
-        let window = self.proto.config.receive_buffer_bytes.min(0xffff) as u16;
+        let options = options::for_syn_ack(config, own_mss, ts_val, &cookie.options);
+        let window = config.receive_buffer_bytes.min(0xffff) as u16;
         let bare = Bare { seq: cookie.iss, ack: item.seg.seq + 1, flags: TcpFlags::SYN | TcpFlags::ACK };
         if self.answer(item, bare, window, &options, State::Listen, cx) {
             self.proto.counters.event(Event::SynCookiesSent);
@@ -74,19 +76,20 @@ impl Core {
         }
     }
 
-    /// The half-open record that would be here, had the SYN not been answered with a cookie.
-    fn half_of_cookie(&mut self, item: &Item, cx: &Cx<'_>) -> Result<HalfOpen, DropReason> {
+    /// The half-open record that would be here, and what it leaves out, had the SYN not been answered with a cookie.
+    fn half_of_cookie(&mut self, item: &Item, cx: &Cx<'_>) -> Result<(HalfOpen, Surroundings), DropReason> {
         let (key, ack) = (item.key, &item.seg);
-        let ts_offset = self.isn.start(&key, cx.now).ts_offset;
+        let ts_offset = self.isn.ts_offset(&key);
         let own_mss = self.own_mss(key.remote.is_v4());
-        let options = self.cookies.redeem(&key, ack, ts_offset, own_mss, &self.proto.config, &self.proto.clock)?;
+        let config = self.proto.config_at(key.local_port);
+        let options = self.cookies.redeem(&key, ack, ts_offset, own_mss, config, &self.proto.clock)?;
         let hop = self.locals.next_hop(key.local, &key.remote).ok_or(DropReason::NeighbourUnresolved)?;
         let neighbour = self.neigh.caller(hop, item.sender(), cx.now, true).ok_or(DropReason::TableFull)?;
         let (around, _) = self.surroundings(key, neighbour);
         let syn = TcpSegment { seq: ack.seq - 1, flags: TcpFlags::SYN, options, ..*ack };
-        let mut half = HalfOpen::new(&syn, &around, ack.ack - 1, &mut self.proto.env());
+        let mut half = HalfOpen::new(&syn, &around, ack.ack - 1, &mut self.proto.env_at(key.local_port));
         // Nobody knows when the SYN,ACK went out.
         half.flags |= HalfOpen::RESENT;
-        Ok(half)
+        Ok((half, around))
     }
 }

@@ -5,11 +5,11 @@ use super::locals::Locals;
 use super::recv_queue::RecvPool;
 use super::send_queue::SendPool;
 use super::trace::Trace;
+use super::tuning::Tunings;
 use crate::base::hash::SipKey;
-use crate::base::time::Tick;
-use crate::base::{Counters, Frame, FramePool, Instant};
+use crate::base::{ChunkQueue, Counters, Frame, FramePool, Instant};
 use crate::neigh::{NeighId, NeighTable, Probe};
-use crate::table::{FlowKey, FlowKind, FlowRef, FlowTable, Ring, Slab};
+use crate::table::{AgingTable, FlowKey, FlowKind, FlowRef, FlowTable, NamedSlab, Slab};
 use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::output;
@@ -19,7 +19,6 @@ use crate::tcp::{
 };
 use crate::timer::{Fifo, Wheel};
 use crate::wire::{Addr, Mac, Seq, TcpSegment};
-use std::collections::VecDeque;
 
 /// Far enough below 2^31 that sequence numbers of what is queued can be told apart.
 const SEND_QUEUE_BYTES_MAX: u32 = (1 << 30) + (1 << 20);
@@ -45,6 +44,8 @@ pub(super) struct Protocol {
     pub counters: Counters,
     pub challenge: ChallengeLimiter,
     pub recovery: recovery::Pool,
+    /// Connections and ports that differ from `config`.
+    pub tunings: Tunings,
 }
 
 impl Protocol {
@@ -69,13 +70,13 @@ pub struct Core {
     pub(super) sends_plain: bool,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
-    pub(super) conns: Slab<Tcb>,
+    pub(super) conns: NamedSlab<Tcb>,
     pub(super) halves: Slab<HalfOpen>,
-    pub(super) time_wait: Ring<TimeWait>,
+    pub(super) time_wait: AgingTable<TimeWait>,
     /// One node per connection, armed at or before the earliest of its deadlines.
     pub(super) wheel: Wheel,
-    /// SYN,ACK retransmissions: one queue for each number of tries, entries (slot, deadline it was queued for).
-    pub(super) half_timers: Vec<Fifo<(u32, Tick)>>,
+    /// SYN,ACK retransmissions: one queue for each number of tries.
+    pub(super) half_timers: Vec<Fifo>,
     pub(super) send: SendPool,
     pub(super) recv: RecvPool,
     pub(super) neigh: NeighTable,
@@ -84,12 +85,14 @@ pub struct Core {
     /// Ports with a listener, sorted.
     pub(super) listeners: Vec<u16>,
     /// Connections with something to send (flag PENDING), who has waited longest first.
-    pub(super) pending: VecDeque<u32>,
+    pub(super) pending: ChunkQueue<u32>,
     /// Connections that found no buffer for `send_copy` while they had nothing under way, who has waited longest first.
-    pub(super) starved: VecDeque<u32>,
+    pub(super) starved: ChunkQueue<u32>,
     pub(super) trace: Trace,
     /// Some address is the kernel's too, which then gets the answers to our ARP and NDP questions.
     pub(super) hears_no_replies: bool,
+    /// Frames whose bytes were read out: they go back to the pool with the next `emit`.
+    pub(super) spent: Vec<Frame>,
     /// Scratch space for `resolve::ask_neighbours`.
     pub(super) probes: Vec<Probe>,
 }
@@ -104,23 +107,25 @@ impl Core {
         for &(addr, mac) in &config.static_neighbours {
             neigh.add_static(addr, mac);
         }
-        let flows = limits.connections.saturating_add(limits.half_open).saturating_add(limits.time_wait);
+        let flows = limits.connections.saturating_add(limits.half_open);
+        let times = Times::new(&tcp);
         Core {
             proto: Protocol {
                 clock: Clock::at(now),
-                times: Times::new(&tcp),
+                times,
                 config: tcp,
                 counters: Counters::default(),
                 challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s, config.secrets.challenge),
                 recovery: recovery::Pool::new(limits.recovery_blocks.min(limits.connections), limits.tracked_segments),
+                tunings: Tunings::default(),
             },
             untagged: config.vlan.count == 0,
             sends_plain: config.vlan.count == 0 && !config.trace,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows: FlowTable::new(key, flows),
-            conns: Slab::with_limit(limits.connections),
+            conns: NamedSlab::with_limit(limits.connections),
             halves: Slab::with_limit(limits.half_open),
-            time_wait: Ring::new(limits.time_wait),
+            time_wait: AgingTable::new(limits.time_wait, times.time_wait),
             wheel: Wheel::new(now.tick()),
             half_timers: (0..=tcp.syn_retries)
                 .map(|_| Fifo::new(limits.half_open.saturating_mul(TIMERS_PER_HALF_OPEN)))
@@ -131,10 +136,11 @@ impl Core {
             isn: IsnGenerator::new(config.secrets.isn, tcp.fixed_iss),
             cookies: CookieJar::new(config.secrets.syn_cookie, tcp.syn_cookies),
             listeners: Vec::new(),
-            pending: VecDeque::new(),
-            starved: VecDeque::new(),
+            pending: ChunkQueue::new(),
+            starved: ChunkQueue::new(),
             trace: Trace::new(config.trace),
             hears_no_replies: config.locals.iter().any(|net| !net.exclusive),
+            spent: Vec::new(),
             probes: Vec::new(),
             config,
         }
@@ -145,11 +151,17 @@ impl Core {
         self.proto.clock = Clock::at(now);
     }
 
+    pub(super) fn listen(&mut self, port: u16) {
+        if let Err(at) = self.listeners.binary_search(&port) {
+            self.listeners.insert(at, port);
+        }
+    }
+
     pub(super) fn is_listening(&self, port: u16) -> bool {
         self.listeners.binary_search(&port).is_ok()
     }
 
-    /// The record of this 4-tuple, whatever kind it is.
+    /// The connection or half-open connection of this 4-tuple.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<FlowRef> {
         self.flows.find(hash, |flow| self.is_of(flow, key))
@@ -161,8 +173,7 @@ impl Core {
         let index = flow.index();
         match flow.kind() {
             FlowKind::Conn => self.conns.get(index).is_some_and(|t| t.key == *key),
-            FlowKind::HalfOpen => self.halves.get(index).is_some_and(|h| h.key == *key),
-            FlowKind::TimeWait => self.time_wait.get(index).is_some_and(|w| w.key == *key),
+            FlowKind::HalfOpen => self.halves.get(index).is_some_and(|h| h.key() == *key),
         }
     }
 
@@ -213,7 +224,8 @@ impl Core {
     pub(super) fn window_opened(&mut self, slot: u32) {
         let Some(t) = self.conns.get_mut(slot) else { return };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let better = output::better_edge(t, unread, self.proto.config.receive_buffer_bytes, t.rcv_scale());
+        let buffer = self.proto.config_of(slot, t.flags).receive_buffer_bytes;
+        let better = output::better_edge(t, unread, buffer, t.rcv_scale());
         if t.state().receives_data() && better.is_some() {
             t.set(flag::ACK_NOW);
         }
@@ -249,5 +261,6 @@ impl Core {
             && self.recv.frames_held() == 0
             && self.proto.recovery.blocks_in_use() == 0
             && self.proto.recovery.chunks_in_use() == 0
+            && self.spent.is_empty()
     }
 }

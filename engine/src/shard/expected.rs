@@ -58,7 +58,7 @@ impl<A: App> Shard<A> {
         }
         t.rcv_nxt += u32::from(len);
         let end = t.rcv_nxt;
-        output::data_received(t, &core.proto.env());
+        output::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
         let Some(frame) = item.frame.take() else { return };
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
@@ -97,7 +97,7 @@ impl<A: App> Shard<A> {
         let Some(t) = core.conns.get_mut(slot).filter(|t| t.has(flag::PENDING) && !listed) else { return };
         t.clear(flag::PENDING);
         let speaks = t.has_unsent() && t.flags & (flag::ABORT | flag::RESUME) == 0;
-        if speaks && core.output(slot, &mut item.frame, cx) != Sent::NoRoom {
+        if speaks && (core.speak(slot, &mut item.frame, cx) || core.output(slot, cx) != Sent::NoRoom) {
             return core.reschedule(slot);
         }
         if core.wants_output(slot) {

@@ -4,16 +4,18 @@
 use super::Shard;
 use super::app::{App, CloseReason};
 use super::conn::wants_writable;
-use super::core::{Core, Cx};
+use super::core::Cx;
+use super::ingest::BURST;
 use super::resolve;
 use super::transmit::Sent;
-use crate::base::time::Tick;
-use crate::base::{Event, Instant};
+use crate::base::Instant;
+use crate::base::prefetch::prefetch;
 use crate::tcp::timers::{self, GiveUp};
 use crate::tcp::{State, flag};
 
-/// Connections, half-open records and TIME-WAIT records handled in one call, each.
-const BUDGET: usize = 256;
+/// Connections, half-open records and TIME-WAIT records handled in one call, each: as many as a burst of received frames
+/// can bring, so that expiry keeps pace, and no more, since each may cost several cache misses.
+const BUDGET: usize = BURST;
 
 impl<A: App> Shard<A> {
     /// Handles what is due. Segments that result from it are sent by [`Shard::emit`].
@@ -21,12 +23,14 @@ impl<A: App> Shard<A> {
         self.core.set_clock(cx.now);
         let mut due = std::mem::take(&mut self.due);
         self.core.wheel.advance(self.core.proto.clock.tick, BUDGET, &mut due);
+        // All are fetched at once: timers of one time lie anywhere.
+        due.iter().filter_map(|&slot| self.core.conns.get(slot)).for_each(prefetch);
         for slot in due.drain(..) {
             self.expire_conn(slot, cx);
         }
         self.due = due;
-        self.core.expire_half_open(cx);
-        self.core.expire_time_wait();
+        self.core.expire_half_open(BUDGET, cx);
+        self.core.expire_time_wait(BUDGET);
         resolve::ask_neighbours(&mut self.core, cx);
         self.neighbours_failed(cx);
         self.feed_starved();
@@ -50,7 +54,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         // Timers are not cancelled when a connection ends: the slot's next tenant will most likely want one by then.
         let Some(t) = core.conns.get_mut(slot).filter(|t| t.state() != State::Closed) else { return };
-        let why = match timers::expire(t, &mut core.proto.env()) {
+        let why = match timers::expire(t, &mut core.proto.env_of(slot, t.flags)) {
             None => return core.mark_pending(slot),
             Some(GiveUp::TimedOut) => CloseReason::TimedOut,
             Some(GiveUp::Orphaned) => CloseReason::Orphaned,
@@ -95,71 +99,12 @@ impl<A: App> Shard<A> {
         if !core.pending.is_empty() {
             return Some(now);
         }
-        let ticks = [
-            core.wheel.next_deadline(),
-            core.half_timers.iter().filter_map(|q| q.next_deadline()).min_by_key(|t| t.since(now.tick())),
-            core.time_wait.front().map(|(_, w)| w.expires),
-        ];
+        let ticks = [core.wheel.next_deadline(), core.time_wait.next_deadline()];
         let soonest = ticks.into_iter().flatten().min_by_key(|t| t.since(now.tick()));
         let soonest = soonest.map(|tick| tick.to_instant(now));
-        [soonest, core.neigh.next_deadline(), self.app.next_wakeup()].into_iter().flatten().min()
-    }
-}
-
-impl Core {
-    /// Queues the next retransmission of a SYN,ACK.
-    pub(super) fn requeue_half_open(&mut self, slot: u32) {
-        let Some(h) = self.halves.get_mut(slot) else { return };
-        let wait = self.proto.times.rto_initial.checked_shl(u32::from(h.retries)).unwrap_or(u32::MAX);
-        h.deadline = self.proto.clock.tick.plus(wait.min(self.proto.times.rto_max));
-        if let Some(queue) = self.half_timers.get_mut(usize::from(h.retries)) {
-            queue.push(h.deadline, (slot, h.deadline));
-        }
-    }
-
-    fn expire_half_open(&mut self, cx: &mut Cx<'_>) {
-        let now = self.proto.clock.tick;
-        for level in 0..self.half_timers.len() {
-            for _ in 0..BUDGET {
-                let Some((slot, deadline)) = self.half_timers[level].pop_due(now) else { break };
-                self.expire_one_half_open(slot, level, deadline, cx);
-            }
-        }
-    }
-
-    fn expire_one_half_open(&mut self, slot: u32, level: usize, deadline: Tick, cx: &mut Cx<'_>) {
-        // An entry may have outlived its record, or the record may have been queued anew.
-        let Some(h) = self.halves.get_mut(slot) else { return };
-        if usize::from(h.retries) != level || h.deadline != deadline {
-            return;
-        }
-        if h.retries >= self.proto.config.syn_retries {
-            let key = h.key;
-            let hash = self.flows.hash(&key);
-            if let Some(flow) = self.find(hash, &key) {
-                self.flows.remove(hash, flow);
-            }
-            self.halves.remove(slot);
-            self.proto.counters.event(Event::HalfOpenExpired);
-            return;
-        }
-        h.retries += 1;
-        self.requeue_half_open(slot);
-        if let Some(frame) = cx.pool.alloc() {
-            self.proto.counters.event(Event::SynRetransmits);
-            self.send_syn_ack(slot, frame, cx);
-        }
-    }
-
-    fn expire_time_wait(&mut self) {
-        let now = self.proto.clock.tick;
-        for _ in 0..BUDGET {
-            match self.time_wait.front() {
-                Some((_, w)) if !w.live => {}
-                Some((_, w)) if w.expires.is_due(now) => self.proto.counters.event(Event::TimeWaitExpired),
-                _ => return,
-            }
-            self.drop_oldest_time_wait();
-        }
+        [soonest, core.next_half_open(now), core.neigh.next_deadline(), self.app.next_wakeup()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -5,9 +5,11 @@ use super::ingest::Item;
 use super::trace::TraceEvent;
 use crate::base::{DropReason, Event, Frame};
 use crate::table::FlowKey;
+use crate::tcp::open::Surroundings;
 use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
-use crate::tcp::{HalfOpen, State, Tcb, TimeWait, flag, options, rtt};
+use crate::tcp::timewait::{Agreed, TimeWait};
+use crate::tcp::{HalfOpen, State, Tcb, expected, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
 use crate::wire::plain::write::{PlainOptions, PlainOut, write};
 use crate::wire::segment::SackBlock;
@@ -17,8 +19,6 @@ use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sent {
     Done,
-    /// And with it everything that there is to say: no more data, no FIN, no ACK.
-    Said,
     /// No free frame, or the burst is full: try again next time.
     NoRoom,
     /// The next hop's link address is not known yet.
@@ -41,24 +41,24 @@ struct Header<'a> {
 }
 
 impl Core {
-    /// Sends all that connection `slot` may send now, the first segment in `frame` if there is one.
-    pub(super) fn output(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> Sent {
-        loop {
+    /// Sends all that connection `slot` may send now.
+    pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
+        for behind in 0.. {
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-            let Some(plan) = output::next(t, &self.proto.env()) else { break };
-            let sent = match self.sends_plain && !plan.flags.syn() {
-                true => self.send_plain(slot, &plan, frame, cx),
-                false => self.send_any(slot, &plan, cx),
-            };
-            match sent {
+            let Some(mut plan) = output::next(t, &self.proto.env_of(slot, t.flags)) else { break };
+            if behind > 0 && plan.closes_window {
+                // The end of a burst is pushed, though more is queued: the receiver need not wait for what the window
+                // holds back (RFC 9293 3.9.1.2 leaves that to us).
+                plan.flags |= TcpFlags::PSH;
+            }
+            match self.send_any(slot, &plan, cx) {
                 Sent::Done => {}
-                Sent::Said => return Sent::Done,
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
                 Sent::NoRoom => return Sent::NoRoom,
             }
         }
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-        output::settle(t, &self.proto.env());
+        output::settle(t, &self.proto.env_of(slot, t.flags));
         if t.take(flag::KEEPALIVE_PROBE) {
             let seq = t.snd_nxt - 1;
             return self.send_ack(slot, seq, None, cx);
@@ -75,7 +75,7 @@ impl Core {
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
         self.neigh.wait(t.neighbour, slot);
         if !t.has(flag::RTX_ON) {
-            let rto = rtt::rto_ticks(t, &self.proto.times);
+            let rto = rtt::rto_ticks(t, self.proto.env_of(slot, t.flags).times);
             t.arm_rtx(self.proto.clock.tick.plus(rto));
         }
         Sent::Done
@@ -99,43 +99,61 @@ impl Core {
         cx.pool.alloc()
     }
 
-    /// Data and FIN, the short way.
+    /// A bare ACK of what `key` has received, without options; its owner fills in what it says.
     #[inline(always)]
-    fn send_plain(&mut self, slot: u32, plan: &Plan, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> Sent {
-        if cx.tx.len() == cx.tx.capacity() {
-            return Sent::NoRoom;
-        }
-        let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-        let Some(link_dst) = self.neigh.mac(t.neighbour) else { return self.send_any(slot, plan, cx) };
-        let Some(mut frame) = frame.take().or_else(|| cx.pool.alloc()) else { return Sent::NoRoom };
-        let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let window = output::acknowledge(t, unread, &self.proto.env(), false);
-        output::commit(t, plan, &mut self.proto.env());
-        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
-        let plain = PlainOut {
+    fn plain(&self, key: &FlowKey, link_dst: Mac) -> PlainOut {
+        PlainOut {
             link_src: self.config.mac,
             link_dst,
-            src: &self.locals.addr(t.key.local),
-            dst: &t.key.remote,
-            src_port: t.key.local_port,
-            dst_port: t.key.remote_port,
-            seq: plan.seq,
-            ack: t.rcv_nxt,
-            flags: plan.flags,
-            window,
-            options: PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent))),
-            payload_len: plan.len as u16,
+            src: self.locals.addr(key.local),
+            dst: key.remote,
+            src_port: key.local_port,
+            dst_port: key.remote_port,
+            seq: Seq(0),
+            ack: Seq(0),
+            flags: TcpFlags::ACK,
+            window: 0,
+            options: PlainOptions::None,
+            payload_len: 0,
             checksum: self.config.checksum,
-        };
-        let (send, block) = (&self.send, t.send);
-        let said = !t.has_unsent() && !t.has(flag::RESEND | flag::KEEPALIVE_PROBE | flag::ACK_NOW);
-        let written = write(&mut frame, &plain, |out| send.read(block, plan.seq, out));
-        self.push(frame, written, cx);
-        if said { Sent::Said } else { Sent::Done }
+        }
     }
 
-    /// Anything: a SYN too, and in a VLAN or with the trace on.
-    #[inline(never)]
+    /// Says all that the application has said, in `frame`, if one segment holds it and nothing is in the way of it.
+    #[inline(always)]
+    pub(super) fn speak(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> bool {
+        let full = cx.tx.len() == cx.tx.capacity();
+        let Some(t) = self.conns.get_mut(slot).filter(|_| self.sends_plain && !full) else { return false };
+        let Some(link_dst) = self.neigh.mac(t.neighbour) else { return false };
+        let Some(received) = frame.take() else { return false };
+        match expected::speak(t, &mut self.proto.env_of(slot, t.flags)) {
+            Some(plan) => {
+                self.send_plain(slot, &plan, link_dst, received, cx);
+                true
+            }
+            None => {
+                *frame = Some(received);
+                false
+            }
+        }
+    }
+
+    /// Data and FIN, the short way.
+    #[inline(always)]
+    fn send_plain(&mut self, slot: u32, plan: &Plan, link_dst: Mac, mut frame: Frame, cx: &mut Cx<'_>) {
+        let Some(t) = self.conns.get_mut(slot) else { return cx.pool.free(frame) };
+        let unread = self.recv.unread(t.recv, t.rcv_nxt);
+        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
+        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let (seq, ack, flags, payload_len) = (plan.seq, t.rcv_nxt, plan.flags, plan.len as u16);
+        let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
+        let (key, block) = (t.key, t.send);
+        let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, link_dst) };
+        let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
+        self.push(frame, written, cx);
+    }
+
+    /// Anything: a SYN, a retransmission, the segments of a long stream.
     fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
         let Some(mut frame) = self.take_frame(cx) else { return Sent::NoRoom };
         let Some(t) = self.conns.get_mut(slot) else {
@@ -152,14 +170,23 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let options = if is_syn {
             let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
-            syn_options(t, &self.proto.config, own_mss, ts_val)
+            syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val)
         } else {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
-        let window = output::acknowledge(t, unread, &self.proto.env(), is_syn);
+        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), is_syn);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
         let (key, block) = (t.key, t.send);
-        output::commit(t, plan, &mut self.proto.env());
+        output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
+        if self.sends_plain
+            && let Some(options) = PlainOptions::of(&options)
+        {
+            let (seq, flags, payload_len) = (plan.seq, plan.flags, plan.len as u16);
+            let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, dst_mac) };
+            let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
+            self.push(frame, written, cx);
+            return Sent::Done;
+        }
         let header = Header {
             key,
             dst_mac,
@@ -233,6 +260,13 @@ impl Core {
         };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        if self.sends_plain && t.recv == crate::tcp::NONE && dsack.is_none() {
+            let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
+            let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
+            let (key, ack) = (t.key, t.rcv_nxt);
+            let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&key, dst_mac) };
+            return self.push_plain(frame, &plain, cx);
+        }
         let mut options = timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent);
         if t.has(flag::SACK) && (t.recv != crate::tcp::NONE || dsack.is_some()) {
             let room = if t.has(flag::TIMESTAMPS) { 3 } else { 4 };
@@ -244,7 +278,7 @@ impl Core {
             let blocks = self.recv.sack_blocks(t.recv, t.rcv_nxt, &mut options.sack[first..room]);
             options.sack_len = (first + blocks) as u8;
         }
-        let window = output::acknowledge(t, unread, &self.proto.env(), false);
+        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
         let header = Header {
             key: t.key,
             dst_mac,
@@ -262,31 +296,47 @@ impl Core {
         Sent::Done
     }
 
+    #[inline]
+    fn push_plain(&mut self, mut frame: Frame, plain: &PlainOut, cx: &mut Cx<'_>) -> Sent {
+        let written = write(&mut frame, plain, |_| {});
+        self.push(frame, written, cx);
+        Sent::Done
+    }
+
     /// The SYN,ACK of a half-open connection, in `frame`.
-    pub(super) fn send_syn_ack(&mut self, slot: u32, mut frame: Frame, cx: &mut Cx<'_>) {
+    pub(super) fn send_syn_ack(&mut self, slot: u32, around: &Surroundings, mut frame: Frame, cx: &mut Cx<'_>) {
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
             return cx.pool.free(frame);
         };
-        let Some(dst_mac) = self.neigh.mac(h.neighbour) else {
+        let Some(dst_mac) = self.neigh.mac(around.neighbour) else {
             self.proto.counters.drop(DropReason::NeighbourUnresolved);
             return cx.pool.free(frame);
         };
-        let own_mss = options::own_mss(self.config.mtu, h.key.remote.is_v4());
-        let ts_val = self.proto.clock.ts.wrapping_add(h.ts_offset);
-        let mut options = options::for_syn(&self.proto.config, own_mss, ts_val);
+        let ts_val = self.proto.clock.ts.wrapping_add(around.ts_offset);
+        let config = self.proto.config_at(around.key.local_port);
+        let mut options = options::for_syn(config, around.own_mss, ts_val);
         // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2).
-        options.timestamp = (h.flags & HalfOpen::TIMESTAMPS != 0).then_some((ts_val, h.ts_recent));
-        options.sack_permitted &= h.flags & HalfOpen::SACK != 0;
-        if h.flags & HalfOpen::SCALED == 0 {
+        options.timestamp = h.has(HalfOpen::TIMESTAMPS).then_some((ts_val, h.ts_recent));
+        options.sack_permitted &= h.has(HalfOpen::SACK);
+        if !h.has(HalfOpen::SCALED) {
             options.window_scale = None;
         }
+        let (seq, ack, flags) = (h.iss, h.irs + 1, TcpFlags::SYN | TcpFlags::ACK);
+        let window = config.receive_buffer_bytes.min(0xffff) as u16;
+        if self.sends_plain
+            && let Some(options) = PlainOptions::of(&options)
+        {
+            let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&around.key, dst_mac) };
+            self.push_plain(frame, &plain, cx);
+            return;
+        }
         let header = Header {
-            key: h.key,
+            key: around.key,
             dst_mac,
-            seq: h.iss,
-            ack: h.irs + 1,
-            flags: TcpFlags::SYN | TcpFlags::ACK,
-            window: self.proto.config.receive_buffer_bytes.min(0xffff) as u16,
+            seq,
+            ack,
+            flags,
+            window,
             options: &options,
             payload_len: 0,
             before: if h.retries == 0 { State::Listen } else { State::SynReceived },
@@ -299,19 +349,20 @@ impl Core {
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.
     pub(super) fn half_open_ack(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let Some(h) = self.halves.get(slot) else { return };
-        let ts_val = self.proto.clock.ts.wrapping_add(h.ts_offset);
-        let options = timestamp_option(h.flags & HalfOpen::TIMESTAMPS != 0, ts_val, h.ts_recent);
-        let window = options::window_field(self.proto.config.receive_buffer_bytes, h.scales & 15);
+        let ts_val = self.proto.clock.ts.wrapping_add(self.isn.ts_offset(&item.key));
+        let options = timestamp_option(h.has(HalfOpen::TIMESTAMPS), ts_val, h.ts_recent);
+        let config = self.proto.config_at(item.key.local_port);
+        let window = options::window_field(config.receive_buffer_bytes, h.scales(config) & 15);
         let bare = Bare { seq: h.iss + 1, ack: h.irs + 1, flags: TcpFlags::ACK };
         self.answer(item, bare, window, &options, State::SynReceived, cx);
     }
 
     /// The ACK of a TIME-WAIT record, in the frame of the segment that it answers. False: no room.
-    pub(super) fn time_wait_ack(&mut self, w: &TimeWait, item: &mut Item, cx: &mut Cx<'_>) -> bool {
-        let ts_val = self.proto.clock.ts.wrapping_add(w.ts_offset);
-        let options = timestamp_option(w.timestamps, ts_val, w.ts_recent);
+    pub(super) fn time_wait_ack(&mut self, w: &TimeWait, agreed: Agreed, item: &mut Item, cx: &mut Cx<'_>) -> bool {
+        let ts_val = self.proto.clock.ts.wrapping_add(self.isn.ts_offset(&item.key));
+        let options = timestamp_option(agreed.timestamps(), ts_val, w.ts_recent);
         let bare = Bare { seq: w.snd_nxt, ack: w.rcv_nxt, flags: TcpFlags::ACK };
-        self.answer(item, bare, w.window, &options, State::TimeWait, cx)
+        self.answer(item, bare, agreed.window(&self.proto.config), &options, State::TimeWait, cx)
     }
 
     /// An RST for a segment that belongs nowhere, in its own frame.
@@ -357,27 +408,6 @@ impl Core {
     #[inline]
     fn write(&mut self, frame: &mut Frame, h: &Header<'_>, fill: impl FnOnce(&Core, &mut [u8])) -> bool {
         let src = self.local_addr(&h.key);
-        if self.sends_plain
-            && h.payload_len == 0
-            && let Some(options) = PlainOptions::of(h.options)
-        {
-            let plain = PlainOut {
-                link_src: self.config.mac,
-                link_dst: h.dst_mac,
-                src: &src,
-                dst: &h.key.remote,
-                src_port: h.key.local_port,
-                dst_port: h.key.remote_port,
-                seq: h.seq,
-                ack: h.ack,
-                flags: h.flags,
-                window: h.window,
-                options,
-                payload_len: 0,
-                checksum: self.config.checksum,
-            };
-            return write(frame, &plain, |_| {});
-        }
         let segment = SegmentOut {
             src,
             dst: h.key.remote,

@@ -1,31 +1,33 @@
 //! The application's data of each connection, beside the control blocks and under the same slot numbers.
 
-const STEP: usize = 1024;
+use crate::base::Segmented;
 
-/// Grows in steps; entries never move.
+/// Entries never move.
 pub struct Users<U> {
-    steps: Vec<Box<[U]>>,
+    entries: Segmented<U>,
 }
 
 impl<U: Default> Users<U> {
     pub fn new() -> Self {
-        Users { steps: Vec::new() }
+        Users { entries: Segmented::new() }
     }
 
+    #[inline]
     pub fn set(&mut self, slot: u32, user: U) {
-        let (step, at) = (slot as usize / STEP, slot as usize % STEP);
-        while self.steps.len() <= step {
-            self.steps.push((0..STEP).map(|_| U::default()).collect());
-        }
-        self.steps[step][at] = user;
+        self.entries.put(slot, user, U::default);
     }
 
     #[inline]
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut U> {
-        self.steps.get_mut(slot as usize / STEP)?.get_mut(slot as usize % STEP)
+        self.entries.get_mut(slot)
     }
 
     pub fn take(&mut self, slot: u32) -> U {
         self.get_mut(slot).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Gives the memory of a segment of the slab back, in which no connection is left.
+    pub fn release(&mut self, segment: u32) {
+        self.entries.release(segment);
     }
 }

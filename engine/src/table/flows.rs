@@ -4,11 +4,11 @@
 //! beside each reference, and serve the chosen table both as its hash and as a filter: a record is
 //! looked at only when all 32 bits agree, which for a wrong record happens once in about a million
 //! lookups. Because the tag is in the entry, growing reads no record; because the tables are small and grow one at
-//! a time, the longest pause is the rehash of some thousand entries (tens of microseconds), however
+//! a time, the longest pause is the rehash of a thousand entries (some microseconds), however
 //! many millions there are in all.
 //!
-//! It does not bound itself: it holds one entry for each record, and the slabs and rings that hold the records
-//! have limits.
+//! It does not bound itself: it holds one entry for each record, and the slabs that hold the records have limits.
+//! TIME-WAIT records are not in it: they bring a table of their own ([`super::AgingTable`]).
 
 use super::FlowKey;
 use crate::base::hash::SipKey;
@@ -23,19 +23,17 @@ pub enum FlowKind {
     Conn = 0,
     /// A handshake that a listener has answered.
     HalfOpen = 1,
-    /// A closed connection in its 2MSL.
-    TimeWait = 2,
 }
 
 /// A record's kind and index in four bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FlowRef(u32);
 
-const INDEX_BITS: u32 = 30;
+const INDEX_BITS: u32 = 31;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
 
 impl FlowRef {
-    /// `index` is below 2^30; higher bits are cut off.
+    /// `index` is below 2^31; higher bits are cut off.
     #[inline(always)]
     pub const fn new(kind: FlowKind, index: u32) -> FlowRef {
         FlowRef((kind as u32) << INDEX_BITS | index & INDEX_MASK)
@@ -45,8 +43,7 @@ impl FlowRef {
     pub const fn kind(self) -> FlowKind {
         match self.0 >> INDEX_BITS {
             0 => FlowKind::Conn,
-            1 => FlowKind::HalfOpen,
-            _ => FlowKind::TimeWait,
+            _ => FlowKind::HalfOpen,
         }
     }
 
@@ -62,9 +59,9 @@ struct Entry {
     flow: FlowRef,
 }
 
-/// Entries that a sub-table holds on average at the expected maximum. hashbrown puts 3584 into 4096 buckets; this is five
-/// standard deviations below, so that at the expected maximum hardly any sub-table needs 8192 buckets.
-const SUB_TABLE_ENTRIES: u32 = 3_300;
+/// Entries that a sub-table holds on average at the expected maximum. hashbrown puts 896 into 1024 buckets; this is 2.6
+/// standard deviations below, so that at the expected maximum hardly any sub-table needs 2048 buckets.
+const SUB_TABLE_ENTRIES: u32 = 820;
 
 /// See the module's essay.
 pub struct FlowTable {
@@ -145,6 +142,7 @@ impl FlowTable {
         match table.find_entry(spread(tag), |e| e.tag == tag && e.flow == flow) {
             Ok(entry) => {
                 entry.remove();
+                super::shrink_if_sparse(table, |e| spread(e.tag));
                 self.len -= 1;
                 true
             }
@@ -152,8 +150,7 @@ impl FlowTable {
         }
     }
 
-    /// Lets the entry lead to another record (a handshake that completed, a connection that went into
-    /// TIME-WAIT); false when there was none.
+    /// Lets the entry lead to another record (a handshake that completed); false when there was none.
     pub fn replace(&mut self, hash: u64, old: FlowRef, new: FlowRef) -> bool {
         let tag = tag_of(hash);
         let entry = self.table_mut(hash).and_then(|t| t.find_mut(spread(tag), |e| e.tag == tag && e.flow == old));
@@ -201,8 +198,8 @@ mod tests {
 
     #[test]
     fn a_reference_keeps_kind_and_index() {
-        for kind in [FlowKind::Conn, FlowKind::HalfOpen, FlowKind::TimeWait] {
-            for index in [0, 1, 77, (1 << 30) - 1] {
+        for kind in [FlowKind::Conn, FlowKind::HalfOpen] {
+            for index in [0, 1, 77, (1 << 31) - 1] {
                 let flow = FlowRef::new(kind, index);
                 assert_eq!((flow.kind(), flow.index()), (kind, index));
             }
@@ -250,9 +247,9 @@ mod tests {
         for n in 0..ENTRIES {
             table.insert(table.hash(&key(n)), FlowRef::new(FlowKind::Conn, n));
         }
-        assert_eq!(table.tables.len(), 31);
+        assert_eq!(table.tables.len(), 122);
         for t in &table.tables {
-            assert!((2_900..3_584).contains(&t.len()), "{} entries", t.len());
+            assert!((700..940).contains(&t.len()), "{} entries", t.len());
         }
         let bytes = table.memory_bytes() as f64 / f64::from(ENTRIES);
         assert!(bytes < 12.0, "{bytes} bytes for each entry");

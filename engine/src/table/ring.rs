@@ -1,16 +1,13 @@
 //! A queue whose elements have names: records that leave in the order in which they came, yet are looked up in
-//! between. TIME-WAIT records live here: all wait equally long, so the oldest is always the first to go.
+//! between.
 //!
-//! An element's index counts up from 0 modulo 2^30, so that it fits a [`super::FlowRef`]; it is not reused until
-//! 2^30 more elements have passed. An element cannot be taken out of the middle: the owner marks it as dead and skips
-//! it at the front.
+//! An element's index counts up from 0 modulo 2^32. An element cannot be taken out of the middle: the owner marks
+//! it as empty and skips it at the front.
 
 use crate::base::ChunkQueue;
 
-const INDEX_MASK: u32 = (1 << 30) - 1;
-
 #[derive(Debug)]
-pub struct Ring<T> {
+pub(super) struct Ring<T> {
     queue: ChunkQueue<T>,
     /// Index of the front element (of the next one to come, when empty).
     head: u32,
@@ -18,9 +15,8 @@ pub struct Ring<T> {
 }
 
 impl<T: Copy> Ring<T> {
-    /// A ring for at most `limit` elements (at most 2^30 - 1). Allocates nothing yet.
+    /// A ring for at most `limit` elements. Allocates nothing yet.
     pub const fn new(limit: u32) -> Ring<T> {
-        let limit = if limit < INDEX_MASK { limit } else { INDEX_MASK };
         Ring { queue: ChunkQueue::new(), head: 0, limit }
     }
 
@@ -31,7 +27,7 @@ impl<T: Copy> Ring<T> {
             return None;
         }
         self.queue.push_back(value);
-        Some(self.head.wrapping_add(len) & INDEX_MASK)
+        Some(self.head.wrapping_add(len))
     }
 
     /// The oldest element and its index.
@@ -41,27 +37,29 @@ impl<T: Copy> Ring<T> {
 
     pub fn pop_front(&mut self) -> Option<T> {
         let value = self.queue.pop_front()?;
-        self.head = (self.head + 1) & INDEX_MASK;
+        self.head = self.head.wrapping_add(1);
         Some(value)
+    }
+
+    /// How far behind element `from` element `to` is.
+    #[inline(always)]
+    pub const fn distance(from: u32, to: u32) -> u32 {
+        to.wrapping_sub(from)
     }
 
     /// None when the element has left (or never was).
     #[inline(always)]
     pub fn get(&self, index: u32) -> Option<&T> {
-        self.queue.get((index.wrapping_sub(self.head) & INDEX_MASK) as usize)
+        self.queue.get(Self::distance(self.head, index) as usize)
     }
 
     #[inline(always)]
     pub fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.queue.get_mut((index.wrapping_sub(self.head) & INDEX_MASK) as usize)
+        self.queue.get_mut(Self::distance(self.head, index) as usize)
     }
 
     pub fn len(&self) -> u32 {
         self.queue.len() as u32
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
     }
 
     pub fn limit(&self) -> u32 {
@@ -107,11 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn the_index_wraps_at_2_to_the_30() {
+    fn the_index_wraps() {
         let mut ring = Ring::new(100);
-        ring.head = INDEX_MASK - 1;
+        ring.head = u32::MAX - 1;
         let indices: Vec<_> = (0..4).map(|i| ring.push_back(i).unwrap()).collect();
-        assert_eq!(indices, [INDEX_MASK - 1, INDEX_MASK, 0, 1]);
+        assert_eq!(indices, [u32::MAX - 1, u32::MAX, 0, 1]);
         for (value, index) in indices.iter().enumerate() {
             assert_eq!(ring.get(*index), Some(&value));
         }
@@ -119,7 +117,7 @@ mod tests {
             assert_eq!(ring.front().unwrap().0, index);
             ring.pop_front();
         }
-        assert!(ring.is_empty());
+        assert_eq!(ring.len(), 0);
     }
 
     #[test]

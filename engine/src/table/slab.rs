@@ -1,21 +1,24 @@
-//! Records by index: they never move, and are reused in last-in first-out order (the record freed last is the one
-//! most likely still in the cache).
+//! Records by index: they never move, and the lowest vacant slot is taken first, so that those that live together
+//! lie together, and the segments behind them become empty as the records grow fewer.
 //!
-//! A slot's generation tells its tenants apart: it is odd while the slot is taken and goes up by one at each
-//! insertion and removal. It lives beside the records, not in them, so that records keep their size and
-//! alignment; reading a record is two dependent loads and does not read the generation.
-//!
-//! Memory grows by 4096 records at a time, up to the limit, and is never given back: the peak is what a
-//! machine must be able to hold anyway.
+//! Memory grows by 4096 records at a time, up to the limit. A segment without a record is given back, except for
+//! one, so that going to and fro over a border does not allocate each time.
 
+use super::vacancies::Vacancies;
 use crate::base::Segmented;
+use crate::base::segmented::segment_of;
 
 #[derive(Debug)]
 pub struct Slab<T> {
     records: Segmented<T>,
-    generations: Segmented<u32>,
     /// Slots that were taken once and are vacant now.
-    free: Segmented<u32>,
+    vacant: Vacancies,
+    /// Records in each segment.
+    live: Vec<u16>,
+    /// A segment without a record that still has its memory.
+    spare: Option<u32>,
+    /// The segment that was given back last, until somebody asks.
+    released: Option<u32>,
     len: u32,
     limit: u32,
 }
@@ -23,7 +26,15 @@ pub struct Slab<T> {
 impl<T: Default> Slab<T> {
     /// A slab that holds at most `limit` records. Allocates nothing yet.
     pub const fn with_limit(limit: u32) -> Slab<T> {
-        Slab { records: Segmented::new(), generations: Segmented::new(), free: Segmented::new(), len: 0, limit }
+        Slab {
+            records: Segmented::new(),
+            vacant: Vacancies::new(),
+            live: Vec::new(),
+            spare: None,
+            released: None,
+            len: 0,
+            limit,
+        }
     }
 
     /// Stores a record; None when the limit is reached.
@@ -31,34 +42,63 @@ impl<T: Default> Slab<T> {
         if self.len >= self.limit {
             return None;
         }
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                *self.records.get_mut(slot)? = record;
-                *self.generations.get_mut(slot)? |= 1;
-                slot
-            }
-            None => {
-                let slot = self.records.len() as u32;
-                self.records.push(record);
-                self.generations.push(1);
-                slot
-            }
-        };
+        let slot = self.vacant.pop_lowest().unwrap_or(self.slots());
+        // Slots of a segment are first taken in order: nothing is ever filled in.
+        self.records.put(slot, record, T::default);
+        let segment = segment_of(slot);
+        if self.spare == Some(segment) {
+            self.spare = None;
+        }
+        if segment as usize == self.live.len() {
+            self.live.push(0);
+        }
+        if let Some(live) = self.live.get_mut(segment as usize) {
+            *live += 1;
+        }
         self.len += 1;
         Some(slot)
     }
 
     /// Takes the record out and leaves `T::default()`; None when the slot was vacant.
     pub fn remove(&mut self, slot: u32) -> Option<T> {
-        let generation = self.generations.get_mut(slot).filter(|g| **g & 1 == 1)?;
-        *generation = generation.wrapping_add(1);
-        self.free.push(slot);
+        if !self.is_taken(slot) {
+            return None;
+        }
+        let record = self.records.get_mut(slot).map(core::mem::take)?;
+        self.vacant.insert(slot);
         self.len -= 1;
-        self.records.get_mut(slot).map(core::mem::take)
+        let segment = segment_of(slot);
+        if let Some(live) = self.live.get_mut(segment as usize) {
+            *live -= 1;
+            if *live == 0 {
+                self.vacated(segment);
+            }
+        }
+        Some(record)
     }
 
-    /// The record in `slot`; the default value when the slot is vacant, None when it never was in use. Whoever holds
-    /// an index that may be out of date asks [`Slab::is_live`] first.
+    /// Of two segments without a record, the one that will be needed first is kept.
+    #[cold]
+    fn vacated(&mut self, segment: u32) {
+        let Some(spare) = self.spare.replace(segment) else { return };
+        self.spare = Some(spare.min(segment));
+        let released = spare.max(segment);
+        self.records.release(released);
+        self.released = Some(released);
+    }
+
+    /// The segment whose memory the last [`Slab::remove`] gave back, if it did: what lies beside its records can go too.
+    #[inline]
+    pub fn take_released(&mut self) -> Option<u32> {
+        self.released.take()
+    }
+
+    /// There is a record in `slot`.
+    pub fn is_taken(&self, slot: u32) -> bool {
+        slot < self.slots() && !self.vacant.contains(slot)
+    }
+
+    /// The record in `slot`; the default value or None when the slot is vacant.
     #[inline(always)]
     pub fn get(&self, slot: u32) -> Option<&T> {
         self.records.get(slot)
@@ -68,18 +108,6 @@ impl<T: Default> Slab<T> {
     #[inline(always)]
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
         self.records.get_mut(slot)
-    }
-
-    /// Odd while the slot is taken, even when vacant; 0 when it never was in use. Wraps after 2^31 tenants.
-    #[inline]
-    pub fn generation(&self, slot: u32) -> u32 {
-        self.generations.get(slot).copied().unwrap_or(0)
-    }
-
-    /// The slot still has the tenant that had this generation.
-    #[inline]
-    pub fn is_live(&self, slot: u32, generation: u32) -> bool {
-        generation & 1 == 1 && self.generation(slot) == generation
     }
 
     /// Records held.
@@ -101,14 +129,14 @@ impl<T: Default> Slab<T> {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.records.memory_bytes() + self.generations.memory_bytes() + self.free.memory_bytes()
+        self.records.memory_bytes() + self.vacant.memory_bytes() + self.live.capacity() * size_of::<u16>()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Rng;
+    use crate::base::{Rng, SEGMENT_LEN};
 
     #[test]
     fn stops_at_its_limit_and_goes_on_when_a_slot_is_free() {
@@ -122,16 +150,15 @@ mod tests {
     }
 
     #[test]
-    fn the_slot_freed_last_is_reused_first() {
+    fn the_lowest_vacant_slot_is_taken_first() {
         let mut slab = Slab::with_limit(10);
         for i in 0..4 {
             slab.insert(i);
         }
-        slab.remove(0);
         slab.remove(2);
-        assert_eq!(slab.insert(7), Some(2));
-        assert_eq!(slab.insert(8), Some(0));
-        assert_eq!(slab.insert(9), Some(4));
+        slab.remove(0);
+        slab.remove(3);
+        assert_eq!([7, 8, 9, 10].map(|record| slab.insert(record).unwrap()), [0, 2, 3, 4]);
     }
 
     #[test]
@@ -147,18 +174,42 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_names_one_tenant_only() {
-        let mut slab = Slab::with_limit(10);
-        let slot = slab.insert(1).unwrap();
-        let first = slab.generation(slot);
-        assert!(slab.is_live(slot, first));
-        slab.remove(slot);
-        assert!(!slab.is_live(slot, first));
-        assert!(!slab.is_live(slot, slab.generation(slot)), "a vacant slot is not live under any generation");
-        slab.insert(2);
-        assert!(!slab.is_live(slot, first));
-        assert!(slab.is_live(slot, slab.generation(slot)));
-        assert!(!slab.is_live(1234, 1));
+    fn memory_goes_back_when_the_records_are_gone_in_whatever_order() {
+        const RECORDS: u32 = 50 * SEGMENT_LEN as u32;
+        let mut rng = Rng::new(4);
+        let mut slab = Slab::with_limit(RECORDS);
+        let mut order: Vec<u32> = (0..RECORDS).map(|i| slab.insert(u64::from(i)).unwrap()).collect();
+        let full = slab.records.memory_bytes();
+        for last in (1..order.len()).rev() {
+            order.swap(last, rng.below(last as u64 + 1) as usize);
+        }
+        let mut released = 0;
+        for slot in order {
+            assert_eq!(slab.remove(slot), Some(u64::from(slot)));
+            released += u32::from(slab.take_released().is_some());
+        }
+        assert_eq!(released, 49, "one segment is kept");
+        assert!(slab.records.memory_bytes() < full / 20);
+        for i in 0..RECORDS {
+            assert_eq!(slab.insert(7), Some(i));
+        }
+        assert_eq!(slab.records.memory_bytes(), full);
+    }
+
+    #[test]
+    fn crossing_a_segment_border_to_and_fro_keeps_the_segment() {
+        let mut slab = Slab::with_limit(u32::MAX);
+        for i in 0..SEGMENT_LEN {
+            slab.insert(i);
+        }
+        let slot = slab.insert(7).unwrap();
+        let before = slab.records.memory_bytes();
+        for _ in 0..10 {
+            slab.remove(slot);
+            assert_eq!(slab.take_released(), None);
+            assert_eq!(slab.insert(7), Some(slot));
+        }
+        assert_eq!(slab.records.memory_bytes(), before);
     }
 
     #[test]
@@ -168,7 +219,8 @@ mod tests {
         let mut oracle = std::collections::BTreeMap::new();
         for step in 0..200_000u64 {
             let slot = rng.below(9_500) as u32;
-            if rng.chance(0.55) {
+            // Grows and shrinks in turns, so that segments come and go.
+            if rng.chance(if step / 40_000 % 2 == 0 { 0.75 } else { 0.25 }) {
                 match slab.insert(step) {
                     Some(slot) => assert_eq!(oracle.insert(slot, step), None),
                     None => assert_eq!(oracle.len(), 9_000),
@@ -178,7 +230,6 @@ mod tests {
             }
             assert_eq!(slab.len() as usize, oracle.len());
             assert_eq!(slab.get(slot).copied().filter(|v| *v != 0), oracle.get(&slot).copied().filter(|v| *v != 0));
-            assert_eq!(slab.is_live(slot, slab.generation(slot)), oracle.contains_key(&slot));
         }
     }
 }

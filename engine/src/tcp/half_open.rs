@@ -1,38 +1,45 @@
-//! SYN-RECEIVED of a passive open, as a record of 60 bytes: what a flood of SYNs can make us keep.
+//! SYN-RECEIVED of a passive open, as a record of 44 bytes: what a flood of SYNs can make us keep.
 //!
 //! It lives from the SYN to the segment that acknowledges our SYN,ACK; then `open::promote` makes a control block
 //! of it. Never holds data: bytes that come with a SYN are left to be retransmitted (RFC 9293 3.10.7.2 allows
-//! it to be queued; a queue for strangers is what floods want).
+//! it to be queued; a queue for strangers is what floods want). What the shard can look up again or compute again from
+//! the 4-tuple (next hop, timestamp offset) is not kept either.
 
-use super::env::Env;
+use super::TcpConfig;
+use super::env::{Clock, Env, Times};
 use super::open::Surroundings;
 use super::options::{self, Agreed};
-use crate::base::time::Tick;
-use crate::base::{DropReason, Event};
+use crate::base::time::TICK_SHIFT;
+use crate::base::{DropReason, Event, Instant};
 use crate::table::FlowKey;
-use crate::wire::{Seq, TcpSegment};
+use crate::wire::{Addr, Seq, TcpSegment};
+
+/// From nanoseconds to the units of [`Clock::us`], and from ticks to those.
+const US_SHIFT: u32 = 10;
+const TICK_IN_US_SHIFT: u32 = TICK_SHIFT - US_SHIFT;
 
 #[derive(Clone, Copy, Default, Debug)]
 pub struct HalfOpen {
-    pub key: FlowKey,
+    /// Fields of the [`FlowKey`], one by one, since that is padded.
+    remote: Addr,
+    remote_port: u16,
+    local_port: u16,
+    local: u16,
+    pub mss: u16,
     pub iss: Seq,
     pub irs: Seq,
     pub ts_recent: u32,
-    pub ts_offset: u32,
-    /// When the SYN,ACK goes out again.
-    pub deadline: Tick,
-    /// When it was sent first, in units of 1024 ns.
+    /// When the SYN,ACK was sent last of its own accord, in units of 1024 ns.
     pub sent_us: u32,
-    pub neighbour: u32,
-    pub mss: u16,
     /// The window of the SYN, never scaled.
     pub snd_wnd: u16,
-    pub scales: u8,
+    /// The peer's shift count in the high nibble.
     pub flags: u8,
     pub retries: u8,
 }
 
-const _: () = assert!(core::mem::size_of::<HalfOpen>() <= 64);
+// A flood makes as many of them as it may.
+const _: () = assert!(core::mem::size_of::<HalfOpen>() == 44);
 
 impl HalfOpen {
     pub const TIMESTAMPS: u8 = 1;
@@ -46,25 +53,54 @@ impl HalfOpen {
     pub fn new(seg: &TcpSegment, s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> HalfOpen {
         let Agreed { timestamps, sack, scales, mss } =
             options::agree(env.config, s.own_mss, s.key.remote.is_v4(), &seg.options);
-        let mut flags = 0;
+        let mut flags = scales & 0xf0;
         flags |= if timestamps { Self::TIMESTAMPS } else { 0 };
         flags |= if sack { Self::SACK } else { 0 };
         flags |= if seg.options.window_scale.is_some() { Self::SCALED } else { 0 };
+        let FlowKey { remote, remote_port, local_port, local, .. } = s.key;
         HalfOpen {
-            key: s.key,
+            remote,
+            remote_port,
+            local_port,
+            local,
+            mss,
             iss,
             irs: seg.seq,
             ts_recent: seg.options.timestamp.map_or(0, |(val, _)| val),
-            ts_offset: s.ts_offset,
-            deadline: env.clock.tick.plus(env.times.rto_initial),
             sent_us: env.clock.us,
-            neighbour: s.neighbour,
-            mss,
             snd_wnd: seg.window,
-            scales,
             flags,
             retries: 0,
         }
+    }
+
+    #[inline(always)]
+    pub fn key(&self) -> FlowKey {
+        let HalfOpen { remote, remote_port, local_port, local, .. } = *self;
+        FlowKey { remote, remote_port, local_port, local, reserved: 0 }
+    }
+
+    #[inline(always)]
+    pub fn has(&self, mask: u8) -> bool {
+        self.flags & mask != 0
+    }
+
+    /// Shift counts as in [`super::Tcb::scales`].
+    pub fn scales(&self, config: &TcpConfig) -> u8 {
+        let own = if self.has(Self::SCALED) { options::own_scale(config.receive_buffer_bytes) } else { 0 };
+        self.flags & 0xf0 | own
+    }
+
+    /// When the SYN,ACK goes out again.
+    pub fn deadline(&self, clock: &Clock, times: &Times) -> Instant {
+        let waited_us = clock.us.wrapping_sub(self.sent_us);
+        clock.now.plus_nanos(u64::from(self.wait_us(times).saturating_sub(waited_us)) << US_SHIFT)
+    }
+
+    /// From the last SYN,ACK to the next, in units of 1024 ns.
+    fn wait_us(&self, times: &Times) -> u32 {
+        let ticks = times.rto_initial.checked_shl(u32::from(self.retries)).unwrap_or(u32::MAX);
+        ticks.min(times.rto_max).min(u32::MAX >> TICK_IN_US_SHIFT) << TICK_IN_US_SHIFT
     }
 }
 
@@ -94,8 +130,7 @@ pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict
         }
         return challenge(h, env, DropReason::SynChallenged);
     }
-    let timestamps = h.flags & HalfOpen::TIMESTAMPS != 0;
-    if timestamps && !seg.flags.rst() {
+    if h.has(HalfOpen::TIMESTAMPS) && !seg.flags.rst() {
         match seg.options.timestamp {
             Some((val, _)) if (val.wrapping_sub(h.ts_recent) as i32) < 0 => {
                 return limited(h, env, DropReason::PawsOld);
@@ -135,5 +170,5 @@ fn challenge(h: &HalfOpen, env: &mut Env<'_>, reason: DropReason) -> HalfVerdict
 }
 
 fn limited(h: &HalfOpen, env: &mut Env<'_>, reason: DropReason) -> HalfVerdict {
-    if env.may_challenge(&h.key) { HalfVerdict::Ack(reason) } else { HalfVerdict::Drop(DropReason::ChallengeLimited) }
+    if env.may_challenge(&h.key()) { HalfVerdict::Ack(reason) } else { HalfVerdict::Drop(DropReason::ChallengeLimited) }
 }

@@ -35,6 +35,11 @@ impl IsnGenerator {
         let iss = self.fixed.unwrap_or(m.wrapping_add(hash as u32));
         Start { iss: Seq(iss), ts_offset: (hash >> 32) as u32 }
     }
+
+    /// [`Start::ts_offset`] alone, for records that do not keep it.
+    pub fn ts_offset(&self, key: &FlowKey) -> u32 {
+        self.start(key, Instant::ZERO).ts_offset
+    }
 }
 
 #[cfg(test)]

@@ -37,4 +37,4 @@ pub use half_open::{HalfOpen, HalfVerdict};
 pub use isn::IsnGenerator;
 pub use state::State;
 pub use tcb::{NONE, Tcb, flag};
-pub use timewait::{TimeWait, TimeWaitVerdict};
+pub use timewait::TimeWait;

@@ -49,14 +49,14 @@ pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
 /// acceptable and its ACK right): established, and `seg` is its first segment.
 ///
 /// [`half_open::receive`]: super::half_open::receive
-pub fn promote(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
+pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
     let config = env.config;
     let mut t = Tcb {
-        key: h.key,
+        key: s.key,
         mss: h.mss,
-        neighbour: h.neighbour,
-        ts_offset: h.ts_offset,
-        scales: h.scales,
+        neighbour: s.neighbour,
+        ts_offset: s.ts_offset,
+        scales: h.scales(config),
         snd_una: h.iss + 1,
         snd_nxt: h.iss + 1,
         snd_max: h.iss + 1,
@@ -65,7 +65,6 @@ pub fn promote(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
         max_snd_wnd: u32::from(h.snd_wnd),
         // Whatever the handshake's windows were: that of this segment counts.
         snd_wl1: seg.seq - 1,
-        snd_wl2: h.iss,
         rcv_nxt: h.irs + 1,
         rcv_adv: h.irs + 1 + config.receive_buffer_bytes.min(0xffff),
         last_ack_sent: h.irs + 1,
@@ -74,22 +73,22 @@ pub fn promote(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
     };
     t.ts_recent_at = env.clock.coarse;
     t.retries = h.retries;
-    if h.flags & HalfOpen::TIMESTAMPS != 0 {
+    if h.has(HalfOpen::TIMESTAMPS) {
         t.set(flag::TIMESTAMPS);
     }
-    if h.flags & HalfOpen::SACK != 0 {
+    if h.has(HalfOpen::SACK) {
         t.set(flag::SACK);
     }
     if config.nodelay {
         t.set(flag::NODELAY);
     }
     t.set_algorithm(config.congestion);
-    if h.retries == 0 && h.flags & HalfOpen::RESENT == 0 {
+    if h.retries == 0 && !h.has(HalfOpen::RESENT) {
         // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
         rtt::sample(&mut t, env.clock.us.wrapping_sub(h.sent_us));
     }
     t.write_state(State::SynReceived);
-    established(&mut t, seg, env);
+    established(&mut t, env);
     t
 }
 
@@ -125,7 +124,7 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
         if t.take(flag::RTT_TIMING) && t.retries == 0 {
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
-        established(t, seg, env);
+        established(t, env);
         t.snd_una = seg.ack;
         t.snd_nxt = t.snd_nxt.max(seg.ack);
         t.set(flag::ACK_NOW);
@@ -161,11 +160,10 @@ fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
     t.snd_wnd = u32::from(seg.window);
     t.max_snd_wnd = t.snd_wnd;
     t.snd_wl1 = seg.seq;
-    t.snd_wl2 = seg.ack;
 }
 
 /// Enters ESTABLISHED: timers, congestion window, keepalive.
-pub(super) fn established(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
+pub(super) fn established(t: &mut Tcb, env: &mut Env<'_>) {
     transition(t, State::Established);
     congestion::on_established(t, env.config.initial_window_segments);
     if t.retries > 0 {
@@ -176,7 +174,6 @@ pub(super) fn established(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     t.retries = 0;
     t.backoff = 0;
     t.stop_rtx();
-    t.snd_wl2 = seg.ack;
     if env.times.keepalive_idle > 0 {
         t.life_at = env.clock.tick.plus(env.times.keepalive_idle);
         t.set(flag::LIFE_ON);

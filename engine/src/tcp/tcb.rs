@@ -1,4 +1,4 @@
-//! The control block of a connection: flat, 152 bytes, no pointers. What only some connections need for some
+//! The control block of a connection: flat, 140 bytes, no pointers. What only some connections need for some
 //! of the time (send queue, reassembly) lives in pooled side blocks named by index.
 
 use super::State;
@@ -62,6 +62,10 @@ pub mod flag {
     /// What `rtx_at` has is not the time-out but RACK's reordering timer, or the time for a tail loss probe (RFC 8985).
     pub const REORDER_TIMER: u32 = 1 << 26;
     pub const PROBE_TIMER: u32 = 1 << 27;
+    /// The application has more to say soon: less than a full segment waits for it.
+    pub const CORKED: u32 = 1 << 30;
+    /// The connection has times and limits of its own, kept beside it (`shard::tuning`).
+    pub const TUNED: u32 = 1 << 31;
 }
 
 /// Transmission control block (RFC 9293 3.3.1). Times: `us` fields in units of 1024 ns.
@@ -94,8 +98,9 @@ pub struct Tcb {
     /// End of what the application has queued; the FIN has this number.
     pub snd_end: Seq,
     pub snd_wnd: u32,
+    /// Sequence number of the segment that gave snd_wnd. RFC 9293's SND.WL2 is left out: an ACK that gets as far as the
+    /// window is never older than the one that gave the last.
     pub snd_wl1: Seq,
-    pub snd_wl2: Seq,
     /// Largest window the peer ever offered (RFC 5961 5.2, RFC 9293 3.8.6.2.1).
     pub max_snd_wnd: u32,
 
@@ -133,7 +138,7 @@ pub struct Tcb {
 }
 
 // Millions of these.
-const _: () = assert!(core::mem::size_of::<Tcb>() == 144);
+const _: () = assert!(core::mem::size_of::<Tcb>() == 140);
 
 impl Default for Tcb {
     fn default() -> Self {
@@ -153,7 +158,6 @@ impl Default for Tcb {
             snd_end: Seq(0),
             snd_wnd: 0,
             snd_wl1: Seq(0),
-            snd_wl2: Seq(0),
             max_snd_wnd: 0,
             cwnd: 0,
             ssthresh: u32::MAX,
@@ -247,6 +251,14 @@ impl Tcb {
             return self.snd_end.since(self.snd_una + 1);
         }
         if self.snd_una.before(self.snd_end) { self.snd_end.since(self.snd_una) } else { 0 }
+    }
+
+    /// The number after the last byte of the stream received so far: rcv_nxt, less the FIN if that is in it.
+    pub fn stream_end(&self) -> Seq {
+        match self.state {
+            State::CloseWait | State::Closing | State::LastAck | State::TimeWait | State::Closed => self.rcv_nxt - 1,
+            _ => self.rcv_nxt,
+        }
     }
 
     /// Something is queued beyond snd_nxt: bytes, or the FIN.

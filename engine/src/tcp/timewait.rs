@@ -1,47 +1,55 @@
-//! TIME-WAIT as a record of 48 bytes: what is left of a connection for 2MSL.
+//! TIME-WAIT: what is left of a connection for 2MSL, in twelve bytes and two bits.
 //!
 //! It answers a retransmitted FIN with the same ACK and starts 2MSL anew; it keeps old duplicates out of the next
 //! connection with the same 4-tuple; it gives way early to a SYN that cannot be an old one (RFC 6191,
 //! RFC 9293 3.10.7.4). RST never ends it (RFC 1337).
+//!
+//! What can be had otherwise is not kept: the 4-tuple stands in the segment that asks, the timestamp offset comes from
+//! the 4-tuple, and the window is the whole receive buffer, since the application has taken everything.
 
+use super::TcpConfig;
 use super::env::Env;
+use super::options;
 use super::tcb::{Tcb, flag};
-use crate::base::time::Tick;
 use crate::base::{DropReason, Event};
 use crate::table::FlowKey;
 use crate::wire::{Seq, TcpSegment};
 
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct TimeWait {
-    pub key: FlowKey,
     pub snd_nxt: Seq,
     pub rcv_nxt: Seq,
     pub ts_recent: u32,
-    pub ts_offset: u32,
-    pub expires: Tick,
-    /// The window field that its ACKs carry.
-    pub window: u16,
-    /// Timestamps were agreed on.
-    pub timestamps: bool,
-    /// False once it gave way: the ring still holds the place until its turn comes.
-    pub live: bool,
 }
 
-const _: () = assert!(core::mem::size_of::<TimeWait>() <= 48);
+const _: () = assert!(core::mem::size_of::<TimeWait>() == 12);
+
+/// The two bits beside a [`TimeWait`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Agreed(pub u8);
+
+impl Agreed {
+    const TIMESTAMPS: u8 = 1;
+    const SCALED: u8 = 2;
+
+    pub fn timestamps(self) -> bool {
+        self.0 & Self::TIMESTAMPS != 0
+    }
+
+    /// The window field that its ACKs carry.
+    pub fn window(self, config: &TcpConfig) -> u16 {
+        let buffer = config.receive_buffer_bytes;
+        let scale = if self.0 & Self::SCALED != 0 { options::own_scale(buffer) } else { 0 };
+        options::window_field(buffer, scale)
+    }
+}
 
 impl TimeWait {
-    pub fn new(t: &Tcb, now: Tick, time_wait_ticks: u32) -> TimeWait {
-        TimeWait {
-            key: t.key,
-            snd_nxt: t.snd_max,
-            rcv_nxt: t.rcv_nxt,
-            ts_recent: t.ts_recent,
-            ts_offset: t.ts_offset,
-            expires: now.plus(time_wait_ticks),
-            window: super::options::window_field(t.rcv_wnd(), t.rcv_scale()),
-            timestamps: t.has(flag::TIMESTAMPS),
-            live: true,
-        }
+    pub fn new(t: &Tcb) -> (TimeWait, Agreed) {
+        let timestamps = if t.has(flag::TIMESTAMPS) { Agreed::TIMESTAMPS } else { 0 };
+        let scaled = if t.rcv_scale() > 0 { Agreed::SCALED } else { 0 };
+        let record = TimeWait { snd_nxt: t.snd_max, rcv_nxt: t.rcv_nxt, ts_recent: t.ts_recent };
+        (record, Agreed(timestamps | scaled))
     }
 }
 
@@ -56,14 +64,14 @@ pub enum TimeWaitVerdict {
     Reopen,
 }
 
-pub fn receive(w: &TimeWait, seg: &TcpSegment, env: &mut Env<'_>) -> TimeWaitVerdict {
+pub fn receive(w: &TimeWait, agreed: Agreed, key: &FlowKey, seg: &TcpSegment, env: &mut Env<'_>) -> TimeWaitVerdict {
     use TimeWaitVerdict::*;
     if seg.flags.rst() {
         return Ignore(DropReason::TimeWaitIgnored);
     }
     if seg.flags.syn() {
         let bare = !seg.flags.ack() && !seg.flags.fin();
-        return if bare && is_fresh(w, seg) { Reopen } else { limited(w, env, DropReason::SynChallenged) };
+        return if bare && is_fresh(w, agreed, seg) { Reopen } else { limited(key, env, DropReason::SynChallenged) };
     }
     if !seg.flags.ack() {
         return Ignore(DropReason::TcpFlagsBad);
@@ -75,21 +83,21 @@ pub fn receive(w: &TimeWait, seg: &TcpSegment, env: &mut Env<'_>) -> TimeWaitVer
     if seg.seq == w.rcv_nxt && seg.seq_len() == 0 {
         return Ignore(DropReason::TimeWaitIgnored);
     }
-    limited(w, env, DropReason::SeqOutOfWindow)
+    limited(key, env, DropReason::SeqOutOfWindow)
 }
 
 /// The SYN cannot be an old duplicate: its timestamp is newer, or, where timestamps do not tell, its number is beyond
 /// the old connection's (RFC 6191 section 2).
-fn is_fresh(w: &TimeWait, seg: &TcpSegment) -> bool {
+fn is_fresh(w: &TimeWait, agreed: Agreed, seg: &TcpSegment) -> bool {
     let age = match seg.options.timestamp {
-        Some((val, _)) if w.timestamps => val.wrapping_sub(w.ts_recent) as i32,
+        Some((val, _)) if agreed.timestamps() => val.wrapping_sub(w.ts_recent) as i32,
         _ => 0,
     };
     age > 0 || (age == 0 && seg.seq.after(w.rcv_nxt))
 }
 
-fn limited(w: &TimeWait, env: &mut Env<'_>, reason: DropReason) -> TimeWaitVerdict {
-    if env.may_challenge(&w.key) {
+fn limited(key: &FlowKey, env: &mut Env<'_>, reason: DropReason) -> TimeWaitVerdict {
+    if env.may_challenge(key) {
         TimeWaitVerdict::Ack(reason)
     } else {
         TimeWaitVerdict::Ignore(DropReason::ChallengeLimited)

@@ -1,48 +1,60 @@
-//! Timers that all wait equally long: a queue is all they need.
+//! Timers that all wait equally long: a queue of slot numbers is all they need.
+//!
+//! With each goes a coarse stamp of when it was queued, by which the owner of the slot tells whether the entry still
+//! means the slot's tenant. Entries with the same stamp share it, so that an entry takes 4 bytes and hardly more.
 //!
 //! Cancelling is left out on purpose: whoever pops an entry checks whether it still means something.
 
 use crate::base::ChunkQueue;
-use crate::base::time::Tick;
+
+/// Marks an element of the queue as a stamp: it is that of the entries which follow.
+const STAMP: u32 = 1 << 31;
 
 #[derive(Debug)]
-pub struct Fifo<T> {
-    queue: ChunkQueue<(Tick, T)>,
+pub struct Fifo {
+    /// Entries and stamps.
+    queue: ChunkQueue<u32>,
     limit: u32,
+    /// Stamps of the entries at the front and at the back.
+    front: u32,
+    back: u32,
 }
 
-impl<T: Copy> Fifo<T> {
-    /// A queue for at most `limit` entries. Allocates nothing yet.
-    pub const fn new(limit: u32) -> Fifo<T> {
-        Fifo { queue: ChunkQueue::new(), limit }
+impl Fifo {
+    /// A queue for about `limit` entries. Allocates nothing yet.
+    pub const fn new(limit: u32) -> Fifo {
+        Fifo { queue: ChunkQueue::new(), limit, front: 0, back: 0 }
     }
 
-    /// Appends an entry that is due at `at`, which is not before that of the entry pushed last (if it is, it waits
-    /// for that one). False when the limit is reached.
-    pub fn push(&mut self, at: Tick, value: T) -> bool {
-        if self.len() >= self.limit {
+    /// Appends an entry. Stamp and slot are below 2^31. False when the limit is reached.
+    pub fn push(&mut self, stamp: u32, slot: u32) -> bool {
+        if self.queue.len() >= self.limit as usize {
             return false;
         }
-        self.queue.push_back((at, value));
+        if self.queue.is_empty() {
+            self.front = stamp;
+        } else if stamp != self.back {
+            self.queue.push_back(STAMP | stamp);
+        }
+        self.back = stamp;
+        self.queue.push_back(slot & !STAMP);
         true
     }
 
-    /// Takes the first entry if it is due.
-    pub fn pop_due(&mut self, now: Tick) -> Option<T> {
-        let (at, _) = self.queue.get(0)?;
-        if !at.is_due(now) {
-            return None;
+    /// The first entry, with its stamp.
+    pub fn front(&self) -> Option<(u32, u32)> {
+        self.queue.get(0).map(|&slot| (self.front, slot))
+    }
+
+    /// Takes the first entry away.
+    pub fn pop(&mut self) {
+        self.queue.pop_front();
+        while let Some(&element) = self.queue.get(0)
+            && element & STAMP != 0
+        {
+            self.front = element & !STAMP;
+            self.queue.pop_front();
         }
-        self.queue.pop_front().map(|(_, value)| value)
-    }
-
-    /// When the first entry is due.
-    pub fn next_deadline(&self) -> Option<Tick> {
-        self.queue.get(0).map(|(at, _)| *at)
-    }
-
-    pub fn len(&self) -> u32 {
-        self.queue.len() as u32
     }
 
     pub fn is_empty(&self) -> bool {
@@ -57,38 +69,43 @@ impl<T: Copy> Fifo<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Rng;
+    use std::collections::VecDeque;
 
     #[test]
-    fn entries_come_in_order_and_never_early_even_when_ticks_wrap() {
-        let mut fifo = Fifo::new(100_000);
-        let start = Tick(u32::MAX - 3_000);
-        for i in 0..6_000u32 {
-            assert!(fifo.push(start.plus(i), i));
+    fn entries_come_in_order_each_with_its_stamp() {
+        let mut rng = Rng::new(3);
+        let (mut fifo, mut oracle) = (Fifo::new(u32::MAX), VecDeque::new());
+        let mut stamp = 5;
+        for slot in 0..100_000 {
+            stamp += u32::from(rng.chance(0.1));
+            if rng.chance(0.51) {
+                assert!(fifo.push(stamp, slot));
+                oracle.push_back((stamp, slot));
+            } else {
+                assert_eq!(fifo.front(), oracle.pop_front());
+                fifo.pop();
+            }
+            assert_eq!(fifo.is_empty(), oracle.is_empty());
         }
-        for i in 0..6_000u32 {
-            assert_eq!(fifo.next_deadline(), Some(start.plus(i)));
-            assert_eq!(fifo.pop_due(start.plus(i).plus(u32::MAX)), None, "one tick before");
-            assert_eq!(fifo.pop_due(start.plus(i)), Some(i));
-        }
-        assert_eq!(fifo.next_deadline(), None);
-        assert_eq!(fifo.pop_due(start), None);
     }
 
     #[test]
-    fn an_entry_pushed_out_of_order_waits_for_the_one_before_it() {
-        let mut fifo = Fifo::new(10);
-        fifo.push(Tick(100), 'a');
-        fifo.push(Tick(50), 'b');
-        assert_eq!(fifo.pop_due(Tick(99)), None);
-        assert_eq!(fifo.pop_due(Tick(100)), Some('a'));
-        assert_eq!(fifo.pop_due(Tick(100)), Some('b'));
+    fn many_entries_of_one_time_take_four_bytes_each() {
+        let mut fifo = Fifo::new(u32::MAX);
+        for slot in 0..1_000_000 {
+            fifo.push(slot / 1_000, slot);
+        }
+        assert!(fifo.memory_bytes() < 4_100_000, "{} bytes", fifo.memory_bytes());
     }
 
     #[test]
     fn stops_at_its_limit() {
         let mut fifo = Fifo::new(1);
-        assert!(fifo.push(Tick(1), ()));
-        assert!(!fifo.push(Tick(2), ()));
-        assert_eq!(fifo.len(), 1);
+        assert!(fifo.push(1, 1));
+        assert!(!fifo.push(1, 2));
+        fifo.pop();
+        assert!(fifo.push(2, 3));
+        assert_eq!(fifo.front(), Some((2, 3)));
     }
 }

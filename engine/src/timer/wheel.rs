@@ -13,8 +13,8 @@
 //!
 //! Left out on purpose: callbacks, and times more than [`HORIZON_TICKS`] away.
 
-use crate::base::Segmented;
 use crate::base::time::Tick;
+use crate::base::{SEGMENT_LEN, Segmented};
 
 /// How far ahead of the last [`Wheel::advance`] a timer may be armed (about 39 hours).
 pub const HORIZON_TICKS: u32 = 1 << 30;
@@ -41,6 +41,12 @@ struct Node {
 }
 
 const _: () = assert!(size_of::<Node>() == 12);
+
+impl Default for Node {
+    fn default() -> Node {
+        Node { next: IDLE, prev: IDLE, at: Tick(0) }
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Head {
@@ -82,13 +88,13 @@ impl Wheel {
     }
 
     /// Sets the slot's timer to `at`, whether or not it was armed. A time that has passed expires with the next
-    /// [`Wheel::advance`]. Slots are below 2^31 and dense: memory is kept for all up to the highest.
+    /// [`Wheel::advance`]. Slots are below 2^31 and dense: memory is kept for those around them too.
     pub fn arm(&mut self, slot: u32, at: Tick) {
         if slot & HEAD != 0 {
             return;
         }
-        while self.nodes.len() as u64 <= u64::from(slot) {
-            self.nodes.push(Node { next: IDLE, prev: IDLE, at: Tick(0) });
+        if self.nodes.get(slot).is_none() {
+            self.nodes.put(slot, Node::default(), Node::default);
         }
         let Some(node) = self.nodes.get_mut(slot) else { return };
         let (armed, before) = (node.next != IDLE, node.at);
@@ -110,6 +116,15 @@ impl Wheel {
             self.unlink(slot);
             self.len -= 1;
         }
+    }
+
+    /// Gives the memory of a segment of slots back (as [`Segmented::release`]). Timers in it are cancelled.
+    pub fn release(&mut self, segment: u32) {
+        let first = segment * SEGMENT_LEN as u32;
+        for slot in first..first + self.nodes.segment(segment).len() as u32 {
+            self.cancel(slot);
+        }
+        self.nodes.release(segment);
     }
 
     /// Moves the wheel's time on to `now` and appends the slots whose timers are due (disarmed thereby) to `out`, in an

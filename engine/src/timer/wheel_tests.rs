@@ -301,3 +301,24 @@ mod against_an_oracle {
         }
     }
 }
+
+#[test]
+fn timers_of_a_released_segment_never_expire_and_its_slots_can_be_armed_again() {
+    let mut wheel = Wheel::new(Tick(0));
+    let border = SEGMENT_LEN as u32;
+    for slot in 0..3 * border {
+        wheel.arm(slot, Tick(1 + slot % 5000));
+    }
+    let full = wheel.memory_bytes();
+    wheel.release(1);
+    assert_eq!(full - wheel.memory_bytes(), 12 * SEGMENT_LEN);
+    assert_eq!(wheel.len(), 2 * border);
+    wheel.arm(border + 7, Tick(6000));
+    let mut due = Vec::new();
+    while wheel.advance(Tick(5999), 1000, &mut due) {}
+    assert!(due.iter().all(|slot| !(border..2 * border).contains(slot)));
+    assert_eq!(due.len(), 2 * SEGMENT_LEN);
+    due.clear();
+    wheel.advance(Tick(6000), 10, &mut due);
+    assert_eq!(due, [border + 7]);
+}

@@ -57,7 +57,7 @@ fn sent(host: &mut Host) -> Vec<u32> {
 }
 
 fn window(host: &mut Host) -> u32 {
-    host.shard.with_net(host.now, |app, net| net.conn(app.conn.expect("one")).expect("live").congestion_window())
+    host.shard.with_net(host.now, |app, net| net.conn(app.conn.expect("one")).expect("live").info().expect("live").cwnd)
 }
 
 #[test]

@@ -128,7 +128,7 @@ pub(super) fn is_tracking(t: &Tcb, pool: &Pool) -> bool {
 }
 
 /// A loss is being repaired.
-pub(super) fn is_recovering(t: &Tcb, pool: &Pool) -> bool {
+pub fn is_recovering(t: &Tcb, pool: &Pool) -> bool {
     pool.get(t.recovery).is_some_and(Block::in_recovery)
 }
 

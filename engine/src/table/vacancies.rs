@@ -1,0 +1,116 @@
+//! A set of slot numbers that gives the lowest one first, in constant time.
+//!
+//! One bit for each slot, a bit for each word of those that is not zero, and so on, in three levels; above them there
+//! are so few words (one for 262,144 slots) that they are searched from the front.
+
+use crate::base::Segmented;
+
+const WORD_BITS: u32 = u64::BITS;
+/// From a slot to its word on each level.
+const SHIFTS: [u32; 3] = [6, 12, 18];
+
+#[derive(Debug, Default)]
+pub struct Vacancies {
+    slots: Segmented<u64>,
+    words: Vec<u64>,
+    groups: Vec<u64>,
+    /// No group before this one has a bit set.
+    first: usize,
+}
+
+const fn bit(index: u32) -> u64 {
+    1 << (index % WORD_BITS)
+}
+
+impl Vacancies {
+    pub const fn new() -> Vacancies {
+        Vacancies { slots: Segmented::new(), words: Vec::new(), groups: Vec::new(), first: 0 }
+    }
+
+    pub fn contains(&self, slot: u32) -> bool {
+        self.slots.get(slot >> SHIFTS[0]).is_some_and(|word| word & bit(slot) != 0)
+    }
+
+    pub fn insert(&mut self, slot: u32) {
+        let [word, group, top] = SHIFTS.map(|shift| slot >> shift);
+        if let Some(bits) = self.slots.get_mut(word) {
+            *bits |= bit(slot);
+        } else {
+            self.slots.put(word, bit(slot), || 0);
+        }
+        set(&mut self.words, group, word);
+        set(&mut self.groups, top, group);
+        self.first = self.first.min(top as usize);
+    }
+
+    /// Takes the lowest slot out.
+    pub fn pop_lowest(&mut self) -> Option<u32> {
+        while *self.groups.get(self.first)? == 0 {
+            self.first += 1;
+        }
+        let top = self.first as u32;
+        let group = top * WORD_BITS + lowest(&self.groups, top)?;
+        let word = group * WORD_BITS + lowest(&self.words, group)?;
+        let bits = self.slots.get_mut(word)?;
+        let slot = word * WORD_BITS + bits.trailing_zeros();
+        *bits &= *bits - 1;
+        if *bits == 0 && clear(&mut self.words, group, word) {
+            clear(&mut self.groups, top, group);
+        }
+        Some(slot)
+    }
+
+    pub fn memory_bytes(&self) -> usize {
+        self.slots.memory_bytes() + (self.words.capacity() + self.groups.capacity()) * size_of::<u64>()
+    }
+}
+
+fn lowest(level: &[u64], at: u32) -> Option<u32> {
+    level.get(at as usize).map(|bits| bits.trailing_zeros())
+}
+
+fn set(level: &mut Vec<u64>, at: u32, below: u32) {
+    if level.len() <= at as usize {
+        level.resize(at as usize + 1, 0);
+    }
+    if let Some(bits) = level.get_mut(at as usize) {
+        *bits |= bit(below);
+    }
+}
+
+/// True when the word is zero now.
+fn clear(level: &mut [u64], at: u32, below: u32) -> bool {
+    level.get_mut(at as usize).is_some_and(|bits| {
+        *bits &= !bit(below);
+        *bits == 0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Rng;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn gives_the_lowest_of_what_was_put_in_over_the_whole_range() {
+        let mut rng = Rng::new(77);
+        for range in [10, 5_000, 2_000_000] {
+            let (mut set, mut oracle) = (Vacancies::new(), BTreeSet::new());
+            for _ in 0..20_000 {
+                let slot = rng.below(range) as u32;
+                if rng.chance(0.55) {
+                    set.insert(slot);
+                    oracle.insert(slot);
+                } else {
+                    assert_eq!(set.pop_lowest(), oracle.pop_first());
+                }
+                assert_eq!(set.contains(slot), oracle.contains(&slot));
+            }
+            while let Some(slot) = oracle.pop_first() {
+                assert_eq!(set.pop_lowest(), Some(slot));
+            }
+            assert_eq!(set.pop_lowest(), None);
+        }
+    }
+}
