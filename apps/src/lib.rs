@@ -12,6 +12,7 @@ pub mod live;
 pub mod load;
 pub mod pattern;
 pub mod pipe;
+pub mod pool;
 pub mod report;
 pub mod run;
 pub mod serve;

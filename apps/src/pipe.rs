@@ -112,6 +112,40 @@ pub mod fake {
         }
     }
 
+    impl<P: Pipe> Pipe for &mut P {
+        type User = P::User;
+        fn user(&mut self) -> &mut P::User {
+            (**self).user()
+        }
+        fn now(&self) -> Instant {
+            (**self).now()
+        }
+        fn send(&mut self, payload: Payload) -> Result<(), SendError> {
+            (**self).send(payload)
+        }
+        fn send_copy(&mut self, bytes: &[u8]) -> Result<usize, SendError> {
+            (**self).send_copy(bytes)
+        }
+        fn queued_bytes(&self) -> u32 {
+            (**self).queued_bytes()
+        }
+        fn want_writable(&mut self) {
+            (**self).want_writable();
+        }
+        fn resume_receive(&mut self) {
+            (**self).resume_receive();
+        }
+        fn shutdown(&mut self) {
+            (**self).shutdown();
+        }
+        fn close(&mut self) {
+            (**self).close();
+        }
+        fn abort(&mut self) {
+            (**self).abort();
+        }
+    }
+
     impl<U> Pipe for FakePipe<U>
     where
         U: Default,

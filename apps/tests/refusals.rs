@@ -50,6 +50,16 @@ fn interfaces_queues_and_routes_that_are_not_there_are_named() {
                 "no answer to ARP for 198.18.0.77 on veth-a",
             ),
             ("load -i veth-a -a 2001:2::9/64 -t [2001:2::77]:80 --rate 1", "no answer to neighbour solicitations"),
+            (
+                "load -i veth-a -a 198.18.0.9-198.18.0.10/24 -t 198.18.0.77:80 --hold 1M",
+                "holding 1,000,000 connections takes 1,000,000 source addresses and ports towards 198.18.0.77:80, and there \
+                 are 129,024\n  Give 16 IPv4 addresses",
+            ),
+            (
+                "load -i veth-a -a 198.18.0.9/24 -a 2001:2::9/64 -t 198.18.0.77:80 -t [2001:2::77]:80 --hold 20 \
+                 --source-ports 5000-5008",
+                "takes 10 source addresses and ports towards 198.18.0.77:80, and there are 9",
+            ),
         ],
     );
     #[cfg(not(feature = "afxdp"))]

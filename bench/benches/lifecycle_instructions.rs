@@ -1,30 +1,30 @@
-//! Instructions per connection of *lifecycle*, both ends together: a figure that does not depend on who else uses the
-//! machine. Two runs of different length under `valgrind --tool=callgrind`; the difference is what connections in
-//! steady state take.
+//! Instructions per connection of *lifecycle*, both ends together, of the engine and of smoltcp.
 //!
-//! `cargo bench --bench lifecycle_instructions`. The longer run's profile stays in target/callgrind/: look at it with
-//! `callgrind_annotate`.
+//! `cargo bench --bench lifecycle_instructions`.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use synfin_bench::lifecycle::rig::{Rig, Run, WARM_UP};
+mod smoltcp_rig;
+
+use smoltcp_rig::SmoltcpRig;
+use std::process::ExitCode;
+use synfin_bench::callgrind::{self, Start, measured};
+use synfin_bench::lifecycle::Form;
+use synfin_bench::lifecycle::rig::{IDLE, Rig, Run, WARM_UP};
 use synfin_bench::results::Results;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Names the run that this process has to do, by its index; then comes the number of connections.
-const CHILD: &str = "--run";
 const CONNECTIONS: u64 = 40_000;
+/// smoltcp looks through all of its sockets for each packet: few connections are enough then, and take long.
+const SMOLTCP_RUNS: [(u32, u64); 2] = [(0, 10_000), (IDLE, 10)];
+/// Nothing of smoltcp's depends on what was before but the first connection, which asks for the peer's address.
+const SMOLTCP_WARM_UP: u64 = 2;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
-    let end = if args.get(1).is_some_and(|arg| arg == CHILD) {
-        child(&args[2..])
-    } else if args.iter().any(|arg| arg == "--bench") {
-        bench()
-    } else {
-        Ok(())
+    let end = match Start::of_this_program() {
+        Start::Child(args) => child(&args),
+        Start::Bench => bench(),
+        Start::Test => Ok(()),
     };
     match end {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,67 +35,55 @@ fn main() -> ExitCode {
     }
 }
 
+/// What the child has to do: a run of ours by its index, or one of smoltcp's.
 fn child(args: &[String]) -> Result<(), String> {
-    let number = |i: usize| args.get(i).and_then(|arg| arg.parse::<u64>().ok()).ok_or("bad arguments");
-    let run = *Run::all().get(number(0)? as usize).ok_or("no such run")?;
-    let mut rig = Rig::new(run);
-    rig.complete(number(1)?);
+    let [stack, index] = args else { return Err("bad arguments".into()) };
+    let index: usize = index.parse().map_err(|_| "bad index")?;
+    if stack == "smoltcp" {
+        let (idle, connections) = *SMOLTCP_RUNS.get(index).ok_or("no such run")?;
+        let mut rig = SmoltcpRig::new(idle as u16);
+        rig.complete(SMOLTCP_WARM_UP);
+        let since = rig.packets();
+        measured(&mut || rig.complete(connections));
+        return rig.check(since, connections);
+    }
+    let mut rig = Rig::new(*Run::all().get(index).ok_or("no such run")?);
+    rig.complete(WARM_UP);
+    measured(&mut || rig.complete(CONNECTIONS));
     rig.check()
 }
 
 fn bench() -> Result<(), String> {
-    let found = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
-    if !found.is_ok_and(|status| status.success()) {
+    if !callgrind::is_there() {
         println!("lifecycle_instructions: skipped: valgrind not found");
         return Ok(());
     }
-    let mut results = Results::new("lifecycle-instructions", "form,family,in_flight,connections,instructions");
+    let columns = "stack,form,family,in_flight,idle,connections,instructions";
+    let mut results = Results::new("lifecycle-instructions", columns);
     println!("lifecycle: instructions per connection, both ends together (callgrind)\n");
-    println!("{:<9} {:<5} {:>9} {:>13} {:>11}", "form", "", "in flight", "instructions", "per packet");
-    for (index, run) in Run::all().into_iter().enumerate() {
-        let [short, long] = [WARM_UP, WARM_UP + CONNECTIONS].map(|connections| instructions(index, &run, connections));
-        let (short, long) = (short?, long?);
-        let each = (long - short) as f64 / CONNECTIONS as f64;
-        let (there, back) = run.form.packets();
-        let names = (run.form.name(), run.family.name());
+    println!(
+        "{:<8} {:<9} {:<5} {:>9} {:>7} {:>13} {:>11}",
+        "stack", "form", "", "in flight", "idle", "instructions", "per packet"
+    );
+    let ours = Run::all().into_iter().enumerate().map(|(index, run)| ("synfin", index, run, CONNECTIONS));
+    let theirs = SMOLTCP_RUNS.into_iter().enumerate().map(|(index, (idle, connections))| {
+        let run = Run { form: Form::Six, family: synfin_bench::lifecycle::Family::V4, in_flight: 1, idle };
+        ("smoltcp", index, run, connections)
+    });
+    for (stack, index, run, connections) in ours.chain(theirs) {
+        let name = format!("lifecycle-{stack}-{}", run.name());
+        let instructions = callgrind::instructions(&name, &[stack.to_owned(), index.to_string()])?;
+        let (form, family) = (run.form.name(), run.family.name());
+        let (each, (there, back)) = (instructions as f64 / connections as f64, run.form.packets());
         println!(
-            "{:<9} {:<5} {:>9} {each:>13.0} {:>11.0}",
-            names.0,
-            names.1,
+            "{stack:<8} {form:<9} {family:<5} {:>9} {:>7} {each:>13.0} {:>11.0}",
             run.in_flight,
+            run.idle,
             each / (there + back) as f64
         );
-        for (connections, instructions) in [(WARM_UP, short), (WARM_UP + CONNECTIONS, long)] {
-            results.row(&[&names.0, &names.1, &run.in_flight, &connections, &instructions]);
-        }
+        results.row(&[&stack, &form, &family, &run.in_flight, &run.idle, &connections, &instructions]);
     }
     let file = results.save().map_err(|e| format!("results not saved: {e}"))?;
     println!("\n{}", file.display());
     Ok(())
-}
-
-/// Runs this program under callgrind and returns how many instructions it took.
-fn instructions(index: usize, run: &Run, connections: u64) -> Result<u64, String> {
-    let profile = profile_path(run);
-    let this = std::env::current_exe().map_err(|e| e.to_string())?;
-    let output = Command::new("valgrind")
-        .arg("--tool=callgrind")
-        .arg(format!("--callgrind-out-file={}", profile.display()))
-        .arg(this)
-        .args([CHILD, &index.to_string(), &connections.to_string()])
-        .output()
-        .map_err(|e| format!("valgrind: {e}"))?;
-    if !output.status.success() {
-        return Err(format!("{} under valgrind: {}", run.name(), String::from_utf8_lossy(&output.stderr)));
-    }
-    let text = std::fs::read_to_string(&profile).map_err(|e| format!("{}: {e}", profile.display()))?;
-    let total = text.lines().rev().find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok());
-    total.ok_or_else(|| format!("no total in {}", profile.display()))
-}
-
-fn profile_path(run: &Run) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/callgrind");
-    // If it cannot be made, valgrind says so.
-    let _ = std::fs::create_dir_all(&folder);
-    folder.join(format!("lifecycle-{}.out", run.name().replace(' ', "-")))
 }

@@ -1,12 +1,17 @@
 //! Benches of the engine: what they share.
 //!
-//! The harness is our own, a loop and a median. What is measured is a rate in steady state, with packets counted and
-//! instructions taken as a difference of two runs; libraries that time a closure over and over (criterion, divan)
-//! would stand in the way of that and bring dozens of crates.
+//! Small parts are timed by criterion (kept up, can time a stretch that we choose, leaves its figures in files; divan is
+//! lighter but does neither) and counted by callgrind. Whatever is a rate in steady state, with packets counted, has a
+//! loop and a median of its own.
 
+pub mod callgrind;
+pub mod device;
 pub mod kernel;
 pub mod lifecycle;
 pub mod machine;
+pub mod micro;
+pub mod report;
 pub mod results;
 pub mod scale;
-pub mod usage;
+
+pub use synfin_engine::io::sys::usage;

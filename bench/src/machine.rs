@@ -12,6 +12,7 @@ pub fn describe() -> Vec<String> {
         ("load_average", first_line("/proc/loadavg")),
         ("rustc", output("rustc", &["--version"])),
         ("commit", commit()),
+        ("date", output("date", &["--utc", "+%Y-%m-%dT%H:%M:%SZ"])),
     ];
     facts.into_iter().map(|(key, value)| format!("{key}: {value}")).collect()
 }
@@ -48,7 +49,7 @@ mod tests {
     #[test]
     fn every_fact_has_a_name_and_a_value() {
         let facts = describe();
-        assert_eq!(facts.len(), 6);
+        assert_eq!(facts.len(), 7);
         assert!(
             facts
                 .iter()

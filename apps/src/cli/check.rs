@@ -1,6 +1,7 @@
 //! What only shows when several options are looked at together, without asking the system.
 
 use super::load::LoadApp;
+use super::net::Backend;
 use super::values::{AddressRange, Host};
 use super::{LoadArgs, NetArgs, ServeArgs};
 use crate::failure::Failure;
@@ -19,6 +20,9 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
     if unique.len() != args.listen.len() {
         return Err(Failure::new("the same port is named twice in --listen", "Name each port once."));
     }
+    if args.max_connections > CONNECTIONS_MAX {
+        return Err(Failure::new("--max-connections is beyond 50M", "Choose fewer."));
+    }
     if args.body_bytes > u64::from(GENERATED_BYTES_MAX) {
         return Err(Failure::new("--body-bytes is larger than 1GiB", "Choose a smaller page."));
     }
@@ -30,16 +34,12 @@ pub fn load(args: &LoadArgs) -> Result<(), Failure> {
     if args.rate.is_some_and(|r| r > RATE_MAX) {
         return Err(Failure::new("--rate is beyond 100M connections per second", "Choose a lower rate."));
     }
-    if args.concurrency.is_some_and(|c| c > CONNECTIONS_MAX) {
-        return Err(Failure::new("--concurrency is beyond 50M connections", "Choose fewer."));
+    share_out("--concurrency", args.concurrency, args)?;
+    share_out("--hold", args.hold.hold, args)?;
+    if args.hold.hold_requests > RATE_MAX {
+        return Err(Failure::new("--hold-requests is beyond 100M requests per second", "Choose a lower rate."));
     }
-    let workers = u64::from(args.net.machine.workers);
-    if let Some(c) = args.concurrency.filter(|c| *c < workers) {
-        return Err(Failure::new(
-            format!("{c} connections cannot be shared out among {workers} workers"),
-            "Give --concurrency at least the number of --workers.",
-        ));
-    }
+    share_out("--at-a-time", args.hold.hold.map(|_| args.hold.at_a_time), args)?;
     if args.message_bytes == 0 || args.message_bytes > u64::from(GENERATED_BYTES_MAX) {
         return Err(Failure::new("--message-bytes must be between 1 and 1GiB", "Choose another size."));
     }
@@ -55,6 +55,21 @@ pub fn load(args: &LoadArgs) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A number of connections, each of them one worker's.
+fn share_out(option: &str, connections: Option<u64>, args: &LoadArgs) -> Result<(), Failure> {
+    if connections.is_some_and(|c| c > CONNECTIONS_MAX) {
+        return Err(Failure::new(format!("{option} is beyond 50M connections"), "Choose fewer."));
+    }
+    let workers = u64::from(args.net.machine.workers);
+    match connections.filter(|c| *c < workers) {
+        Some(c) => Err(Failure::new(
+            format!("{c} connections cannot be shared out among {workers} workers"),
+            format!("Give {option} at least the number of --workers."),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The target is not ourselves, and there is an own address of its family.
@@ -76,7 +91,18 @@ pub fn reachable_in_form(ip: IpAddr, net: &NetArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What a build without the afxdp crate says when it is asked for.
+pub fn without_afxdp() -> Failure {
+    Failure::new(
+        "this synfin was built without the afxdp backend",
+        "Build it with: cargo build --release --features afxdp, or leave out --backend.",
+    )
+}
+
 pub fn net(args: &NetArgs) -> Result<(), Failure> {
+    if args.machine.backend == Backend::Afxdp && !cfg!(feature = "afxdp") {
+        return Err(without_afxdp());
+    }
     if args.vlan.len() > 2 {
         return Err(Failure::new("more than two VLAN ids", "Give one, or two for QinQ."));
     }

@@ -14,6 +14,10 @@ Examples:
   Closed loop: 1,000 connections at any time, 100 requests each:
       synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --concurrency 1000 --requests-per-connection 100
 
+  Hold: open a million connections as fast as the target takes them, keep them for a minute, ask something over a
+  thousand of them a second, chosen at random, and close them all:
+      synfin load -i veth0 -a 198.18.0.10-198.18.0.25/24 -t 198.18.0.2:80 --hold 1M --hold-time 60s --hold-requests 1k
+
   Exactly 10,000 connections from 200 addresses, IPv4 and IPv6 in rotation:
       synfin load -i veth0 -a 198.18.0.10-198.18.0.209/24 -a 2001:2::10/64 \\
           -t 198.18.0.2:80 -t [2001:2::2]:80 --concurrency 100 --connections 10k
@@ -23,7 +27,8 @@ Latency is measured per connection: 'handshake' from the moment at which the con
 byte of the response; 'close' from the end of the last response until both sides have closed (with --close half-close
 the closing has begun before that, so it is nearly nothing); 'connection' from when it was due until
 it is over. In open loop a launch that comes late counts its lateness as latency, and one that comes more than
---max-lateness late is not made but counted as missed.
+--max-lateness late is not made but counted as missed. In hold mode every connection is opened, however late; a request
+is measured from when it was due, and 'close' from the beginning of the closing.
 
 Ports: a client that closes first cannot use an address and port again for --time-wait, so a high rate needs many of
 them: give address ranges. Source ports default to 1024-65535 for addresses that only synfin has; for an address that
@@ -70,22 +75,52 @@ impl CloseMode {
     }
 }
 
+#[derive(Args, Debug, Clone)]
+pub struct HoldArgs {
+    /// Hold: open this many connections, keep them all open for --hold-time, then close them all
+    ///
+    /// They are opened as fast as the target takes them, or at --rate. Every one of them has to be established, and to
+    /// stay so: one that breaks is a failure.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = values::positive_count,
+        conflicts_with_all = ["concurrency", "duration", "connections", "requests_per_connection", "drain"]
+    )]
+    pub hold: Option<u64>,
+
+    /// Hold: how long, once all are open
+    #[arg(long, value_name = "TIME", default_value = "60s", requires = "hold", value_parser = values::duration)]
+    pub hold_time: Duration,
+
+    /// Hold: requests per second meanwhile, each over a connection chosen at random; 0 for none
+    #[arg(long, value_name = "N", default_value = "1k", requires = "hold", value_parser = values::count)]
+    pub hold_requests: u64,
+
+    /// Hold: handshakes, and later closes, under way at a time
+    #[arg(long, value_name = "N", default_value = "512", requires = "hold", value_parser = values::positive_count)]
+    pub at_a_time: u64,
+}
+
 /// Open connections, exchange requests and responses, close, and measure
 #[derive(Args, Debug, Clone)]
 #[command(after_help = EXAMPLES)]
-#[command(group = ArgGroup::new("load model").required(true).args(["rate", "concurrency"]))]
+#[command(group = ArgGroup::new("load model").required(true).multiple(true).args(["rate", "concurrency", "hold"]))]
 pub struct LoadArgs {
     /// Where to connect to, as address:port, [IPv6 address]:port or name:port; several are taken in rotation
     #[arg(short, long, value_name = "HOST:PORT", required = true, value_parser = values::target)]
     pub target: Vec<Target>,
 
-    /// Open loop: new connections per second, at even distances
+    /// Open loop: new connections per second, at even distances; with --hold: to open and to close at most
     #[arg(short, long, value_name = "N", value_parser = values::positive_count)]
     pub rate: Option<u64>,
 
     /// Closed loop: connections open at any time; one that ends is replaced at once
-    #[arg(short, long, value_name = "N", value_parser = values::positive_count)]
+    #[arg(short, long, value_name = "N", value_parser = values::positive_count, conflicts_with = "rate")]
     pub concurrency: Option<u64>,
+
+    #[command(flatten)]
+    pub hold: HoldArgs,
 
     /// How long to launch connections [default: 10s, or no limit with --connections]
     #[arg(short, long, value_name = "TIME", value_parser = values::positive_duration)]

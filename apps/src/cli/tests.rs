@@ -15,11 +15,12 @@ fn refusal(line: &str) -> Option<String> {
     }
 }
 
+const S: &str = "synfin serve -i v1 -a 198.18.0.2/24 --listen 80";
+const L: &str = "synfin load -i v0 -a 198.18.0.1/24 -t 198.18.0.2:80 --rate 10";
+const B: &str = "synfin load -i v0 -a 198.18.0.1/24";
+
 #[test]
 fn wrong_command_lines_are_refused_with_a_sentence_each() {
-    const S: &str = "synfin serve -i v1 -a 198.18.0.2/24 --listen 80";
-    const L: &str = "synfin load -i v0 -a 198.18.0.1/24 -t 198.18.0.2:80 --rate 10";
-    const B: &str = "synfin load -i v0 -a 198.18.0.1/24";
     let table: &[(&str, &str, &str)] = &[
         ("synfin", "fly", "unrecognized subcommand"),
         ("synfin serve", "", "--interface <IF>"),
@@ -52,7 +53,7 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (S, "--fault rain=1", "is not known"),
         (S, "--rate 10", "unexpected argument '--rate'"),
         (B, "--rate 10", "--target <HOST:PORT>"),
-        (B, "-t 198.18.0.2:80", "--rate <N>|--concurrency <N>"),
+        (B, "-t 198.18.0.2:80", "--rate <N>|--concurrency <N>|--hold <N>"),
         (L, "--concurrency 5", "cannot be used with"),
         (L, "--app echo --expect-body page.html", "for --app http"),
         (B, "-t 198.18.0.2:80 --rate 0", "at least 1"),
@@ -72,6 +73,30 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (L, "--timeout 0s", "longer than zero"),
         (L, "--listen 80", "unexpected argument '--listen'"),
     ];
+    check_table(table);
+}
+
+#[test]
+fn a_hold_that_makes_no_sense_is_refused() {
+    check_table(&[
+        (B, "-t 198.18.0.2:80 --hold 0", "at least 1"),
+        (B, "-t 198.18.0.2:80 --hold 60M", "--hold is beyond 50M"),
+        (B, "-t 198.18.0.2:80 --hold 1 --workers 2", "cannot be shared out"),
+        (B, "-t 198.18.0.2:80 --hold 10 --at-a-time 1 --workers 2", "Give --at-a-time at least"),
+        (B, "-t 198.18.0.2:80 --hold 10 --hold-requests 1G", "beyond 100M"),
+        (B, "-t 198.18.0.2:80 --hold 10 --hold-time forever", "no unit of time"),
+        (B, "-t 198.18.0.2:80 --hold 10 --concurrency 5", "cannot be used with"),
+        (B, "-t 198.18.0.2:80 --hold 10 --duration 5s", "cannot be used with"),
+        (B, "-t 198.18.0.2:80 --hold 10 --requests-per-connection 5", "cannot be used with"),
+        (S, "--max-connections 60M", "beyond 50M"),
+        (L, "--hold-time 5s", "--hold <N>"),
+        (L, "--hold-requests 5", "--hold <N>"),
+    ]);
+}
+
+/// Command, options, and a part of the sentence that they are refused with.
+#[track_caller]
+fn check_table(table: &[(&str, &str, &str)]) {
     for (line, more, want) in table {
         let line = format!("{line} {more}");
         let got = refusal(&line).unwrap_or_else(|| panic!("accepted: {line}"));
@@ -105,5 +130,5 @@ fn the_examples_in_the_help_texts_are_accepted() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 9);
+    assert_eq!(examples, 10);
 }

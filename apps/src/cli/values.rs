@@ -221,6 +221,14 @@ pub enum Allowance {
 }
 
 impl Allowance {
+    /// The largest number that is permitted.
+    pub fn out_of(self, of: u64) -> u64 {
+        match self {
+            Allowance::Number(n) => n,
+            Allowance::Percent(p) => (of as f64 * p / 100.0) as u64,
+        }
+    }
+
     pub fn permits(self, errors: u64, of: u64) -> bool {
         match self {
             Allowance::Number(n) => errors <= n,

@@ -8,18 +8,28 @@ use synfin_engine::wire::Addr;
 #[derive(Default)]
 pub struct Signals {
     stop_launching: AtomicBool,
+    opened: AtomicU32,
     finished: AtomicU32,
     unanswered: OnceLock<Addr>,
 }
 
 impl Signals {
-    /// Main thread: begin nothing new.
+    /// Begin nothing new: somebody has stopped the run, or a worker has found that it cannot succeed.
     pub fn stop_launching(&self) {
         self.stop_launching.store(true, Ordering::Relaxed);
     }
 
     pub fn launching_is_stopped(&self) -> bool {
         self.stop_launching.load(Ordering::Relaxed)
+    }
+
+    /// A worker's application, in hold mode: its connections are open, or will never be. Called once by each.
+    pub fn report_opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn opened(&self) -> u32 {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// A worker's application: nothing is left to do. Called once by each.

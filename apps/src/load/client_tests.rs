@@ -1,91 +1,14 @@
 use super::*;
 use crate::cli::values::{Ports, address, address_range};
+use crate::load::dialer::fake::FakeNet;
 use crate::load::protocol::{Http, HttpState};
-use crate::pipe::fake::FakePipe;
-use std::collections::HashSet;
-use synfin_engine::shard::{Payload, SendError};
-
-type User = ClientConn<HttpState>;
 
 const MS: u64 = 1_000_000;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// A network in which the test decides what happens to each connection.
-#[derive(Default)]
-struct FakeNet {
-    now: Instant,
-    conns: Vec<Option<FakePipe<User>>>,
-    tuples: HashSet<(synfin_engine::wire::Addr, u16)>,
-    connects: Vec<(Instant, Connect)>,
-    full: bool,
-}
-
-impl Pipe for &mut FakePipe<User> {
-    type User = User;
-    fn user(&mut self) -> &mut User {
-        (**self).user()
-    }
-    fn now(&self) -> Instant {
-        Pipe::now(&**self)
-    }
-    fn send(&mut self, payload: Payload) -> Result<(), SendError> {
-        (**self).send(payload)
-    }
-    fn send_copy(&mut self, bytes: &[u8]) -> Result<usize, SendError> {
-        (**self).send_copy(bytes)
-    }
-    fn queued_bytes(&self) -> u32 {
-        (**self).queued_bytes()
-    }
-    fn want_writable(&mut self) {
-        (**self).want_writable();
-    }
-    fn resume_receive(&mut self) {
-        (**self).resume_receive();
-    }
-    fn shutdown(&mut self) {
-        (**self).shutdown();
-    }
-    fn close(&mut self) {
-        (**self).close();
-    }
-    fn abort(&mut self) {
-        (**self).abort();
-    }
-}
-
-impl Dialer<User> for FakeNet {
-    type Pipe<'a> = &'a mut FakePipe<User>;
-
-    fn now(&self) -> Instant {
-        self.now
-    }
-
-    fn connect(&mut self, to: Connect, user: User) -> Result<ConnId, ConnectError> {
-        if self.full {
-            return Err(ConnectError::TableFull);
-        }
-        if !self.tuples.insert((to.local, to.local_port)) {
-            return Err(ConnectError::AddressInUse);
-        }
-        self.connects.push((self.now, to));
-        let mut pipe = FakePipe::new();
-        pipe.user = user;
-        self.conns.push(Some(pipe));
-        Ok(ConnId { slot: self.conns.len() as u32 - 1, generation: 0 })
-    }
-
-    fn conn(&mut self, id: ConnId) -> Option<&mut FakePipe<User>> {
-        let now = self.now;
-        let conn = self.conns.get_mut(id.slot as usize)?.as_mut()?;
-        conn.now = now;
-        Some(conn)
-    }
-}
-
 struct Rig {
     client: Client<Http>,
-    net: FakeNet,
+    net: FakeNet<ClientConn<HttpState>>,
     signals: Arc<Signals>,
     board: Arc<Board>,
 }

@@ -17,6 +17,8 @@ pub enum Stage {
     Response,
     /// Nothing more is to be said.
     Close,
+    /// Reset by us: the engine did not take the request.
+    GivenUp,
 }
 
 /// Kept by the engine for each connection.
@@ -62,7 +64,8 @@ impl<P: Protocol> Dialogue<P> {
         let payload = self.protocol.request(user.target, &mut user.state, random);
         let bytes = payload.len();
         if conn.send(payload).is_err() {
-            return fail(conn, FailReason::SendFailed);
+            conn.user().stage = Stage::GivenUp;
+            return conn.abort();
         }
         self.tally.requests += 1;
         self.tally.bytes_out += bytes;
@@ -75,7 +78,7 @@ impl<P: Protocol> Dialogue<P> {
     pub fn data(&mut self, conn: &mut impl Pipe<User = ClientConn<P::State>>, bytes: &[u8]) -> usize {
         self.tally.bytes_in += bytes.len() as u64;
         let mut rest = bytes;
-        while !rest.is_empty() && conn.user().stage != Stage::Close {
+        while !rest.is_empty() && matches!(conn.user().stage, Stage::FirstByte | Stage::Response) {
             let now = conn.now();
             let user = conn.user();
             if user.stage == Stage::FirstByte {
@@ -144,10 +147,8 @@ impl<P: Protocol> Dialogue<P> {
             }
             // The reset that was asked for.
             CloseReason::Aborted if user.stage == Stage::Close && self.close == CloseMode::Rst => {}
-            CloseReason::Aborted => {
-                self.tally.unfinished += 1;
-                return;
-            }
+            CloseReason::Aborted if user.stage == Stage::GivenUp => return self.tally.given_up += 1,
+            CloseReason::Aborted => return self.tally.unfinished += 1,
             _ => return self.tally.fail(FailReason::ClosedEarly),
         }
         self.tally.completed += 1;
@@ -168,6 +169,8 @@ pub fn time_out<S>(conn: &mut impl Pipe<User = ClientConn<S>>) {
         Stage::Handshake => FailReason::ConnectTimeout,
         Stage::FirstByte | Stage::Response => FailReason::ResponseTimeout,
         Stage::Close => FailReason::CloseTimeout,
+        // On its way out.
+        Stage::GivenUp => return,
     };
     fail(conn, reason);
 }

@@ -168,6 +168,20 @@ fn attempts_that_never_connect_and_connections_cut_at_the_end_are_counted_apart(
 }
 
 #[test]
+fn a_request_that_the_engine_does_not_take_is_no_fault_of_the_targets() {
+    for close in [CloseMode::Fin, CloseMode::Rst] {
+        let mut d = dialogue(close);
+        let mut c = HttpPipe::new();
+        c.calls.push("shutdown");
+        d.tally.started += 1;
+        d.connected(&mut c);
+        assert_eq!(c.calls.last(), Some(&"abort"));
+        end(&mut d, &c, CloseReason::Aborted);
+        assert_eq!((d.tally.given_up, d.tally.failed_total(), d.tally.completed), (1, 0, 0));
+    }
+}
+
+#[test]
 fn an_altered_echo_is_noticed() {
     let (protocol, rng) = (Echo::new(100), Rng::new(1));
     let mut d =

@@ -33,3 +33,64 @@ impl<U: Default> Dialer<U> for Net<'_, U> {
         Net::conn(self, id)
     }
 }
+
+#[cfg(test)]
+pub mod fake {
+    //! A network in which the test decides what happens to each connection.
+
+    use super::*;
+    use crate::pipe::fake::FakePipe;
+    use std::collections::HashSet;
+    use synfin_engine::wire::Addr;
+
+    pub struct FakeNet<U> {
+        pub now: Instant,
+        /// By slot; gone when over.
+        pub conns: Vec<Option<FakePipe<U>>>,
+        pub tuples: HashSet<(Addr, u16)>,
+        pub connects: Vec<(Instant, Connect)>,
+        /// Tuples that were asked for, those in use included.
+        pub tries: usize,
+        pub full: bool,
+    }
+
+    impl<U> Default for FakeNet<U> {
+        fn default() -> Self {
+            let (conns, connects) = (Vec::new(), Vec::new());
+            FakeNet { now: Instant::ZERO, conns, tuples: HashSet::new(), connects, tries: 0, full: false }
+        }
+    }
+
+    impl<U: Default> Dialer<U> for FakeNet<U> {
+        type Pipe<'a>
+            = &'a mut FakePipe<U>
+        where
+            U: 'a;
+
+        fn now(&self) -> Instant {
+            self.now
+        }
+
+        fn connect(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError> {
+            self.tries += 1;
+            if self.full {
+                return Err(ConnectError::TableFull);
+            }
+            if !self.tuples.insert((to.local, to.local_port)) {
+                return Err(ConnectError::AddressInUse);
+            }
+            self.connects.push((self.now, to));
+            let mut pipe = FakePipe::new();
+            pipe.user = user;
+            self.conns.push(Some(pipe));
+            Ok(ConnId { slot: self.conns.len() as u32 - 1, generation: 0 })
+        }
+
+        fn conn(&mut self, id: ConnId) -> Option<&mut FakePipe<U>> {
+            let now = self.now;
+            let conn = self.conns.get_mut(id.slot as usize)?.as_mut()?;
+            conn.now = now;
+            Some(conn)
+        }
+    }
+}

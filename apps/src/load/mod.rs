@@ -6,6 +6,7 @@
 pub mod client;
 pub mod conn;
 pub mod dialer;
+pub mod hold;
 pub mod latency;
 pub mod protocol;
 pub mod schedule;

@@ -1,7 +1,7 @@
 //! What a load generator counts, one per worker, added up at the end.
 //!
-//! Every connection that was begun ends up in exactly one place: completed, failed for one reason, or unfinished (still
-//! open when the run was over). Launches that were due but never begun are missed, and counted apart: they are the
+//! Every connection that was begun ends up in exactly one place: completed, failed for one reason, unfinished (still open
+//! when the run was over), or given up (we failed it ourselves). Launches that were due but never begun are missed, and counted apart: they are the
 //! generator's failure, not the target's.
 
 use synfin_engine::shard::CloseReason;
@@ -20,7 +20,6 @@ synfin_engine::named_enum! {
         Malformed = "malformed": "what came back is no HTTP response",
         Mismatch = "mismatch": "what came back differs from what was sent (echo) or expected (--expect-body)",
         BadStatus = "bad_status": "a response had a status of 400 or more",
-        SendFailed = "send_failed": "the engine did not take the request",
     }
 }
 
@@ -55,6 +54,8 @@ pub struct Tally {
     pub completed: u64,
     /// Open when the run was over, and aborted then.
     pub unfinished: u64,
+    /// Reset by us since the engine did not take the request: no fault of the target's.
+    pub given_up: u64,
     /// By [`FailReason`].
     pub failed: [u64; FailReason::ALL.len()],
     /// By [`MissReason`].
@@ -97,7 +98,7 @@ impl Tally {
 
     /// Begun and not yet over.
     pub fn open(&self) -> u64 {
-        self.started.saturating_sub(self.completed + self.unfinished + self.failed_total())
+        self.started.saturating_sub(self.completed + self.unfinished + self.given_up + self.failed_total())
     }
 
     pub fn merge(&mut self, other: &Tally) {
@@ -106,6 +107,7 @@ impl Tally {
             (&mut self.established, other.established),
             (&mut self.completed, other.completed),
             (&mut self.unfinished, other.unfinished),
+            (&mut self.given_up, other.given_up),
             (&mut self.requests, other.requests),
             (&mut self.cut_short, other.cut_short),
             (&mut self.bytes_in, other.bytes_in),

@@ -40,6 +40,11 @@ impl Tuples {
         self.lanes.iter().map(|l| l.walk.pairs()).sum()
     }
 
+    /// How many there are towards a target, for all workers together.
+    pub fn of_target(&self, target: usize) -> u64 {
+        self.lanes.get(target).map_or(0, |l| l.walk.pairs())
+    }
+
     /// The target of launch number `launch`: they take turns.
     pub fn target(&self, launch: u64) -> u16 {
         (launch % self.lanes.len().max(1) as u64) as u16

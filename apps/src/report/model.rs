@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use synfin_engine::base::{Counters, DropReason, Event};
 use synfin_engine::control::{Snapshot, Stage};
 use synfin_engine::io::IoStats;
+use synfin_engine::io::sys::Usage;
 
 /// Numbers with names, in an order of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub struct Report {
     pub drops: Named,
     pub events: Named,
     pub workers: Vec<WorkerSection>,
+    pub memory: MemorySection,
     pub environment: Environment,
     /// What a person should know.
     pub notes: Vec<String>,
@@ -69,7 +71,7 @@ pub struct Outcome {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct LoadSection {
-    /// `open` (a rate) or `closed` (a concurrency).
+    /// `open` (a rate), `closed` (a concurrency) or `hold`.
     pub model: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_second: Option<u64>,
@@ -82,10 +84,13 @@ pub struct LoadSection {
     pub seed: u64,
     /// How long connections were launched.
     pub launching_seconds: f64,
-    /// From the first launch to the last orderly end (at least `launching_seconds`); rates are per second of this.
+    /// From the first launch to the last orderly end (at least `launching_seconds`), or how long connections were held;
+    /// rates are per second of this.
     pub active_seconds: f64,
     pub connections: Connections,
     pub requests: Requests,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldSection>,
     /// Bytes of the streams.
     pub received_bytes: u64,
     pub sent_bytes: u64,
@@ -101,6 +106,8 @@ pub struct Connections {
     pub completed: u64,
     /// Still open at the end of the run, and reset.
     pub unfinished: u64,
+    /// Reset since the engine did not take the request: the generator's own fault.
+    pub given_up: u64,
     pub failed: u64,
     pub failed_by_reason: Named,
     /// Due, but never begun.
@@ -108,6 +115,34 @@ pub struct Connections {
     pub missed_by_reason: Named,
     /// Established, per second of launching.
     pub per_second: f64,
+}
+
+/// How opening, holding and closing went.
+#[derive(Clone, Debug, Serialize)]
+pub struct HoldSection {
+    /// Asked for.
+    pub connections: u64,
+    /// The most that were established at a time.
+    pub held_peak: u64,
+    /// Established, but failed before they were to be closed.
+    pub broken: u64,
+    /// Bound on handshakes, and closes, under way.
+    pub at_a_time: u64,
+    /// Until the last handshake was complete.
+    pub opening_seconds: f64,
+    pub opened_per_second: f64,
+    pub holding_seconds: f64,
+    /// Asked for.
+    pub requests_per_second: u64,
+    /// Due, but not sent: too late, or every connection drawn was busy.
+    pub requests_missed: u64,
+    /// Until the last connection had come to an orderly end.
+    pub closing_seconds: f64,
+    pub closed_per_second: f64,
+    /// Of the process, with all connections open.
+    pub resident_bytes: u64,
+    /// What was added since before the first, for each.
+    pub bytes_per_connection: f64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -194,6 +229,8 @@ pub struct ServeSection {
     pub accepted: u64,
     pub accepted_per_second: f64,
     pub closed: u64,
+    /// The most that were open at a time, of all workers' peaks together.
+    pub open_peak: u64,
     pub closed_by_reason: Named,
     pub requests: u64,
     pub requests_per_second: f64,
@@ -209,6 +246,10 @@ pub struct Packets {
     pub sent: u64,
     pub received_bytes: u64,
     pub sent_bytes: u64,
+    pub received_per_second: f64,
+    pub sent_per_second: f64,
+    pub received_bits_per_second: f64,
+    pub sent_bits_per_second: f64,
     pub segments_received: u64,
     pub segments_sent: u64,
     pub retransmitted: u64,
@@ -217,7 +258,7 @@ pub struct Packets {
 }
 
 impl Packets {
-    pub fn of(counters: &Counters, connections: u64) -> Packets {
+    pub fn of(counters: &Counters, connections: u64, seconds: f64) -> Packets {
         let n = |e| counters.count(e);
         let (segments_received, segments_sent) = (n(Event::SegmentsIn), n(Event::SegmentsOut));
         Packets {
@@ -225,6 +266,10 @@ impl Packets {
             sent: n(Event::FramesOut),
             received_bytes: n(Event::BytesIn),
             sent_bytes: n(Event::BytesOut),
+            received_per_second: ratio(n(Event::FramesIn) as f64, seconds),
+            sent_per_second: ratio(n(Event::FramesOut) as f64, seconds),
+            received_bits_per_second: ratio(n(Event::BytesIn) as f64 * 8.0, seconds),
+            sent_bits_per_second: ratio(n(Event::BytesOut) as f64 * 8.0, seconds),
             segments_received,
             segments_sent,
             retransmitted: n(Event::Retransmits) + n(Event::SynRetransmits),
@@ -245,6 +290,9 @@ pub struct WorkerSection {
     pub queue: String,
     pub turns: u64,
     pub busy_turns: u64,
+    /// CPU time of the worker's thread.
+    pub user_seconds: f64,
+    pub system_seconds: f64,
     /// Shares of the worker's whole time, in percent.
     pub time_percent: TimePercent,
     pub io: Named,
@@ -262,14 +310,24 @@ pub struct TimePercent {
     pub idle: f64,
 }
 
+/// Memory of the process that was resident.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct MemorySection {
+    /// With everything set up, before the first connection.
+    pub resident_before_bytes: u64,
+    pub resident_peak_bytes: u64,
+}
+
 impl WorkerSection {
-    pub fn of(worker: usize, queue: String, s: &Snapshot) -> WorkerSection {
+    pub fn of(worker: usize, queue: String, s: &Snapshot, usage: Usage) -> WorkerSection {
         let percent = |stage| s.time.share(stage).map_or(0.0, |share| (share * 10_000.0).round() / 100.0);
         WorkerSection {
             worker,
             queue,
             turns: s.time.turns,
             busy_turns: s.time.busy_turns,
+            user_seconds: usage.user.as_secs_f64(),
+            system_seconds: usage.system.as_secs_f64(),
             time_percent: TimePercent {
                 rx: percent(Stage::Rx),
                 shard: percent(Stage::Shard),

@@ -1,6 +1,8 @@
 //! The report for people. Blocks with a title in the left margin; what is zero and means nothing is left out.
 
-use super::model::{LoadSection, Named, Packets, Report, ServeSection, WorkerSection, ratio};
+use super::model::{
+    HoldSection, LoadSection, MemorySection, Named, Packets, Report, ServeSection, WorkerSection, ratio,
+};
 use super::number::{bits_per_second, bytes, grouped, significant, time};
 use super::paint::Paint;
 use crate::load::tally::{FailReason, MissReason};
@@ -16,7 +18,7 @@ pub fn render(report: &Report, paint: Paint) -> String {
         page.load(load);
     }
     if let Some(serve) = &report.serve {
-        page.serve(serve, report.seconds);
+        page.serve(serve, report.seconds, &report.memory);
     }
     page.packets(&report.packets);
     page.drops(&report.drops);
@@ -64,11 +66,19 @@ impl Page {
 
     fn load(&mut self, l: &LoadSection) {
         self.connections(l);
+        if let Some(hold) = &l.hold {
+            self.hold(hold);
+        }
         let r = &l.requests;
         let mut text = format!("{} · {}", self.count("sent", r.sent), self.count("responses", r.responses));
         text.push_str(&by_name(&r.responses_by_status));
         text.push_str(&format!(" · {}/s", significant(r.per_second)));
         self.line("requests", &text);
+        if let Some(h) = l.hold.as_ref().filter(|h| h.requests_missed > 0) {
+            let asked = grouped(h.requests_per_second);
+            let text = self.paint.red(&format!("{} missed of {asked}/s asked for", grouped(h.requests_missed)));
+            self.line("", &text);
+        }
         if r.cut_short > 0 {
             let text = format!("{} not made: the target closed before", grouped(r.cut_short));
             self.line("", &text);
@@ -90,13 +100,20 @@ impl Page {
             self.count("unfinished", c.unfinished),
         ];
         self.line("connections", &format!("{} · {}", head.join(" · "), rest.join(" · ")));
-        let model = match (l.rate_per_second, l.concurrency) {
-            (Some(rate), _) => format!("{} asked for", grouped(rate)),
-            (_, Some(n)) => format!("{} at a time", grouped(n)),
-            (None, None) => String::new(),
-        };
-        let text = format!("{}/s completed over {:.2} s ({model})", significant(c.per_second), l.active_seconds);
-        self.line("", &text);
+        if l.hold.is_none() {
+            let model = match (l.rate_per_second, l.concurrency) {
+                (Some(rate), _) => format!("{} asked for", grouped(rate)),
+                (_, Some(n)) => format!("{} at a time", grouped(n)),
+                (None, None) => String::new(),
+            };
+            let text = format!("{}/s completed over {:.2} s ({model})", significant(c.per_second), l.active_seconds);
+            self.line("", &text);
+        }
+        if c.given_up > 0 {
+            let why = "the engine did not take the request, which is no fault of the target's";
+            let text = self.paint.red(&format!("{}: {why}", self.count("given up", c.given_up)));
+            self.line("", &text);
+        }
         self.reasons("failed", &c.failed_by_reason, |name| {
             FailReason::ALL.iter().find(|r| r.name() == name).map_or("", |r| r.help())
         });
@@ -108,6 +125,23 @@ impl Page {
             let text = self.paint.yellow(&text);
             self.line("", &text);
         }
+    }
+
+    fn hold(&mut self, h: &HoldSection) {
+        let (peak, asked) = (grouped(h.held_peak), grouped(h.connections));
+        let broken = self.bad_count("broken", h.broken);
+        self.line("hold", &format!("{peak} of {asked} held at a time · {broken}"));
+        let text = format!(
+            "opened in {:.2} s ({}/s) · held for {:.2} s · closed in {:.2} s ({}/s)",
+            h.opening_seconds,
+            significant(h.opened_per_second),
+            h.holding_seconds,
+            h.closing_seconds,
+            significant(h.closed_per_second)
+        );
+        self.line("", &text);
+        let each = significant(h.bytes_per_connection);
+        self.line("", &format!("{} resident, {each} B per connection", bytes(h.resident_bytes)));
     }
 
     fn reasons(&mut self, what: &str, named: &Named, help: impl Fn(&str) -> &'static str) {
@@ -139,7 +173,7 @@ impl Page {
         self.gap();
     }
 
-    fn serve(&mut self, s: &ServeSection, seconds: f64) {
+    fn serve(&mut self, s: &ServeSection, seconds: f64, memory: &MemorySection) {
         let text = format!(
             "{} ({}/s) · {}{}",
             self.count("accepted", s.accepted),
@@ -148,6 +182,13 @@ impl Page {
             by_name(&s.closed_by_reason)
         );
         self.line("connections", &text);
+        let MemorySection { resident_before_bytes: before, resident_peak_bytes: peak } = *memory;
+        let text = format!("{} · {} resident", self.count("open at most", s.open_peak), bytes(peak));
+        // With few, what is not theirs weighs more.
+        let each = ratio(peak.saturating_sub(before) as f64, s.open_peak as f64);
+        let each =
+            if s.open_peak >= 10_000 { format!(", {} B per connection", significant(each)) } else { String::new() };
+        self.line("", &(text + &each));
         if s.requests > 0 || s.responses_by_status.total() > 0 {
             let text = format!(
                 "{} ({}/s) · {}{}",

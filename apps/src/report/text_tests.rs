@@ -1,9 +1,13 @@
 use super::*;
 use crate::load::latency::{Latencies, Measure};
 use crate::report::environment::Environment;
-use crate::report::model::{Connections, LatencySection, Outcome, Requests, by_status, drops, events};
+use crate::report::model::{
+    Connections, HoldSection, LatencySection, MemorySection, Outcome, Requests, by_status, drops, events,
+};
+use std::time::Duration;
 use synfin_engine::base::{Counters, Event};
 use synfin_engine::control::Snapshot;
+use synfin_engine::io::sys::Usage;
 
 fn report() -> Report {
     let mut latencies = Latencies::default();
@@ -18,6 +22,7 @@ fn report() -> Report {
         established: 999,
         completed: 990,
         unfinished: 1,
+        given_up: 0,
         failed: 9,
         failed_by_reason: Named(vec![("refused", 0), ("reset", 9)]),
         missed: 7,
@@ -45,6 +50,7 @@ fn report() -> Report {
         active_seconds: 2.0,
         connections,
         requests,
+        hold: None,
         received_bytes: 250_000,
         sent_bytes: 100,
         latency_ns: LatencySection::of(&latencies),
@@ -58,10 +64,16 @@ fn report() -> Report {
         outcome: Outcome { exit_code: 1, summary: "9 of 1,000 connections failed".into() },
         load: Some(load),
         serve: None,
-        packets: Packets::of(&counters, 1000),
+        packets: Packets::of(&counters, 1000, 2.5),
         drops: drops(&counters),
         events: events(&counters),
-        workers: vec![WorkerSection::of(0, "xsk veth0#0 skb copy, rings rx 4096".into(), &Snapshot::default())],
+        workers: vec![WorkerSection::of(
+            0,
+            "xsk veth0#0 skb copy, rings rx 4096".into(),
+            &Snapshot::default(),
+            Usage { user: Duration::from_millis(1500), system: Duration::from_millis(250) },
+        )],
+        memory: MemorySection { resident_before_bytes: 10 << 20, resident_peak_bytes: 1034 << 20 },
         environment: Environment::new("veth0".into(), "veth".into(), 1500, "xsk", "skb".into()),
         notes: vec!["something to know".into()],
     }
@@ -92,6 +104,42 @@ fn the_text_says_what_happened_and_leaves_out_what_did_not() {
 }
 
 #[test]
+fn a_hold_is_told_in_its_three_parts_with_its_memory() {
+    let mut report = report();
+    let load = report.load.as_mut().unwrap();
+    (load.model, load.rate_per_second) = ("hold", None);
+    load.connections.given_up = 2;
+    load.hold = Some(HoldSection {
+        connections: 1000,
+        held_peak: 990,
+        broken: 3,
+        at_a_time: 512,
+        opening_seconds: 0.5,
+        opened_per_second: 1980.0,
+        holding_seconds: 2.0,
+        requests_per_second: 500,
+        requests_missed: 4,
+        closing_seconds: 0.25,
+        closed_per_second: 3960.0,
+        resident_bytes: 1 << 30,
+        bytes_per_connection: 180.4,
+    });
+    let text = render(&report, Paint::PLAIN);
+    for want in [
+        "hold          990 of 1,000 held at a time · broken 3\n",
+        "              opened in 0.50 s (1,980/s) · held for 2.00 s · closed in 0.25 s (3,960/s)\n",
+        "              1.00 GiB resident, 180 B per connection\n",
+        "              given up 2: the engine did not take the request, which is no fault of the target's\n",
+        "              4 missed of 500/s asked for\n",
+    ] {
+        assert!(text.contains(want), "{want:?} is not in:\n{text}");
+    }
+    assert!(!text.contains("completed over"), "{text}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["load"]["hold"]["held_peak"], 990);
+}
+
+#[test]
 fn the_json_names_every_drop_and_every_measure() {
     let json: serde_json::Value = serde_json::to_value(report()).unwrap();
     assert_eq!(json["drops"].as_object().unwrap().len(), DropReason::COUNT);
@@ -102,6 +150,8 @@ fn the_json_names_every_drop_and_every_measure() {
     }
     assert_eq!(json["load"]["latency_ns"]["handshake"]["count"], 1000);
     assert_eq!(json["outcome"]["exit_code"], 1);
+    assert_eq!(json["workers"][0]["user_seconds"], 1.5);
+    assert!(json["packets"]["sent_bits_per_second"].is_f64() && json["memory"]["resident_peak_bytes"].is_u64());
 }
 
 #[test]

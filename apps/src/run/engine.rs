@@ -6,6 +6,7 @@ use crate::trace::Tracer;
 use std::io::Write;
 use std::sync::Arc;
 use synfin_engine::base::{Counters, Frame, Instant};
+use synfin_engine::io::sys::Usage;
 use synfin_engine::neigh::NeighState;
 use synfin_engine::shard::{App, Cx, Shard};
 use synfin_engine::wire::Addr;
@@ -22,16 +23,23 @@ pub struct Runner<A: App> {
     tracer: Option<Tracer>,
     /// When the current turn began.
     now: Instant,
+    /// CPU time of the worker's thread, known at its end.
+    usage: Usage,
 }
 
 impl<A: App> Runner<A> {
     pub fn new(shard: Shard<A>, signals: Arc<Signals>, first_hops: Vec<FirstHop>) -> Runner<A> {
         let tracer = shard.config().trace.then(Tracer::default);
-        Runner { shard, signals, first_hops, tracer, now: Instant::ZERO }
+        Runner { shard, signals, first_hops, tracer, now: Instant::ZERO, usage: Usage::default() }
     }
 
     pub fn shard(&self) -> &Shard<A> {
         &self.shard
+    }
+
+    /// CPU time that the worker's thread has used; zero while it runs.
+    pub fn usage(&self) -> Usage {
+        self.usage
     }
 
     pub fn into_app(self) -> A {
@@ -108,6 +116,7 @@ impl<A: App> Engine for Runner<A> {
         if self.tracer.is_some() {
             self.print_trace();
         }
+        self.usage = Usage::of_this_thread();
         left == 0
     }
 }

@@ -2,7 +2,7 @@
 
 use super::engine::FirstHop;
 use super::stop::StopRequests;
-use super::summary::Parts;
+use super::summary::{Facts, Parts};
 use super::watch::{End, Watch};
 use super::{CoreOrder, Runner, start};
 use crate::cli::LoadArgs;
@@ -14,7 +14,7 @@ use crate::load::client::{Client, ClientConfig, Outcome, Plan, Steer};
 use crate::load::protocol::{Echo, Http, Protocol};
 use crate::load::schedule::{ClosedLoop, OpenLoop, Share};
 use crate::load::tuples::Tuples;
-use crate::load::{FailReason, MissReason, Tally};
+use crate::load::{FailReason, Latencies, MissReason, Tally};
 use crate::report::model::{Connections, LatencySection, LoadSection, Named, Requests, by_status, ratio};
 use crate::report::number::grouped;
 use crate::report::{self, Report};
@@ -23,24 +23,47 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use synfin_engine::io::bpf::{FilterAddr, FilterSpec};
-use synfin_engine::shard::Shard;
 use synfin_engine::shard::app::Connect;
+use synfin_engine::shard::{App, Shard};
 use synfin_engine::steering;
 use synfin_engine::wire::Addr;
 use synfin_engine::worker::Clock;
 
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+/// Connections that a worker can hold at a time, unless more are asked for; nothing is reserved for them.
+const CONNECTIONS_MAX: u64 = 16_000_000;
 /// Longer than any run may take to end after its time is up and its connections are cut.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is decided before the first launch.
-struct Order<'a> {
-    args: &'a LoadArgs,
-    site: &'a Site,
-    targets: Vec<(Addr, u16)>,
-    ports: Ports,
-    duration: Option<Duration>,
-    seed: u64,
+pub(super) struct Order<'a> {
+    pub args: &'a LoadArgs,
+    pub site: &'a Site,
+    pub targets: Vec<(Addr, u16)>,
+    pub ports: Ports,
+    pub duration: Option<Duration>,
+    pub seed: u64,
+}
+
+/// What each worker's application is made of.
+pub(super) struct Part {
+    pub share: Share,
+    pub tuples: Tuples,
+    pub steer: Option<Steer>,
+    pub board: Arc<Board>,
+    pub signals: Arc<Signals>,
+    /// Different for each worker.
+    pub seed: u64,
+}
+
+/// How long a run may take.
+pub(super) struct Limits {
+    /// Time is up then.
+    pub duration: Option<Duration>,
+    /// How long connections may take to finish after that, or once somebody has stopped the run.
+    pub grace: Duration,
+    /// Connections of one worker at most.
+    pub connections: u64,
 }
 
 /// Launches, measures, reports.
@@ -97,6 +120,45 @@ where
     P: Protocol + Send + 'static,
     P::State: Send,
 {
+    if let Some(connections) = order.args.hold.hold {
+        return super::hold::run(order, connections, protocol);
+    }
+    let args = order.args;
+    let limits = Limits {
+        duration: order.duration.map(|d| d + args.drain + PATIENCE),
+        grace: args.drain + PATIENCE,
+        connections: args.concurrency.unwrap_or(0).max(CONNECTIONS_MAX),
+    };
+    let ran = launch(order, &limits, |_, _| {}, |part| client(order, protocol(), part))?;
+    let mut outcome = Outcome::default();
+    ran.apps.into_iter().for_each(|app| outcome.merge(&app.into_outcome()));
+    let verdict = verdict(args, &outcome.tally, ran.end);
+    let mut report = ran.facts.report("load", ran.seconds, outcome.tally.started, verdict);
+    report.load = Some(section(order, &outcome));
+    Ok(report)
+}
+
+/// A run that has ended.
+pub(super) struct Ran<A> {
+    /// Of each worker.
+    pub apps: Vec<A>,
+    pub end: End,
+    pub seconds: f64,
+    pub facts: Facts,
+}
+
+/// Opens the device, lets an application run on each worker, and watches over them. `look` is called all the time, and
+/// told how much memory was resident before the workers began.
+pub(super) fn launch<A>(
+    order: &Order,
+    limits: &Limits,
+    mut look: impl FnMut(&Signals, u64),
+    app: impl Fn(Part) -> A,
+) -> Result<Ran<A>, Failure>
+where
+    A: App + Send + 'static,
+    A::Conn: Send,
+{
     let (args, site) = (order.args, order.site);
     let ways = reach::ways(&order.targets, site)?;
     let neighbours = reach::kernel_neighbours(&ways, site)?;
@@ -106,16 +168,17 @@ where
     let mut device = Device::open(&args.net, site, &filter(order), clock, order.seed)?;
     device.notes.extend(tuple_note(order));
     device.tell_notes();
-    let config = shard::config(&args.net, site, neighbours, device.offload)?;
+    let config = shard::config(&args.net, site, neighbours, device.offload, limits.connections)?;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
     let runner = |(worker, board): (usize, &Arc<Board>)| {
         let share = Share { worker: worker as u32, workers: boards.len() as u32 };
-        let client = client(order, share, protocol(), board.clone(), signals.clone());
-        Runner::new(Shard::new(config.clone(), client, clock.now()), signals.clone(), first_hops.clone())
+        let app = app(part(order, share, board.clone(), signals.clone()));
+        Runner::new(Shard::new(config.clone(), app, clock.now()), signals.clone(), first_hops.clone())
     };
     let parts = Parts::new(site, &args.net, &device);
     let runners = boards.iter().enumerate().map(runner).collect();
+    let before_bytes = parts.resident_before_bytes();
     let running = start(runners, device.queues, &args.net.machine, CoreOrder::Falling, clock)?;
     let watch = Watch {
         boards: &boards,
@@ -123,32 +186,34 @@ where
         stop: &stop,
         progress: args.net.output.progress,
         words: line::load,
-        duration: order.duration.map(|d| d + args.drain + PATIENCE),
-        grace: args.drain + PATIENCE,
+        duration: limits.duration,
+        grace: limits.grace,
     };
-    let end = watch.run(|| {}, || running.is_ending() || signals.finished() as usize >= boards.len());
+    let is_over = || {
+        look(&signals, before_bytes);
+        running.is_ending() || signals.finished() as usize >= boards.len()
+    };
+    let end = watch.run(|| {}, is_over);
     let seconds = clock.now().as_nanos() as f64 / 1e9;
     let finished = parts.finish(running, device.guard)?;
     if let Some(hop) = signals.unanswered() {
         return Err(reach::unanswered(hop, &site.interface.name));
     }
-    let mut outcome = Outcome::default();
-    finished.runners.into_iter().for_each(|r| outcome.merge(&r.into_app().into_outcome()));
-    let verdict = verdict(args, &outcome.tally, end);
-    let mut report = finished.facts.report("load", seconds, outcome.tally.started, verdict);
-    report.load = Some(section(order, &outcome));
-    Ok(report)
+    let apps = finished.runners.into_iter().map(Runner::into_app).collect();
+    Ok(Ran { apps, end, seconds, facts: finished.facts })
 }
 
-fn client<P: Protocol>(
-    order: &Order,
-    share: Share,
-    protocol: P,
-    board: Arc<Board>,
-    signals: Arc<Signals>,
-) -> Client<P> {
-    let args = order.args;
-    let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+fn part(order: &Order, share: Share, board: Arc<Board>, signals: Arc<Signals>) -> Part {
+    let seed = order.seed.wrapping_add(u64::from(share.worker) << 32);
+    Part { share, tuples: tuples(order), steer: steer(share), board, signals, seed }
+}
+
+pub(super) fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn client<P: Protocol>(order: &Order, protocol: P, part: Part) -> Client<P> {
+    let (args, share) = (order.args, part.share);
     let plan = match (args.rate, args.concurrency) {
         (Some(rate), _) => Plan::Open(OpenLoop::new(rate, nanos(args.ramp), share)),
         (None, n) => Plan::Closed(ClosedLoop::new(share.of(n.unwrap_or(1)), nanos(args.ramp))),
@@ -164,12 +229,12 @@ fn client<P: Protocol>(
         // Checked beforehand to fit.
         requests_per_connection: args.requests_per_connection as u32,
         close: args.close,
-        seed: order.seed.wrapping_add(u64::from(share.worker) << 32),
+        seed: part.seed,
     };
-    Client::new(protocol, config, tuples(order), steer(share), board, signals)
+    Client::new(protocol, config, part.tuples, part.steer, part.board, part.signals)
 }
 
-fn tuples(order: &Order) -> Tuples {
+pub(super) fn tuples(order: &Order) -> Tuples {
     let sources: Vec<AddressRange> = order.site.own.iter().map(|o| o.range).collect();
     Tuples::new(&order.targets, &sources, order.ports, order.seed)
 }
@@ -187,7 +252,7 @@ fn steer(share: Share) -> Option<Steer> {
 
 /// Says beforehand that addresses and ports will run out, since TIME-WAIT keeps each for a while.
 fn tuple_note(order: &Order) -> Option<String> {
-    let rate = order.args.rate? as f64;
+    let rate = order.args.rate.filter(|_| order.args.hold.hold.is_none())? as f64;
     let kept_s = order.args.net.tcp.time_wait.min(order.duration.unwrap_or(Duration::MAX)).as_secs_f64();
     let (needed, there) = (rate * kept_s, tuples(order).total());
     (needed > there as f64 && order.args.close == crate::cli::load::CloseMode::Fin).then(|| {
@@ -205,7 +270,7 @@ fn tuple_note(order: &Order) -> Option<String> {
 fn verdict(args: &LoadArgs, t: &Tally, end: End) -> report::model::Outcome {
     // A connection that could not finish in time is no success, unless somebody ended the run.
     let unfinished = if end == End::Interrupted { 0 } else { t.unfinished };
-    let failed = t.failed_total();
+    let (failed, unfinished) = (t.failed_total(), unfinished + t.given_up);
     let (started, missed) = (grouped(t.started), grouped(t.missed_total()));
     let missed_too_many =
         args.max_missed.is_some_and(|max| !max.permits(t.missed_total(), t.started + t.missed_total()));
@@ -213,7 +278,7 @@ fn verdict(args: &LoadArgs, t: &Tally, end: End) -> report::model::Outcome {
         (EXIT_FAILED, format!("no connection was started ({missed} launches were missed)"))
     } else if !args.max_errors.permits(failed + unfinished, t.started) {
         let allowed = args.max_errors;
-        let (failed, unfinished) = (grouped(failed), grouped(t.unfinished));
+        let (failed, unfinished) = (grouped(failed), grouped(unfinished));
         let what =
             format!("{failed} of {started} connections failed, {unfinished} did not finish (--max-errors {allowed})");
         (EXIT_FAILED, if t.missed_total() > 0 { format!("{what}; {missed} launches missed") } else { what })
@@ -235,13 +300,28 @@ fn verdict(args: &LoadArgs, t: &Tally, end: End) -> report::model::Outcome {
 }
 
 fn section(order: &Order, outcome: &Outcome) -> LoadSection {
-    let (args, t) = (order.args, &outcome.tally);
-    let launching_seconds = outcome.launching_ns as f64 / 1e9;
     let active_seconds = outcome.active_ns as f64 / 1e9;
+    let model = if order.args.rate.is_some() { "open" } else { "closed" };
+    LoadSection {
+        launching_seconds: outcome.launching_ns as f64 / 1e9,
+        starved_seconds: outcome.starved_ns as f64 / 1e9,
+        ..section_of(order, model, &outcome.tally, &outcome.latencies, active_seconds)
+    }
+}
+
+/// What all models have in common. Rates are per second of `active_seconds`.
+pub(super) fn section_of(
+    order: &Order,
+    model: &'static str,
+    t: &Tally,
+    latencies: &Latencies,
+    active_seconds: f64,
+) -> LoadSection {
+    let args = order.args;
     let failed = FailReason::ALL.iter().map(|r| (r.name(), t.failed[*r as usize]));
     let missed = MissReason::ALL.iter().map(|r| (r.name(), t.missed[*r as usize]));
     LoadSection {
-        model: if args.rate.is_some() { "open" } else { "closed" },
+        model,
         rate_per_second: args.rate,
         concurrency: args.concurrency,
         app: args.app.name(),
@@ -249,13 +329,14 @@ fn section(order: &Order, outcome: &Outcome) -> LoadSection {
         targets: args.target.iter().map(ToString::to_string).collect(),
         requests_per_connection: args.requests_per_connection,
         seed: order.seed,
-        launching_seconds,
+        launching_seconds: 0.0,
         active_seconds,
         connections: Connections {
             started: t.started,
             established: t.established,
             completed: t.completed,
             unfinished: t.unfinished,
+            given_up: t.given_up,
             failed: t.failed_total(),
             failed_by_reason: Named(failed.collect()),
             missed: t.missed_total(),
@@ -270,10 +351,11 @@ fn section(order: &Order, outcome: &Outcome) -> LoadSection {
             cut_short: t.cut_short,
             per_second: ratio(t.responses_total() as f64, active_seconds),
         },
+        hold: None,
         received_bytes: t.bytes_in,
         sent_bytes: t.bytes_out,
-        latency_ns: LatencySection::of(&outcome.latencies),
-        starved_seconds: outcome.starved_ns as f64 / 1e9,
+        latency_ns: LatencySection::of(latencies),
+        starved_seconds: 0.0,
     }
 }
 

@@ -1,7 +1,9 @@
 //! A run: workers at work, one thread that watches over them, and what they leave behind.
 
 pub mod engine;
+pub mod hold;
 pub mod load;
+pub mod memory;
 pub mod serve;
 pub mod stop;
 pub mod summary;

@@ -72,7 +72,7 @@ where
     let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
     let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
     device.tell_notes();
-    let config = shard::config(&args.net, site, Vec::new(), device.offload)?;
+    let config = shard::config(&args.net, site, Vec::new(), device.offload, args.max_connections)?;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
     let runner = |board: &Arc<Board>| {
@@ -131,6 +131,7 @@ fn section(args: &ServeArgs, tally: &Tally, seconds: f64, received_bytes: u64, s
         accepted: tally.accepted,
         accepted_per_second: ratio(tally.accepted as f64, seconds),
         closed: tally.closed_total(),
+        open_peak: tally.open_peak,
         closed_by_reason: Named(CloseReason::ALL.iter().map(|r| (r.name(), tally.closed_by(*r))).collect()),
         requests: tally.requests,
         requests_per_second: ratio(tally.requests as f64, seconds),

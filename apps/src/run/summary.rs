@@ -1,12 +1,12 @@
 //! What all runs have in common at their end: workers are joined, and their numbers go into the report.
 
-use super::Runner;
+use super::{Runner, memory};
 use crate::cli::NetArgs;
 use crate::cli::net::Backend;
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::report::environment::Environment;
-use crate::report::model::{Outcome, Packets, WorkerSection, drops, events};
+use crate::report::model::{MemorySection, Outcome, Packets, WorkerSection, drops, events};
 use crate::report::number::grouped;
 use crate::setup::device::Guard;
 use crate::setup::{BoxIo, Device, Site};
@@ -23,6 +23,7 @@ pub struct Parts {
     notes: Vec<String>,
     pcap: Option<PcapSink>,
     started_unix_seconds: u64,
+    resident_before_bytes: u64,
 }
 
 /// What is known at the end, the applications' own findings apart.
@@ -58,7 +59,12 @@ impl Parts {
             notes: device.notes.clone(),
             pcap: device.pcap.clone(),
             started_unix_seconds: now.as_secs(),
+            resident_before_bytes: memory::resident_bytes(),
         }
+    }
+
+    pub fn resident_before_bytes(&self) -> u64 {
+        self.resident_before_bytes
     }
 
     /// Stops the workers, takes the program off the device, and adds up.
@@ -71,8 +77,8 @@ impl Parts {
         // Taps write out what they hold when they go; the program goes before its sockets.
         drop(guard);
         let runners: Vec<Runner<A>> = finished.into_iter().map(|f| f.engine).collect();
-        let workers =
-            queues.into_iter().enumerate().map(|(n, q)| WorkerSection::of(n, q, &control.snapshot(n))).collect();
+        let described = queues.into_iter().zip(&runners).enumerate();
+        let workers = described.map(|(n, (q, r))| WorkerSection::of(n, q, &control.snapshot(n), r.usage())).collect();
         let total = control.total();
         self.notes.extend(hints(&total));
         if let Some(pcap) = &self.pcap {
@@ -126,10 +132,14 @@ impl Facts {
             outcome,
             load: None,
             serve: None,
-            packets: Packets::of(counters, connections),
+            packets: Packets::of(counters, connections, seconds),
             drops: drops(counters),
             events: events(counters),
             workers: self.workers,
+            memory: MemorySection {
+                resident_before_bytes: self.parts.resident_before_bytes,
+                resident_peak_bytes: memory::resident_peak_bytes(),
+            },
             environment: self.parts.environment,
             notes: self.parts.notes,
         }

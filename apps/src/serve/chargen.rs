@@ -60,7 +60,7 @@ impl App for ChargenServer {
     type Conn = ChargenConn;
 
     fn accepted(&mut self, conn: &mut Conn<'_, ChargenConn>) {
-        self.tally.accepted += 1;
+        self.tally.accepted();
         pump(conn);
     }
 

@@ -13,7 +13,7 @@ impl App for DiscardServer {
     type Conn = ();
 
     fn accepted(&mut self, _conn: &mut Conn<'_, ()>) {
-        self.tally.accepted += 1;
+        self.tally.accepted();
     }
 
     fn peer_closed(&mut self, conn: &mut Conn<'_, ()>) {

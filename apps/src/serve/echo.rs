@@ -20,7 +20,7 @@ impl App for EchoServer {
     type Conn = ();
 
     fn accepted(&mut self, _conn: &mut Conn<'_, ()>) {
-        self.tally.accepted += 1;
+        self.tally.accepted();
     }
 
     fn data(&mut self, conn: &mut Conn<'_, ()>, bytes: &[u8]) -> usize {

@@ -111,6 +111,13 @@ fn requests_and_responses_are_counted() {
 }
 
 #[test]
-fn an_idle_connection_costs_little() {
-    assert!(std::mem::size_of::<HttpConn>() <= 80, "{}", std::mem::size_of::<HttpConn>());
+fn a_connection_has_state_of_its_own_only_in_the_middle_of_a_request() {
+    assert_eq!(size_of::<HttpConn>(), 4);
+    let (mut s, mut c) = (server(true), FakePipe::new());
+    for (text, kept) in [(GET, 0), (&GET[..9], 1), (&GET[9..], 0), ("GE", 1)] {
+        s.take(&mut c, text.as_bytes());
+        assert_eq!(s.exchanges.len(), kept, "after {text:?}");
+    }
+    App::closed(&mut s, c.user, CloseReason::Reset, c.now);
+    assert!(s.exchanges.is_empty());
 }

@@ -11,6 +11,9 @@ const PUBLISH_NS: u64 = 50_000_000;
 #[derive(Clone, Default)]
 pub struct Tally {
     pub accepted: u64,
+    /// Open now, and the most there were at a time.
+    open: u64,
+    pub open_peak: u64,
     pub requests: u64,
     /// Responses by status class; index 2 is 2xx.
     pub responses: [u64; 6],
@@ -25,7 +28,14 @@ impl Tally {
         Tally { board: Some(board), ..Tally::default() }
     }
 
+    pub fn accepted(&mut self) {
+        self.accepted += 1;
+        self.open += 1;
+        self.open_peak = self.open_peak.max(self.open);
+    }
+
     pub fn closed(&mut self, why: CloseReason) {
+        self.open = self.open.saturating_sub(1);
         self.closed[why as usize] += 1;
     }
 
@@ -43,6 +53,7 @@ impl Tally {
 
     pub fn merge(&mut self, other: &Tally) {
         self.accepted += other.accepted;
+        self.open_peak += other.open_peak;
         self.requests += other.requests;
         self.responses.iter_mut().zip(other.responses).for_each(|(a, b)| *a += b);
         self.closed.iter_mut().zip(other.closed).for_each(|(a, b)| *a += b);

@@ -149,10 +149,7 @@ fn open_afxdp(config: &XskConfig, link: &XdpLink) -> Result<Vec<BoxIo>, Failure>
 
 #[cfg(not(feature = "afxdp"))]
 fn open_afxdp(_config: &XskConfig, _link: &XdpLink) -> Result<Vec<BoxIo>, Failure> {
-    Err(Failure::new(
-        "this synfin was built without the afxdp backend",
-        "Build it with: cargo build --release --features afxdp, or leave out --backend.",
-    ))
+    Err(crate::cli::check::without_afxdp())
 }
 
 fn open_pcap(output: &OutputArgs) -> Result<Option<PcapSink>, Failure> {

@@ -23,13 +23,14 @@ pub fn random_u64() -> Result<u64, Failure> {
         .map_err(|e| Failure::new(format!("cannot read random numbers from /dev/urandom: {e}"), "Give a --seed."))
 }
 
-/// Configuration of each shard. The keys never follow from `--seed`: whoever knows it must not be able to guess
+/// Configuration of each shard, which holds so many connections at most. The keys never follow from `--seed`: whoever knows it must not be able to guess
 /// sequence numbers.
 pub fn config(
     args: &NetArgs,
     site: &Site,
     neighbours: Vec<(Addr, Mac)>,
     offload: bool,
+    connections_max: u64,
 ) -> Result<ShardConfig, Failure> {
     let local = |o: &super::OwnRange| LocalNet {
         first: o.range.first,
@@ -44,7 +45,8 @@ pub fn config(
     config.gateway_v6 = site.gateway_v6;
     config.static_neighbours = neighbours;
     config.tcp = tcp(&args.tcp);
-    config.limits = Limits { send_queue_bytes: SEND_QUEUE_BYTES, ..Limits::default() };
+    let connections = u32::try_from(connections_max).unwrap_or(u32::MAX);
+    config.limits = Limits { connections, send_queue_bytes: SEND_QUEUE_BYTES, ..Limits::default() };
     config.verify_checksums = !args.machine.no_verify_checksums;
     config.checksum = if offload { ChecksumMode::Offload } else { ChecksumMode::Full };
     config.secrets = Secrets::from_seed(random_u64()?);

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 use synfin_bench::kernel::client::{self, Load};
+use synfin_bench::kernel::paced::{self, Pace};
 use synfin_bench::kernel::server::{Patience, Server};
 use synfin_bench::kernel::{Mode, Outcome};
 use synfin_bench::usage::Usage;
@@ -33,6 +34,9 @@ struct Args {
     /// Connections in flight.
     #[arg(long, default_value_t = 256)]
     concurrency: usize,
+    /// Open loop: the client begins so many connections a second, whatever becomes of them, and tells their latency.
+    #[arg(long, conflicts_with = "concurrency", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    rate: Option<u64>,
     /// How long the client begins connections.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
@@ -49,10 +53,26 @@ fn main() -> ExitCode {
         eprintln!("kernel_pair: cannot stay on CPU {id}: nproc tells how many there are");
         return ExitCode::from(2);
     }
+    if let (Role::Client, Some(rate)) = (args.role, args.rate) {
+        return at_a_pace(&args, rate);
+    }
     let before = Usage::of_this_thread();
     match run(&args) {
         Ok(outcome) => {
             print(&args, &outcome, Usage::of_this_thread() - before);
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("kernel_pair: {e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn at_a_pace(args: &Args, rate: u64) -> ExitCode {
+    match paced::run(&Pace { target: args.address, rate, length: Duration::from_secs(args.seconds) }) {
+        Ok(paced) => {
+            println!("{}", paced.json(args.mode, rate));
             ExitCode::SUCCESS
         }
         Err(e) => {

@@ -11,45 +11,24 @@
 //! The worker is the one that the programs run; the difference to `synfin load` and `synfin serve` is HTTP, its
 //! latency histograms and its report. The server ends when nothing has come for a second. Both print one line of JSON.
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use synfin_bench::device::{self, CLIENT_ADDRESSES, CLIENTS, Mode, Place, Role, SERVER};
 use synfin_bench::lifecycle::{Client, Form, SERVER_PORT, Server};
 use synfin_bench::usage::Usage;
-use synfin_engine::base::{Counters, Event};
+use synfin_engine::base::Event;
 use synfin_engine::control::Control;
-use synfin_engine::io::bpf::{FilterAddr, FilterSpec, XdpLink, XdpMode};
-use synfin_engine::io::sys::netlink::{self, Interface};
-use synfin_engine::io::xsk::{XskConfig, XskIo, XskSet};
-use synfin_engine::io::{IoError, PacketIo};
-use synfin_engine::shard::{App, LocalNet, Shard, ShardConfig};
-use synfin_engine::wire::Addr;
-use synfin_engine::worker::{self, Clock, RunOptions};
+use synfin_engine::io::IoError;
+use synfin_engine::io::sys::netlink;
+use synfin_engine::shard::Shard;
+use synfin_engine::worker::Clock;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const CLIENTS: Addr = Addr::v4([198, 18, 0, 100]);
-const CLIENT_ADDRESSES: u32 = 16;
-const SERVER: Addr = Addr::v4([198, 18, 0, 200]);
-/// 2MSL: on a link of one hop nothing wanders about.
-const TIME_WAIT: Duration = Duration::from_millis(500);
 /// How long connections that are open at the end may take.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long the server waits for the first frame, and for any later one.
-const PATIENCE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(1));
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Role {
-    Client,
-    Server,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Mode {
-    Native,
-    Skb,
-}
 
 /// Connections per second of the engine over one AF_XDP queue.
 #[derive(Parser, Debug)]
@@ -77,15 +56,7 @@ struct Args {
 }
 
 /// What one end did.
-struct Outcome {
-    completed: u64,
-    failed: u64,
-    seconds: f64,
-    usage: Usage,
-    frames: (u64, u64),
-    counters: Counters,
-    io: String,
-}
+type Outcome = device::Outcome<(u64, u64)>;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -105,87 +76,24 @@ fn run(args: &Args) -> Result<Outcome, IoError> {
     let interface = netlink::interface(&args.interface)?;
     let form = if args.nine { Form::Nine } else { Form::Six };
     let clock = Clock::start();
+    let place = Place { role: args.role, mode: args.mode, queue: args.queue, core: args.core };
+    let config = place.config(&interface);
     match args.role {
         Role::Client => {
             let mut client = Client::new(form, CLIENTS, CLIENT_ADDRESSES, SERVER, args.concurrency);
             (client.limit, client.until) = (u64::MAX, clock.now() + Duration::from_secs(args.seconds));
-            let shard = Shard::new(config(&interface, CLIENTS, CLIENT_ADDRESSES), client, clock.now());
-            drive(args, &interface, shard, clock, client_time, |client| (client.completed, client.failed))
+            let shard = Shard::new(config, client, clock.now());
+            let watch = |control: &Control, is_ending: &dyn Fn() -> bool| client_time(args, control, is_ending);
+            let end = place.drive(&interface, shard, clock, watch)?;
+            Ok(end.map(|client| (client.completed, client.failed)))
         }
         Role::Server => {
-            let mut shard = Shard::new(config(&interface, SERVER, 1), Server::new(form), clock.now());
+            let mut shard = Shard::new(config, Server::new(form), clock.now());
             shard.listen(SERVER_PORT);
-            drive(args, &interface, shard, clock, server_time, |server| (server.completed, server.failed))
+            let end = place.drive(&interface, shard, clock, device::server_time)?;
+            Ok(end.map(|server| (server.completed, server.failed)))
         }
     }
-}
-
-fn config(interface: &Interface, first: Addr, count: u32) -> ShardConfig {
-    let net = LocalNet { first, count, prefix_len: 24, exclusive: true };
-    let mut config = ShardConfig::new(interface.mac, vec![net]);
-    config.tcp.time_wait = TIME_WAIT;
-    config
-}
-
-fn open(args: &Args, interface: &Interface) -> Result<(XdpLink, XskIo), IoError> {
-    let (first, count) = match args.role {
-        Role::Client => (CLIENTS, CLIENT_ADDRESSES),
-        Role::Server => (SERVER, 1),
-    };
-    let ours = FilterSpec { addresses: vec![FilterAddr::exclusive(first, count)] };
-    let mode = match args.mode {
-        Mode::Native => XdpMode::Native,
-        Mode::Skb => XdpMode::Skb,
-    };
-    let link = XdpLink::attach(interface.ifindex, mode, &ours, args.queue + 1)?;
-    let mut set = XskSet::open(&XskConfig {
-        first_queue: args.queue,
-        attach_mode: Some(link.mode()),
-        ..XskConfig::new(&args.interface, interface.ifindex, 1)
-    })?;
-    let io = set.remove(0);
-    link.set_socket(args.queue, io.fd())?;
-    Ok((link, io))
-}
-
-/// Waits for the end of the run; `is_ending` tells whether the worker has ended by itself. Returns how many seconds it was
-/// at work, and the CPU time that took.
-type Watch = fn(args: &Args, control: &Control, is_ending: &dyn Fn() -> bool) -> (f64, Usage);
-
-/// Runs one worker until `watch` says how long it was at work.
-fn drive<A>(
-    args: &Args,
-    interface: &Interface,
-    shard: Shard<A>,
-    clock: Clock,
-    watch: Watch,
-    count: fn(&A) -> (u64, u64),
-) -> Result<Outcome, IoError>
-where
-    A: App + Send + 'static,
-    A::Conn: Send,
-{
-    let (link, io) = open(args, interface)?;
-    let control = Control::new(1);
-    let options = RunOptions { cores: vec![args.core], ..RunOptions::default() };
-    let trouble = |e: worker::RunError| IoError::new(e.to_string(), "see what it says");
-    let running = worker::start(vec![(shard, io)], clock, &options, &control).map_err(trouble)?;
-    let (seconds, usage) = watch(args, &control, &|| running.is_ending());
-    control.stop();
-    let mut finished = running.join().map_err(trouble)?;
-    drop(link);
-    let end = finished.remove(0);
-    let (completed, failed) = count(end.engine.app());
-    let stats = end.io.stats();
-    Ok(Outcome {
-        completed,
-        failed,
-        seconds,
-        usage,
-        frames: (stats.rx_frames, stats.tx_frames),
-        counters: end.engine.counters().clone(),
-        io: end.io.describe(),
-    })
 }
 
 /// The client: as long as it was told, then until its connections are over.
@@ -200,31 +108,8 @@ fn client_time(args: &Args, control: &Control, is_ending: &dyn Fn() -> bool) -> 
     (start.elapsed().as_secs_f64(), Usage::of_this_process() - usage)
 }
 
-/// The server: from the first segment to the last.
-fn server_time(_: &Args, control: &Control, is_ending: &dyn Fn() -> bool) -> (f64, Usage) {
-    let here = || (Instant::now(), Usage::of_this_process());
-    let mut first = here();
-    let mut last = first;
-    let mut segments = 0;
-    while !is_ending() {
-        std::thread::sleep(Duration::from_millis(5));
-        let seen = control.snapshot(0).counters.count(Event::SegmentsIn);
-        if seen > segments {
-            last = here();
-            if segments == 0 {
-                first = last;
-            }
-            segments = seen;
-        }
-        let patience = if segments > 0 { PATIENCE.1 } else { PATIENCE.0 };
-        if last.0.elapsed() > patience {
-            break;
-        }
-    }
-    ((last.0 - first.0).as_secs_f64(), last.1 - first.1)
-}
-
 fn print(args: &Args, o: &Outcome) {
+    let (completed, failed) = o.app;
     let resent = o.counters.count(Event::Retransmits) + o.counters.count(Event::SynRetransmits);
     println!(
         "{{\"role\":\"{}\",\"io\":\"{}\",\"packets\":{},\"concurrency\":{},\"seconds\":{:.3},\"connections\":{},\
@@ -235,9 +120,9 @@ fn print(args: &Args, o: &Outcome) {
         if args.nine { 9 } else { 6 },
         args.concurrency,
         o.seconds,
-        o.completed,
-        o.failed,
-        o.completed as f64 / o.seconds.max(1e-9),
+        completed,
+        failed,
+        completed as f64 / o.seconds.max(1e-9),
         o.usage.user.as_secs_f64(),
         o.usage.system.as_secs_f64(),
         o.frames.0,

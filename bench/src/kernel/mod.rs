@@ -4,6 +4,7 @@
 //! both modes, so the TIME-WAIT records are its own, and the client never runs out of ports.
 
 pub mod client;
+pub mod paced;
 pub mod server;
 mod sys;
 

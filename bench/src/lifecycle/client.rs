@@ -6,6 +6,8 @@ use synfin_engine::shard::{App, CloseReason, Conn, Connect, Net, Payload};
 use synfin_engine::wire::Addr;
 
 const FIRST_PORT: u16 = 1024;
+/// In place of a number of bytes received: a connection that is only held.
+const IDLE: usize = usize::MAX;
 /// 4-tuples tried for one connection before the turn is left to others.
 const TRIES: u32 = 64;
 
@@ -14,8 +16,14 @@ pub struct Client {
     first_local: Addr,
     locals: u32,
     remote: Addr,
+    first_port: u16,
     next_port: u16,
     next_local: u32,
+    /// Connections to open beside the others and to leave alone, and those that are open. They keep their 4-tuples: wanted
+    /// before any other connection is begun.
+    pub idle_wanted: u32,
+    pub idle: u32,
+    idle_begun: u32,
     /// Connections to keep in flight, and to begin altogether.
     pub wanted: u32,
     pub limit: u64,
@@ -39,8 +47,12 @@ impl Client {
             first_local,
             locals: locals.max(1),
             remote,
+            first_port: FIRST_PORT,
             next_port: FIRST_PORT,
             next_local: 0,
+            idle_wanted: 0,
+            idle: 0,
+            idle_begun: 0,
             wanted,
             limit: 0,
             until: Instant::from_nanos(u64::MAX),
@@ -64,9 +76,19 @@ impl Client {
         self.next_local += 1;
         if self.next_local == self.locals {
             self.next_local = 0;
-            self.next_port = if self.next_port == u16::MAX { FIRST_PORT } else { self.next_port + 1 };
+            self.next_port = if self.next_port == u16::MAX { self.first_port } else { self.next_port + 1 };
         }
         tuple
+    }
+
+    /// Begins some more of the idle connections; those that follow use other ports.
+    fn begin_idle(&mut self, net: &mut Net<'_, usize>) {
+        for _ in 0..TRIES.min(self.idle_wanted - self.idle_begun) {
+            if net.connect(self.next_tuple(), IDLE).is_ok() {
+                self.idle_begun += 1;
+            }
+            self.first_port = self.next_port;
+        }
     }
 
     fn begin(&mut self, net: &mut Net<'_, usize>) -> bool {
@@ -88,6 +110,10 @@ impl App for Client {
     type Conn = usize;
 
     fn connected(&mut self, conn: &mut Conn<'_, usize>) {
+        if *conn.user == IDLE {
+            self.idle += 1;
+            return;
+        }
         match self.form {
             // A request that cannot be queued shows as a connection that does not complete.
             Form::Six => {
@@ -126,6 +152,9 @@ impl App for Client {
                 let _ = conn.send(Payload::Static(&REQUEST));
             }
         });
+        if self.idle_begun < self.idle_wanted {
+            self.begin_idle(net);
+        }
         while self.in_flight < self.wanted && net.now() < self.until && self.begun < self.limit && self.begin(net) {}
     }
 }

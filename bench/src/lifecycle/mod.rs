@@ -16,8 +16,8 @@ pub const REQUEST_BYTES: usize = 100;
 pub const RESPONSE_BYTES: usize = 200;
 pub const SERVER_PORT: u16 = 80;
 
-pub(crate) static REQUEST: [u8; REQUEST_BYTES] = [b'q'; REQUEST_BYTES];
-pub(crate) static RESPONSE: [u8; RESPONSE_BYTES] = [b'r'; RESPONSE_BYTES];
+pub static REQUEST: [u8; REQUEST_BYTES] = [b'q'; REQUEST_BYTES];
+pub static RESPONSE: [u8; RESPONSE_BYTES] = [b'r'; RESPONSE_BYTES];
 
 /// How many packets a connection takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -17,6 +17,8 @@ pub const NS_PER_CONNECTION: u64 = 10_000;
 const TIME_WAIT: Duration = Duration::from_millis(10);
 /// Connections until the oldest timers (the first RTO, 1 s) have expired once.
 pub const WARM_UP: u64 = 110_000;
+/// Idle connections of the runs that have any.
+pub const IDLE: u32 = 10_000;
 /// Frames that one end may send in a turn.
 const BURST_FRAMES: usize = 1024;
 /// Turns without any connection completing after which a run is given up.
@@ -31,17 +33,21 @@ pub struct Run {
     pub form: Form,
     pub family: Family,
     pub in_flight: u32,
+    /// Established connections beside them that say nothing.
+    pub idle: u32,
 }
 
 impl Run {
-    /// Every form and family, one at a time and 256 in flight.
+    /// Every form and family, one at a time and 256 in flight; and the shortest form among many idle connections.
     pub fn all() -> Vec<Run> {
-        let runs = |form| Family::ALL.map(|family| [1, 256].map(|in_flight| Run { form, family, in_flight }));
-        Form::ALL.into_iter().flat_map(runs).flatten().collect()
+        let runs = |form| Family::ALL.map(|family| [1, 256].map(|in_flight| Run { form, family, in_flight, idle: 0 }));
+        let idle = [1, 256].map(|in_flight| Run { form: Form::Six, family: Family::V4, in_flight, idle: IDLE });
+        Form::ALL.into_iter().flat_map(runs).flatten().chain(idle).collect()
     }
 
     pub fn name(&self) -> String {
-        format!("{} {} {} in flight", self.form.name(), self.family.name(), self.in_flight)
+        let Run { form, family, in_flight, idle } = self;
+        format!("{} {} {in_flight} in flight {idle} idle", form.name(), family.name())
     }
 }
 
@@ -88,7 +94,7 @@ impl Rig {
         let client = Client::new(run.form, a, 1, b, run.in_flight);
         let mut server = Shard::new(config(MAC_B, b, (a, MAC_A)), Server::new(run.form), now);
         server.listen(SERVER_PORT);
-        Rig {
+        let mut rig = Rig {
             run,
             client: Shard::new(config(MAC_A, a, (b, MAC_B)), client, now),
             server,
@@ -99,7 +105,23 @@ impl Rig {
             rx: Vec::with_capacity(BURST_FRAMES),
             tx: Vec::with_capacity(BURST_FRAMES),
             packets: [0; 2],
+        };
+        rig.open_idle();
+        rig
+    }
+
+    /// Opens the connections that stay idle; their packets are not counted.
+    fn open_idle(&mut self) {
+        self.client.app_mut().idle_wanted = self.run.idle;
+        for _ in 0..TURNS_MAX_WITHOUT_PROGRESS {
+            if self.client.app().idle == self.run.idle && self.link.is_empty() {
+                break;
+            }
+            self.turn();
         }
+        assert_eq!(self.client.live().0, self.run.idle, "idle connections of the client");
+        assert_eq!(self.server.live().0, self.run.idle, "idle connections of the server");
+        self.packets = [0; 2];
     }
 
     /// Begins `connections` more and runs until all of them are over.
@@ -205,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_a_connection_leaves_behind_expires_at_the_pace_of_the_clock() {
-        let run = Run { form: Form::Six, family: Family::V4, in_flight: 256 };
+        let run = Run { form: Form::Six, family: Family::V4, in_flight: 256, idle: 0 };
         let mut rig = Rig::new(run);
         rig.complete(5_000);
         let expected = TIME_WAIT.as_nanos() as u64 / NS_PER_CONNECTION;
@@ -216,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_takes_more_packets_is_noticed() {
-        let mut rig = Rig::new(Run { form: Form::Six, family: Family::V4, in_flight: 1 });
+        let mut rig = Rig::new(Run { form: Form::Six, family: Family::V4, in_flight: 1, idle: 0 });
         rig.complete(10);
         rig.packets[0] += 1;
         assert!(rig.check().is_err());

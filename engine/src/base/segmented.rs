@@ -2,8 +2,8 @@
 //! millions of records are copied; a segment's memory is first touched when its elements are written. A segment
 //! that nobody needs any more can be released, wherever it lies.
 //!
-//! What slabs, timer nodes and the data beside connections are made of. Left out on purpose: removal of single
-//! elements, iteration.
+//! What slabs, timer nodes and the data beside connections are made of. Left out on purpose: removal from
+//! the middle, iteration.
 
 use super::room::{ROOM_LEN, Room};
 
@@ -94,6 +94,18 @@ impl<T> Segmented<T> {
         }
     }
 
+    /// Takes the last element away, where none was ever released. A segment that has become empty is given back once the
+    /// one before it is half empty too, so that going to and fro over the border does not map pages each time.
+    pub fn pop(&mut self) -> Option<T> {
+        let last = self.len.checked_sub(1)?;
+        let value = self.segments.get_mut(last >> SHIFT)?.pop()?;
+        self.len = last;
+        if last & MASK <= SEGMENT_LEN / 2 {
+            self.segments.truncate((last >> SHIFT) + 1);
+        }
+        Some(value)
+    }
+
     /// Drops all elements of a segment and gives its memory back.
     pub fn release(&mut self, segment: u32) {
         if let Some(segment) = self.segments.get_mut(segment as usize) {
@@ -156,5 +168,19 @@ mod tests {
         assert_eq!(s.segment(1), [7]);
         assert_eq!(s.len(), 3 * SEGMENT_LEN);
         s.release(77);
+    }
+
+    #[test]
+    fn popping_gives_back_what_was_pushed_and_then_the_memory() {
+        let mut s = Segmented::new();
+        for i in 0..3 * SEGMENT_LEN {
+            s.push(i);
+        }
+        let full = s.memory_bytes();
+        for i in (0..3 * SEGMENT_LEN).rev() {
+            assert_eq!(s.pop(), Some(i));
+        }
+        assert_eq!(s.pop(), None);
+        assert!(s.memory_bytes() < full / 2);
     }
 }

@@ -97,7 +97,7 @@ impl<A: App> Shard<A> {
         let Some(t) = core.conns.get_mut(slot).filter(|t| t.has(flag::PENDING) && !listed) else { return };
         t.clear(flag::PENDING);
         let speaks = t.has_unsent() && t.flags & (flag::ABORT | flag::RESUME) == 0;
-        if speaks && core.output(slot, &mut item.frame, cx) != Sent::NoRoom {
+        if speaks && (core.speak(slot, &mut item.frame, cx) || core.output(slot, cx) != Sent::NoRoom) {
             return core.reschedule(slot);
         }
         if core.wants_output(slot) {

@@ -40,13 +40,30 @@ pub(super) struct Batch {
     /// [`BURST`] of them, written over again by each burst.
     items: Vec<Item>,
     len: usize,
-    /// Indices into `items`: SYNs, data, ends.
-    lanes: [Vec<u8>; 3],
+    lanes: Lanes,
+}
+
+/// Indices into the items of a batch, by kind: SYNs, data, ends.
+struct Lanes {
+    indices: [[u8; BURST]; LANES],
+    lens: [usize; LANES],
+}
+
+const LANES: usize = 3;
+
+impl Lanes {
+    #[inline(always)]
+    fn push(&mut self, lane: usize, index: u8) {
+        let lane = lane % LANES;
+        let len = self.lens[lane] % BURST;
+        self.indices[lane][len] = index;
+        self.lens[lane] = len + 1;
+    }
 }
 
 impl Batch {
     pub fn new() -> Batch {
-        let lanes = [(); 3].map(|()| Vec::with_capacity(BURST));
+        let lanes = Lanes { indices: [[0; BURST]; LANES], lens: [0; LANES] };
         Batch { items: (0..BURST).map(|_| Item::default()).collect(), len: 0, lanes }
     }
 }
@@ -91,8 +108,9 @@ impl<A: App> Shard<A> {
     fn run(&mut self, batch: &mut Batch, cx: &mut Cx<'_>) {
         let items = batch.items.get_mut(..batch.len).unwrap_or(&mut []);
         self.core.prefetch(items, &mut batch.lanes);
-        for lane in &mut batch.lanes {
-            for index in lane.drain(..) {
+        let Lanes { indices, lens } = &mut batch.lanes;
+        for (lane, len) in indices.iter().zip(lens) {
+            for &index in lane.iter().take(core::mem::take(len)) {
                 let Some(item) = items.get_mut(usize::from(index)) else { continue };
                 self.segment(item, cx);
                 if let Some(frame) = item.frame.take() {
@@ -167,12 +185,10 @@ impl Core {
 
     /// Finds the lane of each segment, and touches what the burst will need, all at once, so that the misses overlap.
     #[inline]
-    fn prefetch(&self, items: &mut [Item], lanes: &mut [Vec<u8>; 3]) {
+    fn prefetch(&self, items: &mut [Item], lanes: &mut Lanes) {
         for (index, item) in items.iter_mut().enumerate() {
             item.flow = self.flows.candidate(item.hash);
-            if let Some(lane) = lanes.get_mut(lane(item.seg.flags, item.flow.is_some())) {
-                lane.push(index as u8);
-            }
+            lanes.push(lane(item.seg.flags, item.flow.is_some()), index as u8);
             let Some(flow) = item.flow else { continue };
             match flow.kind() {
                 FlowKind::Conn => self.conns.get(flow.index()).map(prefetch),

@@ -118,7 +118,7 @@ impl<A: App> Shard<A> {
         if t.has(flag::RESUME | flag::ABORT | flag::UNREACHABLE) && self.emit_special(slot, cx) {
             return Sent::Done;
         }
-        let sent = self.core.output(slot, &mut None, cx);
+        let sent = self.core.output(slot, cx);
         if sent == Sent::NoRoom {
             self.core.mark_pending(slot);
         }

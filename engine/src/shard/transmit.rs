@@ -9,7 +9,7 @@ use crate::tcp::open::Surroundings;
 use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
-use crate::tcp::{HalfOpen, State, Tcb, flag, options, rtt};
+use crate::tcp::{HalfOpen, State, Tcb, expected, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
 use crate::wire::plain::write::{PlainOptions, PlainOut, write};
 use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
@@ -18,8 +18,6 @@ use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sent {
     Done,
-    /// And with it everything that there is to say: no more data, no FIN, no ACK.
-    Said,
     /// No free frame, or the burst is full: try again next time.
     NoRoom,
     /// The next hop's link address is not known yet.
@@ -42,18 +40,13 @@ struct Header<'a> {
 }
 
 impl Core {
-    /// Sends all that connection `slot` may send now, the first segment in `frame` if there is one.
-    pub(super) fn output(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> Sent {
+    /// Sends all that connection `slot` may send now.
+    pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
         loop {
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
             let Some(plan) = output::next(t) else { break };
-            let sent = match self.sends_plain && !plan.flags.syn() {
-                true => self.send_plain(slot, &plan, frame, cx),
-                false => self.send_any(slot, &plan, cx),
-            };
-            match sent {
+            match self.send_any(slot, &plan, cx) {
                 Sent::Done => {}
-                Sent::Said => return Sent::Done,
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
                 Sent::NoRoom => return Sent::NoRoom,
             }
@@ -100,43 +93,61 @@ impl Core {
         cx.pool.alloc()
     }
 
-    /// Data and FIN, the short way.
+    /// A bare ACK of what `key` has received, without options; its owner fills in what it says.
     #[inline(always)]
-    fn send_plain(&mut self, slot: u32, plan: &Plan, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> Sent {
-        if cx.tx.len() == cx.tx.capacity() {
-            return Sent::NoRoom;
-        }
-        let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-        let Some(link_dst) = self.neigh.mac(t.neighbour) else { return self.send_any(slot, plan, cx) };
-        let Some(mut frame) = frame.take().or_else(|| cx.pool.alloc()) else { return Sent::NoRoom };
-        let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let window = output::acknowledge(t, unread, &self.proto.env(), false);
-        output::commit(t, plan, &mut self.proto.env());
-        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
-        let plain = PlainOut {
+    fn plain(&self, key: &FlowKey, link_dst: Mac) -> PlainOut {
+        PlainOut {
             link_src: self.config.mac,
             link_dst,
-            src: &self.locals.addr(t.key.local),
-            dst: &t.key.remote,
-            src_port: t.key.local_port,
-            dst_port: t.key.remote_port,
-            seq: plan.seq,
-            ack: t.rcv_nxt,
-            flags: plan.flags,
-            window,
-            options: PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent))),
-            payload_len: plan.len as u16,
+            src: self.locals.addr(key.local),
+            dst: key.remote,
+            src_port: key.local_port,
+            dst_port: key.remote_port,
+            seq: Seq(0),
+            ack: Seq(0),
+            flags: TcpFlags::ACK,
+            window: 0,
+            options: PlainOptions::None,
+            payload_len: 0,
             checksum: self.config.checksum,
-        };
-        let (send, block) = (&self.send, t.send);
-        let said = !t.has_unsent() && !t.has(flag::RESEND_HEAD | flag::KEEPALIVE_PROBE | flag::ACK_NOW);
-        let written = write(&mut frame, &plain, |out| send.read(block, plan.seq, out));
-        self.push(frame, written, cx);
-        if said { Sent::Said } else { Sent::Done }
+        }
     }
 
-    /// Anything: a SYN too, and in a VLAN or with the trace on.
-    #[inline(never)]
+    /// Says all that the application has said, in `frame`, if one segment holds it and nothing is in the way of it.
+    #[inline(always)]
+    pub(super) fn speak(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> bool {
+        let full = cx.tx.len() == cx.tx.capacity();
+        let Some(t) = self.conns.get_mut(slot).filter(|_| self.sends_plain && !full) else { return false };
+        let Some(link_dst) = self.neigh.mac(t.neighbour) else { return false };
+        let Some(received) = frame.take() else { return false };
+        match expected::speak(t, &mut self.proto.env()) {
+            Some(plan) => {
+                self.send_plain(slot, &plan, link_dst, received, cx);
+                true
+            }
+            None => {
+                *frame = Some(received);
+                false
+            }
+        }
+    }
+
+    /// Data and FIN, the short way.
+    #[inline(always)]
+    fn send_plain(&mut self, slot: u32, plan: &Plan, link_dst: Mac, mut frame: Frame, cx: &mut Cx<'_>) {
+        let Some(t) = self.conns.get_mut(slot) else { return cx.pool.free(frame) };
+        let unread = self.recv.unread(t.recv, t.rcv_nxt);
+        let window = output::acknowledge(t, unread, &self.proto.env(), false);
+        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let (seq, ack, flags, payload_len) = (plan.seq, t.rcv_nxt, plan.flags, plan.len as u16);
+        let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
+        let (key, block) = (t.key, t.send);
+        let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, link_dst) };
+        let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
+        self.push(frame, written, cx);
+    }
+
+    /// Anything: a SYN, a retransmission, the segments of a long stream.
     fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
         let Some(mut frame) = self.take_frame(cx) else { return Sent::NoRoom };
         let Some(t) = self.conns.get_mut(slot) else {
@@ -161,6 +172,15 @@ impl Core {
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
         let (key, block) = (t.key, t.send);
         output::commit(t, plan, &mut self.proto.env());
+        if self.sends_plain
+            && let Some(options) = PlainOptions::of(&options)
+        {
+            let (seq, flags, payload_len) = (plan.seq, plan.flags, plan.len as u16);
+            let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, dst_mac) };
+            let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
+            self.push(frame, written, cx);
+            return Sent::Done;
+        }
         let header = Header {
             key,
             dst_mac,
@@ -213,6 +233,13 @@ impl Core {
         };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        if self.sends_plain && t.recv == crate::tcp::NONE {
+            let window = output::acknowledge(t, unread, &self.proto.env(), false);
+            let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
+            let (key, ack) = (t.key, t.rcv_nxt);
+            let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&key, dst_mac) };
+            return self.push_plain(frame, &plain, cx);
+        }
         let mut options = timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent);
         if t.has(flag::SACK) && t.recv != crate::tcp::NONE {
             let room = if t.has(flag::TIMESTAMPS) { 3 } else { 4 };
@@ -236,6 +263,13 @@ impl Core {
         Sent::Done
     }
 
+    #[inline]
+    fn push_plain(&mut self, mut frame: Frame, plain: &PlainOut, cx: &mut Cx<'_>) -> Sent {
+        let written = write(&mut frame, plain, |_| {});
+        self.push(frame, written, cx);
+        Sent::Done
+    }
+
     /// The SYN,ACK of a half-open connection, in `frame`.
     pub(super) fn send_syn_ack(&mut self, slot: u32, around: &Surroundings, mut frame: Frame, cx: &mut Cx<'_>) {
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
@@ -253,13 +287,22 @@ impl Core {
         if !h.has(HalfOpen::SCALED) {
             options.window_scale = None;
         }
+        let (seq, ack, flags) = (h.iss, h.irs + 1, TcpFlags::SYN | TcpFlags::ACK);
+        let window = self.proto.config.receive_buffer_bytes.min(0xffff) as u16;
+        if self.sends_plain
+            && let Some(options) = PlainOptions::of(&options)
+        {
+            let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&around.key, dst_mac) };
+            self.push_plain(frame, &plain, cx);
+            return;
+        }
         let header = Header {
             key: around.key,
             dst_mac,
-            seq: h.iss,
-            ack: h.irs + 1,
-            flags: TcpFlags::SYN | TcpFlags::ACK,
-            window: self.proto.config.receive_buffer_bytes.min(0xffff) as u16,
+            seq,
+            ack,
+            flags,
+            window,
             options: &options,
             payload_len: 0,
             before: if h.retries == 0 { State::Listen } else { State::SynReceived },
@@ -331,27 +374,6 @@ impl Core {
     #[inline]
     fn write(&mut self, frame: &mut Frame, h: &Header<'_>, fill: impl FnOnce(&Core, &mut [u8])) -> bool {
         let src = self.local_addr(&h.key);
-        if self.sends_plain
-            && h.payload_len == 0
-            && let Some(options) = PlainOptions::of(h.options)
-        {
-            let plain = PlainOut {
-                link_src: self.config.mac,
-                link_dst: h.dst_mac,
-                src: &src,
-                dst: &h.key.remote,
-                src_port: h.key.local_port,
-                dst_port: h.key.remote_port,
-                seq: h.seq,
-                ack: h.ack,
-                flags: h.flags,
-                window: h.window,
-                options,
-                payload_len: 0,
-                checksum: self.config.checksum,
-            };
-            return write(frame, &plain, |_| {});
-        }
         let segment = SegmentOut {
             src,
             dst: h.key.remote,

@@ -33,7 +33,7 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
         if fresh_rtt {
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
-        open::established(t, seg, env);
+        open::established(t, env);
         t.snd_una += 1;
         t.snd_nxt = t.snd_nxt.max(t.snd_una);
         out.happened |= Happened::ESTABLISHED;
@@ -167,8 +167,7 @@ fn duplicate(t: &mut Tcb, env: &mut Env<'_>) {
 /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2.
 #[inline]
 pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment) {
-    let newer = t.snd_wl1.before(seg.seq) || (t.snd_wl1 == seg.seq && t.snd_wl2.at_or_before(seg.ack));
-    if !newer || seg.ack.before(t.snd_una) {
+    if t.snd_wl1.after(seg.seq) || seg.ack.before(t.snd_una) {
         return;
     }
     let window = u32::from(seg.window) << t.snd_scale();
@@ -176,7 +175,6 @@ pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment) {
     t.snd_wnd = window;
     t.max_snd_wnd = t.max_snd_wnd.max(window);
     t.snd_wl1 = seg.seq;
-    t.snd_wl2 = seg.ack;
     if t.has(flag::PROBE | flag::PERSIST) {
         // The peer answers: probing may go on for as long as it does (RFC 9293 3.8.6.1), if an application is left that
         // could give up.

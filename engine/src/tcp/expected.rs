@@ -3,10 +3,13 @@
 //! ([`receive`](super::receive)), which alone knows all of RFC 9293 3.10.7.4; for what is taken here the outcome is the
 //! same.
 
-use super::ack;
 use super::env::Env;
+use super::output::Plan;
 use super::receive::{Happened, Outcome, alive};
+use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
+use super::{State, ack, rtt};
+use crate::base::Event;
 use crate::wire::{TcpFlags, TcpSegment};
 
 /// What keeps a connection on the long way.
@@ -72,4 +75,39 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Expec
         alive(t, env);
     }
     Some(Expected { acked_bytes: out.acked_bytes, progress: acked > 0, happened: out.happened })
+}
+
+/// The segment that says everything there is to say, taken note of as sent. `None`: nothing has changed, and
+/// [`output`](super::output) has to see what may be sent: something is under way, or it takes more than one segment.
+#[inline(always)]
+pub fn speak(t: &mut Tcb, env: &mut Env<'_>) -> Option<Plan> {
+    let seq = t.snd_max;
+    let quiet = t.snd_una == seq && t.snd_nxt == seq && t.flags & (UNUSUAL | flag::FIN_SENT) == 0;
+    let fin = t.has(flag::FIN_QUEUED);
+    let len = t.snd_end.since(seq);
+    let room = t.snd_wnd.min(t.cwnd);
+    if !quiet || len > u32::from(t.mss) || len + u32::from(fin) > room || len + u32::from(fin) == 0 {
+        return None;
+    }
+    let mut flags = TcpFlags::ACK;
+    match (fin, t.state()) {
+        (false, State::Established | State::CloseWait) => {}
+        (true, State::Established) => transition(t, State::FinWait1),
+        (true, State::CloseWait) => transition(t, State::LastAck),
+        _ => return None,
+    }
+    if fin {
+        flags |= TcpFlags::FIN;
+        t.set(flag::FIN_SENT);
+    }
+    if len > 0 {
+        flags |= TcpFlags::PSH;
+    }
+    let end = seq + len + u32::from(fin);
+    (t.snd_nxt, t.snd_max, t.rtt_seq, t.rtt_at_us) = (end, end, end, env.clock.us);
+    t.set(flag::RTT_TIMING);
+    let rto = rtt::rto_ticks(t, env.times);
+    t.arm_rtx(env.clock.tick.plus(rto));
+    env.counters.add(Event::PayloadOut, u64::from(len));
+    Some(Plan { seq, len, flags, retransmit: false, head: false })
 }

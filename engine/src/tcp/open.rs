@@ -65,7 +65,6 @@ pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'
         max_snd_wnd: u32::from(h.snd_wnd),
         // Whatever the handshake's windows were: that of this segment counts.
         snd_wl1: seg.seq - 1,
-        snd_wl2: h.iss,
         recover: h.iss,
         rcv_nxt: h.irs + 1,
         rcv_adv: h.irs + 1 + config.receive_buffer_bytes.min(0xffff),
@@ -89,7 +88,7 @@ pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'
         rtt::sample(&mut t, env.clock.us.wrapping_sub(h.sent_us));
     }
     t.write_state(State::SynReceived);
-    established(&mut t, seg, env);
+    established(&mut t, env);
     t
 }
 
@@ -125,7 +124,7 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
         if t.take(flag::RTT_TIMING) && t.retries == 0 {
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
-        established(t, seg, env);
+        established(t, env);
         t.snd_una = seg.ack;
         t.snd_nxt = t.snd_nxt.max(seg.ack);
         t.set(flag::ACK_NOW);
@@ -161,11 +160,10 @@ fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
     t.snd_wnd = u32::from(seg.window);
     t.max_snd_wnd = t.snd_wnd;
     t.snd_wl1 = seg.seq;
-    t.snd_wl2 = seg.ack;
 }
 
 /// Enters ESTABLISHED: timers, congestion window, keepalive.
-pub(super) fn established(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
+pub(super) fn established(t: &mut Tcb, env: &mut Env<'_>) {
     transition(t, State::Established);
     NewReno::on_established(t, env.config.initial_window_segments);
     if t.retries > 0 {
@@ -176,7 +174,6 @@ pub(super) fn established(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     t.retries = 0;
     t.backoff = 0;
     t.stop_rtx();
-    t.snd_wl2 = seg.ack;
     if env.times.keepalive_idle > 0 {
         t.life_at = env.clock.tick.plus(env.times.keepalive_idle);
         t.set(flag::LIFE_ON);

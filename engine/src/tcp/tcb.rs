@@ -1,4 +1,4 @@
-//! The control block of a connection: flat, 152 bytes, no pointers. What only some connections need for some
+//! The control block of a connection: flat, 140 bytes, no pointers. What only some connections need for some
 //! of the time (send queue, reassembly) lives in pooled side blocks named by index.
 
 use super::State;
@@ -91,8 +91,9 @@ pub struct Tcb {
     /// End of what the application has queued; the FIN has this number.
     pub snd_end: Seq,
     pub snd_wnd: u32,
+    /// Sequence number of the segment that gave snd_wnd. RFC 9293's SND.WL2 is left out: an ACK that gets as far as the
+    /// window is never older than the one that gave the last.
     pub snd_wl1: Seq,
-    pub snd_wl2: Seq,
     /// Largest window the peer ever offered (RFC 5961 5.2, RFC 9293 3.8.6.2.1).
     pub max_snd_wnd: u32,
 
@@ -130,7 +131,7 @@ pub struct Tcb {
 }
 
 // Millions of these.
-const _: () = assert!(core::mem::size_of::<Tcb>() == 144);
+const _: () = assert!(core::mem::size_of::<Tcb>() == 140);
 
 impl Default for Tcb {
     fn default() -> Self {
@@ -150,7 +151,6 @@ impl Default for Tcb {
             snd_end: Seq(0),
             snd_wnd: 0,
             snd_wl1: Seq(0),
-            snd_wl2: Seq(0),
             max_snd_wnd: 0,
             cwnd: 0,
             ssthresh: u32::MAX,

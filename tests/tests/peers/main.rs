@@ -86,7 +86,8 @@ impl Stage {
     /// Whether this synfin was built with the crate's backend.
     pub fn has_afxdp(&self) -> bool {
         let words = "load -i lo -a 198.18.0.1/24 -t 198.18.0.2:80 --rate 1 -n 1 --backend afxdp";
-        let built = !programs::run(&mut self.synfin(Side::A, words), PATIENCE).stderr.contains("built without");
+        let built =
+            !programs::run(&mut self.synfin(Side::A, words), PATIENCE).stderr.contains("built without the afxdp");
         if !built {
             eprintln!("skipped: backend afxdp: this synfin was built without it");
         }

@@ -53,11 +53,12 @@ impl PlainOptions {
 }
 
 /// A segment to be written.
-pub struct PlainOut<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct PlainOut {
     pub link_src: Mac,
     pub link_dst: Mac,
-    pub src: &'a Addr,
-    pub dst: &'a Addr,
+    pub src: Addr,
+    pub dst: Addr,
     pub src_port: u16,
     pub dst_port: u16,
     pub seq: Seq,
@@ -72,7 +73,7 @@ pub struct PlainOut<'a> {
 /// Writes the segment, its payload filled in by `payload`. False when the frame is too small: it is then empty.
 #[must_use]
 #[inline(always)]
-pub fn write(frame: &mut Frame, s: &PlainOut<'_>, payload: impl FnOnce(&mut [u8])) -> bool {
+pub fn write(frame: &mut Frame, s: &PlainOut, payload: impl FnOnce(&mut [u8])) -> bool {
     let v4 = s.src.is_v4();
     let ip_len = if v4 { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
     let header_len = tcp::HEADER_LEN + s.options.len();
@@ -92,7 +93,7 @@ pub fn write(frame: &mut Frame, s: &PlainOut<'_>, payload: impl FnOnce(&mut [u8]
 
 /// Link and network header. Returns what is behind them, and the sum of the addresses.
 #[inline(always)]
-fn network<'a>(bytes: &'a mut [u8], s: &PlainOut<'_>, v4: bool, tcp_len: usize) -> Option<(&'a mut [u8], Sum)> {
+fn network<'a>(bytes: &'a mut [u8], s: &PlainOut, v4: bool, tcp_len: usize) -> Option<(&'a mut [u8], Sum)> {
     if v4 {
         let (h, out) = bytes.split_first_chunk_mut::<{ LINK + ipv4::HEADER_LEN }>()?;
         link(h, s, eth::TYPE_IPV4);
@@ -119,12 +120,12 @@ fn network<'a>(bytes: &'a mut [u8], s: &PlainOut<'_>, v4: bool, tcp_len: usize) 
         put::<18, 4, _>(h, rest.to_be_bytes());
         put::<22, 16, _>(h, s.src.0);
         put::<38, 16, _>(h, s.dst.0);
-        Some((out, addresses(s.src, s.dst)))
+        Some((out, addresses(&s.src, &s.dst)))
     }
 }
 
 #[inline(always)]
-fn link<const N: usize>(h: &mut [u8; N], s: &PlainOut<'_>, ether_type: u16) {
+fn link<const N: usize>(h: &mut [u8; N], s: &PlainOut, ether_type: u16) {
     put::<0, 6, _>(h, s.link_dst.0);
     put::<6, 6, _>(h, s.link_src.0);
     put::<12, 2, _>(h, ether_type.to_be_bytes());
@@ -133,7 +134,7 @@ fn link<const N: usize>(h: &mut [u8; N], s: &PlainOut<'_>, ether_type: u16) {
 #[inline(always)]
 fn transport(
     out: &mut [u8],
-    s: &PlainOut<'_>,
+    s: &PlainOut,
     header_len: usize,
     pseudo: Sum,
     payload: impl FnOnce(&mut [u8]),
@@ -198,8 +199,8 @@ mod tests {
                         let plain = PlainOut {
                             link_src: TO_US.src,
                             link_dst: TO_US.dst,
-                            src: &s.src,
-                            dst: &s.dst,
+                            src: s.src,
+                            dst: s.dst,
                             src_port: s.src_port,
                             dst_port: s.dst_port,
                             seq: s.seq,
