@@ -31,7 +31,7 @@ impl Tuples {
         Tuples { first, remote, next: 0, count: count.max(1) }
     }
 
-    pub fn next(&mut self) -> Connect {
+    pub fn take(&mut self) -> Connect {
         let (address, port) = (self.next / PORTS, self.next % PORTS);
         self.next = (self.next + 1) % self.count;
         Connect {
@@ -131,7 +131,7 @@ impl App for Client {
                 0 => (&mut self.exchange, Purpose::Exchange, &mut self.exchanges_left),
                 _ => (&mut self.idle, Purpose::Idle, &mut self.idle_left),
             };
-            if net.connect(tuples.next(), purpose).is_ok() {
+            if net.connect(tuples.take(), purpose).is_ok() {
                 *left -= 1;
                 self.in_flight += 1;
             }

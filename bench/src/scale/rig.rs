@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use synfin_engine::base::{Frame, FramePool, Instant};
 use synfin_engine::shard::{App, Cx, LocalNet, Shard, ShardConfig};
-use synfin_engine::tcp::Keepalive;
+use synfin_engine::tcp::{Keepalive, SynCookies};
 use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions};
@@ -84,6 +84,8 @@ fn config(mac: Mac, local: LocalNet, room: &Room) -> ShardConfig {
     let mut config = ShardConfig::new(mac, vec![local]);
     config.tcp.time_wait = room.time_wait_life;
     config.tcp.keepalive = room.keepalive;
+    // What a record takes is seen when there is one for every SYN.
+    config.tcp.syn_cookies = SynCookies::Off;
     config.limits.connections = room.connections;
     config.limits.half_open = room.half_open;
     config.limits.time_wait = room.time_wait;
@@ -159,7 +161,7 @@ impl Rig {
     pub fn flood(&mut self, left: &mut u32) {
         for _ in 0..(*left).min(RX_FRAMES as u32) {
             let Some(mut frame) = self.pool.alloc() else { return };
-            let from = self.strangers.next();
+            let from = self.strangers.take();
             let segment = SegmentOut {
                 src: from.local,
                 dst: from.remote,

@@ -71,6 +71,13 @@ impl<T> Room<T> {
         self.base = pages::map(Self::BYTES).cast();
     }
 
+    /// Takes the last element away.
+    pub fn pop(&mut self) -> Option<T> {
+        self.len = self.len.checked_sub(1)?;
+        // SAFETY: the element was initialised, and nobody reaches it any more, since `len` does not count it.
+        Some(unsafe { self.base.add(self.len).read() })
+    }
+
     /// Drops all elements and keeps the memory.
     pub fn clear(&mut self) {
         let elements: *mut [T] = &raw mut **self;
@@ -165,8 +172,10 @@ mod tests {
         for _ in 0..10 {
             room.push(Rc::clone(&witness));
         }
+        drop(room.pop());
+        assert_eq!(Rc::strong_count(&witness), 10);
         room.clear();
-        assert_eq!(Rc::strong_count(&witness), 1);
+        assert_eq!((Rc::strong_count(&witness), room.pop()), (1, None));
         room.push(Rc::clone(&witness));
         drop(room);
         assert_eq!(Rc::strong_count(&witness), 1);
