@@ -50,6 +50,18 @@ fn initial_window_is_ten_segments_and_slow_start_doubles_it() {
 }
 
 #[test]
+fn burst_that_the_window_ends_is_pushed_though_more_is_queued() {
+    let mut host = thousand(plain_config());
+    host.write(&BYTES[..30_000]);
+    let pushed =
+        |host: &mut Host| -> Vec<bool> { host.out.drain(..).map(|sent| sent.seg.flags.has(TcpFlags::PSH)).collect() };
+    assert_eq!(pushed(&mut host), [[false; 9].as_slice(), &[true]].concat());
+    host.send(seg(".", 101, 1301));
+    assert_eq!(pushed(&mut host), [false, true]);
+    over(&mut host, 101);
+}
+
+#[test]
 fn initial_window_is_configurable() {
     let mut config = plain_config();
     config.tcp.initial_window_segments = 3;
