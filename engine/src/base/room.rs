@@ -71,13 +71,6 @@ impl<T> Room<T> {
         self.base = pages::map(Self::BYTES).cast();
     }
 
-    /// Takes the last element away.
-    pub fn pop(&mut self) -> Option<T> {
-        self.len = self.len.checked_sub(1)?;
-        // SAFETY: the element was initialised, and nobody reaches it any more, since `len` does not count it.
-        Some(unsafe { self.base.add(self.len).read() })
-    }
-
     /// Drops all elements and keeps the memory.
     pub fn clear(&mut self) {
         let elements: *mut [T] = &raw mut **self;

@@ -38,7 +38,7 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
         // Whatever the handshake's windows were: this one counts.
         t.snd_wl1 = seg.seq - 1;
     }
-    if ack.after(t.snd_max) || ack.before(t.snd_una - t.max_snd_wnd) {
+    if ack.after(t.snd_max) || ack.before(t.snd_una - t.max_snd_wnd()) {
         return Some(unacceptable(t, env));
     }
     if ack.after(t.snd_una) {
@@ -160,7 +160,7 @@ pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     let window = u32::from(seg.window) << t.snd_scale();
     let was_closed = t.snd_wnd == 0;
     t.snd_wnd = window;
-    t.max_snd_wnd = t.max_snd_wnd.max(window);
+    t.max_snd_field = t.max_snd_field.max(seg.window);
     t.snd_wl1 = seg.seq;
     if t.has(flag::PROBE | flag::PERSIST) {
         // The peer answers: probing may go on for as long as it does (RFC 9293 3.8.6.1), if an application is left that

@@ -59,6 +59,9 @@ impl Env<'_> {
     }
 }
 
+/// A unit of [`Clock::coarse`] in nanoseconds, as a power of two.
+pub const COARSE_SHIFT: u32 = 38;
+
 /// One reading of the clock in the units that TCP uses.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
@@ -68,14 +71,20 @@ pub struct Clock {
     pub us: u32,
     /// In units of 2^20 ns (1.05 ms), modulo 2^32: RFC 7323 timestamps, before the connection's offset.
     pub ts: u32,
-    /// In units of 2^30 ns (1.07 s), modulo 2^32: for spans that ticks are too short for.
-    pub coarse: u32,
+    /// In units of 2^38 ns (4.6 minutes), modulo 2^16 (208 days): for spans that ticks are too short for.
+    pub coarse: u16,
 }
 
 impl Clock {
     pub fn at(now: Instant) -> Clock {
         let ns = now.as_nanos();
-        Clock { now, tick: now.tick(), us: (ns >> 10) as u32, ts: (ns >> 20) as u32, coarse: (ns >> 30) as u32 }
+        Clock {
+            now,
+            tick: now.tick(),
+            us: (ns >> 10) as u32,
+            ts: (ns >> 20) as u32,
+            coarse: (ns >> COARSE_SHIFT) as u16,
+        }
     }
 }
 

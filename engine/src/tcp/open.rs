@@ -61,8 +61,6 @@ pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'
         snd_nxt: h.iss + 1,
         snd_max: h.iss + 1,
         snd_end: h.iss + 1,
-        snd_wnd: u32::from(h.snd_wnd),
-        max_snd_wnd: u32::from(h.snd_wnd),
         // Whatever the handshake's windows were: that of this segment counts.
         snd_wl1: seg.seq - 1,
         rcv_nxt: h.irs + 1,
@@ -71,6 +69,7 @@ pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'
         ts_recent: h.ts_recent,
         ..Tcb::default()
     };
+    t.first_window(h.snd_wnd);
     t.ts_recent_at = env.clock.coarse;
     t.retries = h.retries;
     if h.has(HalfOpen::TIMESTAMPS) {
@@ -157,8 +156,7 @@ fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
         t.set(flag::SACK);
     }
     // The window of a SYN is never scaled (RFC 7323 2.2).
-    t.snd_wnd = u32::from(seg.window);
-    t.max_snd_wnd = t.snd_wnd;
+    t.first_window(seg.window);
     t.snd_wl1 = seg.seq;
 }
 

@@ -119,7 +119,7 @@ fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
     }
     if len < waiting {
         // Cut by the window: wait for a better one, unless this is half of the best we ever saw.
-        return len >= t.max_snd_wnd / 2;
+        return len >= t.max_snd_wnd() / 2;
     }
     if t.has(flag::CORKED) {
         return t.has(flag::FIN_QUEUED);

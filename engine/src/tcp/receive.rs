@@ -2,7 +2,7 @@
 //! is handed on. What has to be done about it is returned as an [`Outcome`]; nothing is sent from here.
 
 use super::dispatch::{Rule, rule};
-use super::env::Env;
+use super::env::{COARSE_SHIFT, Env};
 use super::open;
 use super::reset::Bare;
 use super::state::transition;
@@ -123,8 +123,7 @@ fn syn_ack(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
     let out = segment(t, &stripped, env);
     if out.happened.has(Happened::ESTABLISHED) {
         // The window of a SYN is never scaled (RFC 7323 2.2).
-        t.snd_wnd = u32::from(seg.window);
-        t.max_snd_wnd = t.snd_wnd;
+        t.first_window(seg.window);
     }
     t.set(flag::ACK_NOW);
     out
@@ -175,7 +174,7 @@ fn challenge(t: &Tcb, env: &mut Env<'_>, reason: DropReason) -> Outcome {
 
 /// 24 days in units of `Clock::coarse` (a tick's 32 bits wrap after six days): after so long a silence ts_recent says
 /// nothing any more (RFC 7323 5.5).
-const TS_RECENT_VALID: u32 = ((24u64 * 86_400 * 1_000_000_000) >> 30) as u32;
+const TS_RECENT_VALID: u16 = ((24u64 * 86_400 * 1_000_000_000) >> COARSE_SHIFT) as u16;
 
 /// PAWS (RFC 7323 5.3). `None`: passed.
 #[inline(always)]

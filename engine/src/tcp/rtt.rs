@@ -33,9 +33,22 @@ pub fn sample(t: &mut Tcb, rtt_us: u32) {
     }
 }
 
-/// The current time-out in ticks, back-off included (RFC 6298 2.3, 2.4, 2.5, 5.5).
+/// The current time-out in ticks, back-off included (RFC 6298 2.3, 2.4, 2.5, 5.5), and no longer than the user timeout
+/// leaves time for.
+#[inline]
 pub fn rto_ticks(t: &Tcb, times: &Times) -> u32 {
-    let base = if t.has(flag::RTT_VALID) {
+    let shifted = u64::from(base_ticks(t, times)) << t.backoff.min(20);
+    let rto = shifted.min(u64::from(times.rto_max)) as u32;
+    match times.user_timeout {
+        0 => rto,
+        limit => rto.min(limit.saturating_sub(waited_ticks(t, times)).max(1)),
+    }
+}
+
+/// The time-out without back-off.
+#[inline]
+fn base_ticks(t: &Tcb, times: &Times) -> u32 {
+    if t.has(flag::RTT_VALID) {
         let us = u64::from(t.srtt_us) + (u64::from(t.rttvar_us) << 2);
         // One tick of granularity, rounded up.
         ((us >> US_PER_TICK_SHIFT) as u32 + 2).clamp(times.rto_min, times.rto_max)
@@ -43,7 +56,13 @@ pub fn rto_ticks(t: &Tcb, times: &Times) -> u32 {
         times.rto_syn_lost
     } else {
         times.rto_initial
-    };
-    let shifted = u64::from(base) << t.backoff.min(20);
-    shifted.min(u64::from(times.rto_max)) as u32
+    }
+}
+
+/// How long the time-outs since the last sign of life have taken together: what the back-off says, so that no connection
+/// has to remember when they began.
+pub fn waited_ticks(t: &Tcb, times: &Times) -> u32 {
+    let first = base_ticks(t, times);
+    let each = |n: u8| (u64::from(first) << n.min(20)).min(u64::from(times.rto_max)) as u32;
+    (0..t.retries).fold(0, |sum: u32, n| sum.saturating_add(each(n)))
 }

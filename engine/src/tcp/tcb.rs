@@ -1,4 +1,4 @@
-//! The control block of a connection: flat, 140 bytes, no pointers. What only some connections need for some
+//! The control block of a connection: flat, 136 bytes, no pointers. What only some connections need for some
 //! of the time (send queue, reassembly) lives in pooled side blocks named by index.
 
 use super::State;
@@ -101,9 +101,6 @@ pub struct Tcb {
     /// Sequence number of the segment that gave snd_wnd. RFC 9293's SND.WL2 is left out: an ACK that gets as far as the
     /// window is never older than the one that gave the last.
     pub snd_wl1: Seq,
-    /// Largest window the peer ever offered (RFC 5961 5.2, RFC 9293 3.8.6.2.1).
-    pub max_snd_wnd: u32,
-
     /// Congestion window and slow-start threshold in bytes.
     pub cwnd: u32,
     pub ssthresh: u32,
@@ -115,7 +112,9 @@ pub struct Tcb {
     /// Added to our timestamp clock, different for each connection (RFC 7323 7.1).
     pub ts_offset: u32,
     /// When ts_recent was taken (`Clock::coarse`), for the 24-day rule (RFC 7323 5.5).
-    pub ts_recent_at: u32,
+    pub ts_recent_at: u16,
+    /// The largest window that the peer ever offered, as a window field: see [`Tcb::max_snd_wnd`].
+    pub max_snd_field: u16,
 
     /// Retransmission or persist.
     pub rtx_at: Tick,
@@ -138,7 +137,7 @@ pub struct Tcb {
 }
 
 // Millions of these.
-const _: () = assert!(core::mem::size_of::<Tcb>() == 140);
+const _: () = assert!(core::mem::size_of::<Tcb>() == 136);
 
 impl Default for Tcb {
     fn default() -> Self {
@@ -158,7 +157,6 @@ impl Default for Tcb {
             snd_end: Seq(0),
             snd_wnd: 0,
             snd_wl1: Seq(0),
-            max_snd_wnd: 0,
             cwnd: 0,
             ssthresh: u32::MAX,
             srtt_us: 0,
@@ -167,6 +165,7 @@ impl Default for Tcb {
             rtt_at_us: 0,
             ts_offset: 0,
             ts_recent_at: 0,
+            max_snd_field: 0,
             rtx_at: Tick(0),
             ack_at: Tick(0),
             life_at: Tick(0),
@@ -225,6 +224,19 @@ impl Tcb {
     #[inline(always)]
     pub fn rcv_scale(&self) -> u8 {
         self.scales & 15
+    }
+
+    /// Largest window the peer ever offered (RFC 5961 5.2, RFC 9293 3.8.6.2.1); that of a SYN, which is never scaled, is
+    /// rounded up.
+    #[inline(always)]
+    pub fn max_snd_wnd(&self) -> u32 {
+        u32::from(self.max_snd_field) << self.snd_scale()
+    }
+
+    /// The handshake has brought the peer's first window, and both scales.
+    pub fn first_window(&mut self, window: u16) {
+        self.snd_wnd = u32::from(window);
+        self.max_snd_field = super::options::window_field(self.snd_wnd, self.snd_scale());
     }
 
     /// Bytes we have offered and not received.

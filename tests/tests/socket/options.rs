@@ -123,7 +123,8 @@ fn the_user_timeout_bounds_how_long_bytes_may_stay_unacknowledged() {
         net.cut();
         send(net, Host::A, fd, b"is anybody there?").expect("room");
     });
-    assert!(took >= ms(4_900) && took < ms(5_200), "{took:?}");
+    // Time-outs are what is counted: the tail loss probe before the first of them comes on top.
+    assert!(took >= ms(4_900) && took < ms(5_500), "{took:?}");
 }
 
 #[test]
