@@ -1,7 +1,7 @@
 //! `synfin-engine`: a user-space TCP stack on Linux AF_XDP.
 //!
 //! The floors, lowest first; a module imports only from the floors below it (tests/tidy.rs checks it):
-//! [`base`] · [`wire`], [`timer`], [`steering`] · [`table`], [`neigh`], [`tcp`] · [`shard`] · [`io`] ·
+//! [`base`] · [`wire`], [`timer`], [`steering`] · [`table`], [`neigh`], [`tcp`] · [`shard`] · [`socket`] · [`io`] ·
 //! [`worker`], [`control`]. See ARCHITECTURE.md.
 
 pub mod base;
@@ -9,6 +9,7 @@ pub mod control;
 pub mod io;
 pub mod neigh;
 pub mod shard;
+pub mod socket;
 pub mod steering;
 pub mod table;
 pub mod tcp;

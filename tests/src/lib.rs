@@ -5,5 +5,6 @@ pub mod host;
 pub mod netns;
 pub mod pair;
 pub mod programs;
+pub mod sockets;
 pub mod streams;
 pub mod veth;

@@ -13,6 +13,7 @@ use synfin_engine::io::sys::{interface, multicast};
 use synfin_engine::io::tap::{Fault, Pcap, PcapSink, read};
 use synfin_engine::io::xsk::{XskConfig, XskIo, XskSet};
 use synfin_engine::shard::{App, Conn, LocalNet, Shard, ShardConfig};
+use synfin_engine::steering::Policy;
 use synfin_engine::wire::Addr;
 use synfin_engine::worker::{Clock, RunOptions, Running, start};
 use synfin_tests::netns::{Lab, Side};
@@ -76,7 +77,7 @@ fn serve(mode: XdpMode, fault: &str, record: &Path) -> Server {
     };
     let parts: Vec<_> = set.unwrap().into_iter().map(part).collect();
     let control = Control::new(parts.len());
-    let options = RunOptions { sleep: true, handoff: true, ..RunOptions::default() };
+    let options = RunOptions { sleep: true, steering: Some(Policy::Hash), ..RunOptions::default() };
     let running = start(parts, clock, &options, &control).unwrap();
     Server { running, control, _link: link, _groups: groups }
 }

@@ -73,6 +73,19 @@ pub enum Bind {
     Copy,
 }
 
+/// How frames find the worker that owns their connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Steering {
+    /// What suits the device: queue or rss on a network card with RSS, else hash
+    Auto,
+    /// A connection belongs to the queue it arrives on; wrong where frames of one connection may change queues
+    Queue,
+    /// Connections are begun from ports whose answers the device's hash brings to the right queue
+    Rss,
+    /// By a hash of both ends; what arrives elsewhere is handed over
+    Hash,
+}
+
 /// Three-way switch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum AutoOnOff {
@@ -113,6 +126,14 @@ pub struct MachineArgs {
     /// How frames get from the kernel to synfin
     #[arg(long, value_enum, default_value_t = Bind::Auto)]
     pub bind: Bind,
+
+    /// How several workers share the connections
+    ///
+    /// On a veth pair, a frame arrives at the queue of the number that it was sent on. So synfin with as many workers on
+    /// both ends hands nothing over; a kernel sends on queues as it likes, and may change them. A server with more workers
+    /// than the synfin that calls it needs --steering queue, since it is called on some of its queues only.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Steering::Auto)]
+    pub steering: Steering,
 
     /// Sleep while there is nothing to do, instead of polling all the time
     ///

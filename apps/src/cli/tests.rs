@@ -46,6 +46,7 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (S, "--gateway 10.0.0.1", "subnet of no --address"),
         (S, "--gateway 198.18.0.2", "our own"),
         (S, "--gateway 198.18.0.3 --gateway 198.18.0.4", "more than one --gateway"),
+        (S, "--steering left", "invalid value 'left'"),
         (S, "--mode fast", "invalid value 'fast'"),
         (S, "--backend dpdk", "invalid value 'dpdk'"),
         (S, "--queue -1", "unexpected argument '-1'"),

@@ -55,6 +55,9 @@ pub struct Report {
     /// Every reason there is, zeros included.
     pub drops: Named,
     pub events: Named,
+    /// With several workers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steering: Option<SteeringSection>,
     pub workers: Vec<WorkerSection>,
     pub memory: MemorySection,
     pub environment: Environment,
@@ -281,6 +284,28 @@ impl Packets {
 /// `a / b`, and 0 for nothing divided by nothing.
 pub fn ratio(a: f64, b: f64) -> f64 {
     if b > 0.0 { a / b } else { 0.0 }
+}
+
+/// How frames found the worker that owned their connection.
+#[derive(Clone, Debug, Serialize)]
+pub struct SteeringSection {
+    /// `queue`, `rss` or `hash`.
+    pub policy: &'static str,
+    pub reason: String,
+    /// Frames that arrived on another worker's queue than their owner's.
+    pub strays: u64,
+    /// Their share of all frames received.
+    pub strays_percent: f64,
+}
+
+impl SteeringSection {
+    pub fn of(policy: &'static str, reason: String, total: &Snapshot) -> SteeringSection {
+        let n = |e| total.counters.count(e);
+        let handed = n(Event::HandoffOut) + total.counters.dropped(DropReason::HandoffFull);
+        let strays = handed.saturating_sub(n(Event::HandoffCopies));
+        let strays_percent = ratio(strays as f64 * 100.0, total.io.rx_frames as f64);
+        SteeringSection { policy, reason, strays, strays_percent }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]

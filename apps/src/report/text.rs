@@ -1,7 +1,8 @@
 //! The report for people. Blocks with a title in the left margin; what is zero and means nothing is left out.
 
 use super::model::{
-    HoldSection, LoadSection, MemorySection, Named, Packets, Report, ServeSection, WorkerSection, ratio,
+    HoldSection, LoadSection, MemorySection, Named, Packets, Report, ServeSection, SteeringSection, WorkerSection,
+    ratio,
 };
 use super::number::{bits_per_second, bytes, grouped, significant, time};
 use super::paint::Paint;
@@ -22,6 +23,7 @@ pub fn render(report: &Report, paint: Paint) -> String {
     }
     page.packets(&report.packets);
     page.drops(&report.drops);
+    report.steering.iter().for_each(|s| page.steering(s));
     report.workers.iter().for_each(|w| page.worker(w));
     page.environment(report);
     report.notes.iter().for_each(|n| {
@@ -225,6 +227,16 @@ impl Page {
             let help = DropReason::ALL.iter().find(|r| r.name() == name).map_or("", |r| r.help());
             self.line(title, &format!("{:>9}  {name}: {help}", grouped(n)));
         }
+    }
+
+    fn steering(&mut self, s: &SteeringSection) {
+        self.line("steering", &format!("by {}: {}", s.policy, s.reason));
+        let text = format!(
+            "{} of the frames ({} %) arrived on another worker's queue",
+            grouped(s.strays),
+            significant(s.strays_percent)
+        );
+        self.line("", &text);
     }
 
     fn worker(&mut self, w: &WorkerSection) {

@@ -67,6 +67,7 @@ fn report() -> Report {
         packets: Packets::of(&counters, 1000, 2.5),
         drops: drops(&counters),
         events: events(&counters),
+        steering: Some(steering()),
         workers: vec![WorkerSection::of(
             0,
             "xsk veth0#0 skb copy, rings rx 4096".into(),
@@ -77,6 +78,15 @@ fn report() -> Report {
         environment: Environment::new("veth0".into(), "veth".into(), 1500, "xsk", "skb".into()),
         notes: vec!["something to know".into()],
     }
+}
+
+fn steering() -> SteeringSection {
+    let mut total = Snapshot::default();
+    total.io.rx_frames = 1000;
+    total.counters.add(Event::HandoffOut, 53);
+    total.counters.add(Event::HandoffCopies, 5);
+    (0..2).for_each(|_| total.counters.drop(DropReason::HandoffFull));
+    SteeringSection::of("hash", "the device has no RSS".into(), &total)
 }
 
 #[test]
@@ -92,6 +102,8 @@ fn the_text_says_what_happened_and_leaves_out_what_did_not() {
         "  handshake        500 µs     900 µs     990 µs     999 µs    1.00 ms      1,000\n",
         "retransmitted 50 (1.00 %) · 9.00 segments per connection\n",
         "drops                 1  tcp_checksum_bad: TCP checksum wrong\n",
+        "steering      by hash: the device has no RSS\n",
+        "              50 of the frames (5.00 %) arrived on another worker's queue\n",
         "note          something to know\n",
         "failed: 9 of 1,000 connections failed\n",
     ] {

@@ -18,6 +18,7 @@ use crate::load::{FailReason, Latencies, MissReason, Tally};
 use crate::report::model::{Connections, LatencySection, LoadSection, Named, Requests, by_status, ratio};
 use crate::report::number::grouped;
 use crate::report::{self, Report};
+use crate::setup::steering::{self, Role, Steering};
 use crate::setup::{Device, Site, kernel_ports, reach, shard};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use synfin_engine::io::bpf::{FilterAddr, FilterSpec};
 use synfin_engine::shard::app::Connect;
 use synfin_engine::shard::{App, Shard};
-use synfin_engine::steering;
+use synfin_engine::steering::Policy;
 use synfin_engine::wire::Addr;
 use synfin_engine::worker::Clock;
 
@@ -41,6 +42,7 @@ pub(super) struct Order<'a> {
     pub site: &'a Site,
     pub targets: Vec<(Addr, u16)>,
     pub ports: Ports,
+    pub steering: Option<Steering>,
     pub duration: Option<Duration>,
     pub seed: u64,
 }
@@ -75,6 +77,7 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
         site: &site,
         targets: reach::targets(&args.target, &args.net)?,
         ports: source_ports(args, &site)?,
+        steering: steering::choose(&args.net.machine, &site, Role::Load)?,
         duration: args.duration.or_else(|| args.connections.is_none().then_some(DEFAULT_DURATION)),
         seed: args.net.output.seed.map_or_else(shard::random_u64, Ok)?,
     };
@@ -176,10 +179,11 @@ where
         let app = app(part(order, share, board.clone(), signals.clone()));
         Runner::new(Shard::new(config.clone(), app, clock.now()), signals.clone(), first_hops.clone())
     };
-    let parts = Parts::new(site, &args.net, &device);
+    let parts = Parts::new(site, &args.net, &device, order.steering.clone());
     let runners = boards.iter().enumerate().map(runner).collect();
+    let policy = order.steering.as_ref().map(|s| s.policy.clone());
     let before_bytes = parts.resident_before_bytes();
-    let running = start(runners, device.queues, &args.net.machine, CoreOrder::Falling, clock)?;
+    let running = start(runners, device.queues, &args.net.machine, policy, CoreOrder::Falling, clock)?;
     let watch = Watch {
         boards: &boards,
         signals: &signals,
@@ -205,7 +209,8 @@ where
 
 fn part(order: &Order, share: Share, board: Arc<Board>, signals: Arc<Signals>) -> Part {
     let seed = order.seed.wrapping_add(u64::from(share.worker) << 32);
-    Part { share, tuples: tuples(order), steer: steer(share), board, signals, seed }
+    let steer = order.steering.as_ref().map(|s| steer(s.policy.clone(), share));
+    Part { share, tuples: tuples(order), steer, board, signals, seed }
 }
 
 pub(super) fn nanos(d: Duration) -> u64 {
@@ -239,14 +244,11 @@ pub(super) fn tuples(order: &Order) -> Tuples {
     Tuples::new(&order.targets, &sources, order.ports, order.seed)
 }
 
-/// With several workers, a connection belongs to the one to which its frames are handed.
-fn steer(share: Share) -> Option<Steer> {
-    let Share { worker, workers } = share;
-    (workers > 1).then(|| -> Steer {
-        Box::new(move |c: &Connect| {
-            let owner = steering::owner(&c.local, c.local_port, &c.remote, c.remote_port, workers as usize);
-            owner == worker as usize
-        })
+/// With several workers, each begins the connections whose frames come to it.
+fn steer(policy: Policy, share: Share) -> Steer {
+    let (worker, workers) = (share.worker as usize, share.workers as usize);
+    Box::new(move |c: &Connect| {
+        policy.may_connect(worker, workers, (&c.local, c.local_port), (&c.remote, c.remote_port))
     })
 }
 

@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::setup::BoxIo;
 use synfin_engine::control::Control;
 use synfin_engine::shard::App;
+use synfin_engine::steering::Policy;
 use synfin_engine::worker::{self, Clock, RunOptions, Running};
 
 /// In which order workers take cores.
@@ -44,6 +45,7 @@ pub fn start<A>(
     shards: Vec<Runner<A>>,
     queues: Vec<BoxIo>,
     machine: &MachineArgs,
+    steering: Option<Policy>,
     order: CoreOrder,
     clock: Clock,
 ) -> Result<Running<Runner<A>, BoxIo>, Failure>
@@ -55,7 +57,7 @@ where
     let options = RunOptions {
         sleep: machine.sleep,
         cores: cores(machine, worker::pin::available_cores(), order),
-        handoff: shards.len() > 1,
+        steering,
         ..RunOptions::default()
     };
     let parts = shards.into_iter().zip(queues).collect();

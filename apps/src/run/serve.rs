@@ -17,6 +17,7 @@ use crate::serve::chargen::ChargenServer;
 use crate::serve::discard::DiscardServer;
 use crate::serve::echo::EchoServer;
 use crate::serve::http::HttpServer;
+use crate::setup::steering::{self, Role};
 use crate::setup::{Device, Site, kernel_ports, shard};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +68,8 @@ where
     A: App + Send + 'static,
     A::Conn: Send,
 {
+    let machine = &args.net.machine;
+    let steering = steering::choose(machine, site, Role::Serve)?;
     let stop = StopRequests::listen()?;
     let clock = Clock::start();
     let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
@@ -79,9 +82,10 @@ where
         let shard = listening(config.clone(), app(Tally::new(board.clone())), args, clock);
         Runner::new(shard, signals.clone(), Vec::new())
     };
-    let parts = super::summary::Parts::new(site, &args.net, &device);
-    let running =
-        start(boards.iter().map(runner).collect(), device.queues, &args.net.machine, CoreOrder::Rising, clock)?;
+    let policy = steering.as_ref().map(|s| s.policy.clone());
+    let parts = super::summary::Parts::new(site, &args.net, &device, steering);
+    let runners = boards.iter().map(runner).collect();
+    let running = start(runners, device.queues, machine, policy, CoreOrder::Rising, clock)?;
     announce(args, site);
     let watch = Watch {
         boards: &boards,

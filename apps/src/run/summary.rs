@@ -6,10 +6,10 @@ use crate::cli::net::Backend;
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::report::environment::Environment;
-use crate::report::model::{MemorySection, Outcome, Packets, WorkerSection, drops, events};
+use crate::report::model::{MemorySection, Outcome, Packets, SteeringSection, WorkerSection, drops, events};
 use crate::report::number::grouped;
 use crate::setup::device::Guard;
-use crate::setup::{BoxIo, Device, Site};
+use crate::setup::{BoxIo, Device, Site, Steering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use synfin_engine::control::Snapshot;
 use synfin_engine::io::PacketIo;
@@ -20,6 +20,7 @@ use synfin_engine::worker::Running;
 /// What is known at the start.
 pub struct Parts {
     environment: Environment,
+    steering: Option<Steering>,
     notes: Vec<String>,
     pcap: Option<PcapSink>,
     started_unix_seconds: u64,
@@ -40,7 +41,7 @@ pub struct Finished<A: App> {
 }
 
 impl Parts {
-    pub fn new(site: &Site, net: &NetArgs, device: &Device) -> Parts {
+    pub fn new(site: &Site, net: &NetArgs, device: &Device, steering: Option<Steering>) -> Parts {
         let driver = site.interface.driver.clone().or_else(|| site.interface.kind.clone());
         let backend = match net.machine.backend {
             Backend::Xsk => "xsk",
@@ -56,6 +57,7 @@ impl Parts {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Parts {
             environment,
+            steering,
             notes: device.notes.clone(),
             pcap: device.pcap.clone(),
             started_unix_seconds: now.as_secs(),
@@ -124,6 +126,8 @@ impl Facts {
     /// The report, its `load` or `serve` section still to be filled in.
     pub fn report(self, command: &'static str, seconds: f64, connections: u64, outcome: Outcome) -> Report {
         let counters = &self.total.counters;
+        let steering = self.parts.steering;
+        let steering = steering.map(|s| SteeringSection::of(s.policy.name(), s.reason, &self.total));
         Report {
             command,
             arguments: std::env::args().collect(),
@@ -135,6 +139,7 @@ impl Facts {
             packets: Packets::of(counters, connections, seconds),
             drops: drops(counters),
             events: events(counters),
+            steering,
             workers: self.workers,
             memory: MemorySection {
                 resident_before_bytes: self.parts.resident_before_bytes,

@@ -131,7 +131,8 @@ named_enum! {
         IcmpEchoReplies = "icmp_echo_replies": "pings answered",
         IcmpErrorsIn = "icmp_errors_in": "ICMP errors that reached a connection",
         HandoffIn = "handoff_in": "frames received from another worker",
-        HandoffOut = "handoff_out": "frames handed to their owning worker",
+        HandoffOut = "handoff_out": "frames handed to another worker",
+        HandoffCopies = "handoff_copies": "of those, copies of what is of interest to all workers (answers about neighbours)",
     }
 }
 

@@ -7,8 +7,8 @@
 //!
 //! This module and `io` are where raw packet memory is touched; everything above sees slices.
 
+use super::pages;
 use crossbeam::queue::ArrayQueue;
-use std::alloc::Layout;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -48,17 +48,12 @@ impl Arena {
     pub fn heap(chunk_bytes: u32, chunks: u32) -> Arc<Arena> {
         let bytes = chunk_bytes as usize * chunks as usize;
         assert!(bytes > 0, "an arena has at least one chunk");
-        let layout = Layout::from_size_align(bytes, 4096).expect("arena size fits the address space");
-        // SAFETY: the layout's size is not zero (asserted above).
-        let raw = unsafe { std::alloc::alloc_zeroed(layout) };
-        let base = NonNull::new(raw).unwrap_or_else(|| std::alloc::handle_alloc_error(layout));
         fn release(base: NonNull<u8>, bytes: usize) {
-            let layout = Layout::from_size_align(bytes, 4096).expect("same layout as at allocation");
-            // SAFETY: `base` came from `alloc_zeroed` with this layout and is released once, by `Arena::drop`.
-            unsafe { std::alloc::dealloc(base.as_ptr(), layout) }
+            // SAFETY: `base` was mapped with this size and is released once, by `Arena::drop`, after the last frame.
+            unsafe { pages::unmap(base, bytes) }
         }
-        // SAFETY: freshly allocated, zeroed, exclusively ours, and released by the matching function.
-        unsafe { Arena::from_raw(base, chunk_bytes, chunks, release) }
+        // SAFETY: freshly mapped, exclusively ours, and released by the matching function.
+        unsafe { Arena::from_raw(pages::map(bytes), chunk_bytes, chunks, release) }
     }
 
     pub fn base(&self) -> NonNull<u8> {

@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod frame;
 pub mod hash;
+mod pages;
 pub mod prefetch;
 pub mod queue;
 pub mod rng;

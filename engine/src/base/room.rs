@@ -4,6 +4,7 @@
 //! pages that are mapped for one purpose take what they hold and no more, are touched only when elements are
 //! written, and go back at once. Left out on purpose: growing.
 
+use super::pages;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 
@@ -53,33 +54,21 @@ impl<T> Room<T> {
         }
     }
 
+    /// Takes the last element away.
+    #[inline]
+    pub fn pop(&mut self) -> Option<T> {
+        self.len = self.len.checked_sub(1)?;
+        // SAFETY: the element was initialised, and nobody reaches it any more, since it lies at `len`.
+        Some(unsafe { self.base.add(self.len).read() })
+    }
+
     #[cold]
     fn map(&mut self) {
         self.is_mapped = true;
         if Self::BYTES == 0 {
             return;
         }
-        // SAFETY: a new private mapping without address or file touches no memory that exists.
-        let pages = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                Self::BYTES,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        let mapped = NonNull::new(pages.cast::<T>()).filter(|_| pages != libc::MAP_FAILED);
-        self.base =
-            mapped.unwrap_or_else(|| std::alloc::handle_alloc_error(core::alloc::Layout::new::<[T; ROOM_LEN]>()));
-    }
-
-    /// Takes the last element away.
-    pub fn pop(&mut self) -> Option<T> {
-        self.len = self.len.checked_sub(1)?;
-        // SAFETY: the element was initialised, and nobody reaches it any more, since `len` does not count it.
-        Some(unsafe { self.base.add(self.len).read() })
+        self.base = pages::map(Self::BYTES).cast();
     }
 
     /// Drops all elements and keeps the memory.
@@ -119,7 +108,7 @@ impl<T> Drop for Room<T> {
         self.clear();
         if self.is_mapped && Self::BYTES > 0 {
             // SAFETY: these pages were mapped by `map` with this size, and nothing refers to them any more.
-            unsafe { libc::munmap(self.base.as_ptr().cast(), Self::BYTES) };
+            unsafe { pages::unmap(self.base.cast(), Self::BYTES) };
         }
     }
 }
@@ -142,6 +131,19 @@ impl<T: core::fmt::Debug> core::fmt::Debug for Room<T> {
 mod tests {
     use super::*;
     use std::rc::Rc;
+
+    #[test]
+    fn what_was_pushed_last_is_popped_first_and_dropped_once() {
+        let mut room = Room::new();
+        let kept = Rc::new(());
+        (0..3).for_each(|i| room.push((i, kept.clone())));
+        assert_eq!(room.pop().map(|(i, _)| i), Some(2));
+        assert_eq!(Rc::strong_count(&kept), 3);
+        assert_eq!(room.pop().map(|(i, _)| i), Some(1));
+        drop(room);
+        assert_eq!(Rc::strong_count(&kept), 1);
+        assert_eq!(Room::<u32>::new().pop(), None);
+    }
 
     #[test]
     fn holds_what_was_pushed_and_takes_memory_only_then() {

@@ -2,8 +2,8 @@
 //! millions of records are copied; a segment's memory is first touched when its elements are written. A segment
 //! that nobody needs any more can be released, wherever it lies.
 //!
-//! What slabs, timer nodes and the data beside connections are made of. Left out on purpose: removal from
-//! the middle, iteration.
+//! What slabs, timer nodes and the data beside connections are made of. Left out on purpose: removal of single
+//! elements, iteration.
 
 use super::room::{ROOM_LEN, Room};
 
@@ -94,14 +94,14 @@ impl<T> Segmented<T> {
         }
     }
 
-    /// Takes the last element away, where none was ever released. A segment that has become empty is given back once the
-    /// one before it is half empty too, so that going to and fro over the border does not map pages each time.
+    /// Takes the last element away, if none was ever released. A segment that has become empty is given back once the
+    /// one before it is half empty too, so that going to and fro over the border does not allocate each time.
     pub fn pop(&mut self) -> Option<T> {
         let last = self.len.checked_sub(1)?;
         let value = self.segments.get_mut(last >> SHIFT)?.pop()?;
         self.len = last;
         if last & MASK <= SEGMENT_LEN / 2 {
-            self.segments.truncate((last >> SHIFT) + 1);
+            self.release(segment_of(last as u32) + 1);
         }
         Some(value)
     }
@@ -144,6 +144,20 @@ mod tests {
     }
 
     #[test]
+    fn popping_gives_elements_back_in_turn_and_memory_with_them() {
+        let mut s = Segmented::new();
+        (0..3 * SEGMENT_LEN as u32).for_each(|i| s.push(i));
+        let full = s.memory_bytes();
+        for i in (0..3 * SEGMENT_LEN as u32).rev() {
+            assert_eq!(s.pop(), Some(i));
+        }
+        assert_eq!((s.pop(), s.is_empty()), (None, true));
+        assert_eq!(full - s.memory_bytes(), 2 * SEGMENT_LEN * size_of::<u32>());
+        s.push(7);
+        assert_eq!((s.len(), s.get(0)), (1, Some(&7)));
+    }
+
+    #[test]
     fn writing_ahead_fills_what_lies_before_in_the_same_segment_only() {
         let mut s = Segmented::new();
         s.put(2 * SEGMENT_LEN as u32 + 3, 7, || 1);
@@ -168,19 +182,5 @@ mod tests {
         assert_eq!(s.segment(1), [7]);
         assert_eq!(s.len(), 3 * SEGMENT_LEN);
         s.release(77);
-    }
-
-    #[test]
-    fn popping_gives_back_what_was_pushed_and_then_the_memory() {
-        let mut s = Segmented::new();
-        for i in 0..3 * SEGMENT_LEN {
-            s.push(i);
-        }
-        let full = s.memory_bytes();
-        for i in (0..3 * SEGMENT_LEN).rev() {
-            assert_eq!(s.pop(), Some(i));
-        }
-        assert_eq!(s.pop(), None);
-        assert!(s.memory_bytes() < full / 2);
     }
 }

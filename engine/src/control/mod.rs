@@ -137,6 +137,23 @@ mod tests {
     }
 
     #[test]
+    fn each_workers_block_and_mailbox_lie_on_cache_lines_of_their_own() {
+        let control = Control::new(3);
+        let words = size_of::<Snapshot>();
+        let blocks = control.shared.published.iter().map(|block| (block.address(), words));
+        let mailbox = |m: &ArrayQueue<Command>| (std::ptr::from_ref(m) as usize, size_of_val(m));
+        let parts: Vec<(usize, usize)> = blocks.chain(control.shared.mailboxes.iter().map(mailbox)).collect();
+        let lines = |&(at, len): &(usize, usize)| at / 64..=(at + len - 1) / 64;
+        for (n, a) in parts.iter().enumerate() {
+            for b in &parts[n + 1..] {
+                let (a, b) = (lines(a), lines(b));
+                assert!(a.end() < b.start() || b.end() < a.start(), "{a:?} {b:?}");
+            }
+        }
+        assert!(parts.iter().all(|(at, _)| at % 64 == 0));
+    }
+
+    #[test]
     fn a_full_mailbox_and_an_unknown_worker_refuse() {
         let control = Control::new(1);
         let taken = (0..100).filter(|_| control.send(0, Command::Drain)).count();

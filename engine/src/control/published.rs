@@ -135,6 +135,12 @@ impl Published {
         time.to_words().into_iter().for_each(&mut put);
     }
 
+    /// Where the numbers lie.
+    #[cfg(test)]
+    pub(super) fn address(&self) -> usize {
+        self.words.as_ptr() as usize
+    }
+
     /// For anyone.
     pub fn snapshot(&self) -> Snapshot {
         let mut words = self.words.iter().map(|slot| slot.load(Ordering::Relaxed));

@@ -21,7 +21,7 @@ pub struct Conn<'a, U> {
 }
 
 impl<U> Conn<'_, U> {
-    fn tcb(&self) -> Option<&Tcb> {
+    pub(super) fn tcb(&self) -> Option<&Tcb> {
         self.core.conns.get(self.slot)
     }
 
@@ -153,6 +153,8 @@ impl<U> Conn<'_, U> {
         if let Some(t) = self.tcb_mut() {
             if on {
                 t.set(flag::NODELAY);
+                // What Nagle's algorithm held back goes out.
+                self.core.mark_pending(self.slot);
             } else {
                 t.clear(flag::NODELAY);
             }

@@ -52,11 +52,12 @@ impl Core {
             self.trace_in(&item.seg, State::Listen, State::Listen);
         }
         let own_mss = self.own_mss(item.key.remote.is_v4());
-        let cookie = self.cookies.bake(&item.key, &item.seg, own_mss, &self.proto.config, &self.proto.clock);
+        let config = self.proto.config_at(item.key.local_port);
+        let cookie = self.cookies.bake(&item.key, &item.seg, own_mss, config, &self.proto.clock);
         let ts_offset = self.isn.ts_offset(&item.key);
         let ts_val = cookie.ts.wrapping_add(ts_offset);
-        let options = options::for_syn_ack(&self.proto.config, own_mss, ts_val, &cookie.options);
-        let window = self.proto.config.receive_buffer_bytes.min(0xffff) as u16;
+        let options = options::for_syn_ack(config, own_mss, ts_val, &cookie.options);
+        let window = config.receive_buffer_bytes.min(0xffff) as u16;
         let bare = Bare { seq: cookie.iss, ack: item.seg.seq + 1, flags: TcpFlags::SYN | TcpFlags::ACK };
         if self.answer(item, bare, window, &options, State::Listen, cx) {
             self.proto.counters.event(Event::SynCookiesSent);
@@ -80,12 +81,13 @@ impl Core {
         let (key, ack) = (item.key, &item.seg);
         let ts_offset = self.isn.ts_offset(&key);
         let own_mss = self.own_mss(key.remote.is_v4());
-        let options = self.cookies.redeem(&key, ack, ts_offset, own_mss, &self.proto.config, &self.proto.clock)?;
+        let config = self.proto.config_at(key.local_port);
+        let options = self.cookies.redeem(&key, ack, ts_offset, own_mss, config, &self.proto.clock)?;
         let hop = self.locals.next_hop(key.local, &key.remote).ok_or(DropReason::NeighbourUnresolved)?;
         let neighbour = self.neigh.caller(hop, item.sender(), cx.now, true).ok_or(DropReason::TableFull)?;
         let (around, _) = self.surroundings(key, neighbour);
         let syn = TcpSegment { seq: ack.seq - 1, flags: TcpFlags::SYN, options, ..*ack };
-        let mut half = HalfOpen::new(&syn, &around, ack.ack - 1, &mut self.proto.env());
+        let mut half = HalfOpen::new(&syn, &around, ack.ack - 1, &mut self.proto.env_at(key.local_port));
         // Nobody knows when the SYN,ACK went out.
         half.flags |= HalfOpen::RESENT;
         Ok((half, around))

@@ -5,6 +5,7 @@ use super::locals::Locals;
 use super::recv_queue::RecvPool;
 use super::send_queue::SendPool;
 use super::trace::Trace;
+use super::tuning::Tunings;
 use crate::base::hash::SipKey;
 use crate::base::{ChunkQueue, Counters, Frame, FramePool, Instant};
 use crate::neigh::{NeighId, NeighTable, Probe};
@@ -41,6 +42,8 @@ pub(super) struct Protocol {
     pub times: Times,
     pub counters: Counters,
     pub challenge: ChallengeLimiter,
+    /// Connections and ports that differ from `config`.
+    pub tunings: Tunings,
 }
 
 impl Protocol {
@@ -85,6 +88,8 @@ pub struct Core {
     pub(super) trace: Trace,
     /// Some address is the kernel's too, which then gets the answers to our ARP and NDP questions.
     pub(super) hears_no_replies: bool,
+    /// Frames whose bytes were read out: they go back to the pool with the next `emit`.
+    pub(super) spent: Vec<Frame>,
     /// Scratch space for `resolve::ask_neighbours`.
     pub(super) probes: Vec<Probe>,
 }
@@ -108,6 +113,7 @@ impl Core {
                 config: tcp,
                 counters: Counters::default(),
                 challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s, config.secrets.challenge),
+                tunings: Tunings::default(),
             },
             untagged: config.vlan.count == 0,
             sends_plain: config.vlan.count == 0 && !config.trace,
@@ -130,6 +136,7 @@ impl Core {
             starved: ChunkQueue::new(),
             trace: Trace::new(config.trace),
             hears_no_replies: config.locals.iter().any(|net| !net.exclusive),
+            spent: Vec::new(),
             probes: Vec::new(),
             config,
         }
@@ -138,6 +145,12 @@ impl Core {
     #[inline]
     pub(super) fn set_clock(&mut self, now: Instant) {
         self.proto.clock = Clock::at(now);
+    }
+
+    pub(super) fn listen(&mut self, port: u16) {
+        if let Err(at) = self.listeners.binary_search(&port) {
+            self.listeners.insert(at, port);
+        }
     }
 
     pub(super) fn is_listening(&self, port: u16) -> bool {
@@ -207,7 +220,8 @@ impl Core {
     pub(super) fn window_opened(&mut self, slot: u32) {
         let Some(t) = self.conns.get_mut(slot) else { return };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let better = output::better_edge(t, unread, self.proto.config.receive_buffer_bytes, t.rcv_scale());
+        let buffer = self.proto.config_of(slot, t.flags).receive_buffer_bytes;
+        let better = output::better_edge(t, unread, buffer, t.rcv_scale());
         if t.state().receives_data() && better.is_some() {
             t.set(flag::ACK_NOW);
         }
@@ -241,5 +255,6 @@ impl Core {
             && self.send.buffers_in_use() == 0
             && self.recv.blocks_in_use() == 0
             && self.recv.frames_held() == 0
+            && self.spent.is_empty()
     }
 }

@@ -58,7 +58,7 @@ impl<A: App> Shard<A> {
         }
         t.rcv_nxt += u32::from(len);
         let end = t.rcv_nxt;
-        output::data_received(t, &core.proto.env());
+        output::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
         let Some(frame) = item.frame.take() else { return };
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);

@@ -54,7 +54,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         // Timers are not cancelled when a connection ends: the slot's next tenant will most likely want one by then.
         let Some(t) = core.conns.get_mut(slot).filter(|t| t.state() != State::Closed) else { return };
-        let why = match timers::expire(t, &mut core.proto.env()) {
+        let why = match timers::expire(t, &mut core.proto.env_of(slot, t.flags)) {
             None => return core.mark_pending(slot),
             Some(GiveUp::TimedOut) => CloseReason::TimedOut,
             Some(GiveUp::Orphaned) => CloseReason::Orphaned,

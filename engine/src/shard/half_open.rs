@@ -20,7 +20,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let slot = flow.index();
         let Some(h) = core.halves.get(slot) else { return };
-        let verdict = half_open::receive(h, &item.seg, &mut core.proto.env());
+        let verdict = half_open::receive(h, &item.seg, &mut core.proto.env_at(item.key.local_port));
         if verdict == HalfVerdict::Promote {
             return self.promote(flow, item, cx);
         }
@@ -96,7 +96,10 @@ impl Core {
             self.proto.counters.drop(DropReason::TableFull);
             return None;
         }
-        self.conns.insert(open::promote(half, around, &item.seg, &mut self.proto.env()))
+        let port = around.key.local_port;
+        let slot = self.conns.insert(open::promote(half, around, &item.seg, &mut self.proto.env_at(port)))?;
+        self.inherit_tuning(slot, port);
+        Some(slot)
     }
 
     /// What the record of a half-open connection leaves out.

@@ -8,6 +8,7 @@
 pub mod app;
 pub mod config;
 pub mod conn;
+mod control;
 mod cookies;
 mod core;
 mod expected;
@@ -24,11 +25,13 @@ mod stream;
 mod time_wait;
 pub mod trace;
 mod transmit;
+pub mod tuning;
 mod users;
 
 pub use app::{App, CloseReason, ConnId, Connect, ConnectError, Generator, Payload, SendError};
 pub use config::{Limits, LocalNet, Secrets, ShardConfig};
 pub use conn::{Conn, Net};
+pub use control::ConnInfo;
 pub use core::Cx;
 pub use ingest::BURST;
 pub use trace::TraceEvent;
@@ -71,9 +74,7 @@ impl<A: App> Shard<A> {
 
     /// Accepts connections to `port` on all of the shard's addresses. Listening twice changes nothing.
     pub fn listen(&mut self, port: u16) {
-        if let Err(at) = self.core.listeners.binary_search(&port) {
-            self.core.listeners.insert(at, port);
-        }
+        self.core.listen(port);
     }
 
     /// Takes no new connections any more; half-open ones may still complete.
@@ -89,14 +90,21 @@ impl<A: App> Shard<A> {
 
     /// Runs `act` with the shard's connections, outside of a callback.
     pub fn with_net<R>(&mut self, now: Instant, act: impl FnOnce(&mut A, &mut Net<'_, A::Conn>) -> R) -> R {
+        let (app, mut net) = self.parts(now);
+        act(app, &mut net)
+    }
+
+    /// The application and the shard's connections, outside of a callback.
+    pub fn parts(&mut self, now: Instant) -> (&mut A, Net<'_, A::Conn>) {
         self.core.set_clock(now);
-        act(&mut self.app, &mut Net { core: &mut self.core, users: &mut self.users })
+        (&mut self.app, Net { core: &mut self.core, users: &mut self.users })
     }
 
     /// Sends what connections have to send, as far as there is room in `cx.tx` and there are frames; the rest stays
     /// for the next call.
     pub fn emit(&mut self, cx: &mut Cx<'_>) {
         self.core.set_clock(cx.now);
+        self.core.spent.drain(..).for_each(|frame| cx.pool.free(frame));
         for _ in 0..self.core.pending.len() {
             // Once there is no room, nobody else is asked: many who wait must not cost more than those who are served.
             if cx.tx.len() == cx.tx.capacity() {

@@ -191,6 +191,34 @@ impl RecvPool {
         Some((h.frame, h.start, h.len, end))
     }
 
+    /// Copies the bytes in front of `end` into `out`, as far as there is room for them, and returns how many. Unless
+    /// `peek`, those are read: frames that hold nothing else go to `spent`.
+    pub fn read(&mut self, block: u32, end: Seq, out: &mut [u8], peek: bool, spent: &mut Vec<Frame>) -> usize {
+        let Some(b) = self.blocks.get_mut(block) else { return 0 };
+        let mut done = 0;
+        for h in &b.held {
+            let n = if h.seq.before(end) { usize::from(h.len).min(out.len() - done) } else { 0 };
+            let bytes = h.frame.bytes().get(usize::from(h.start)..usize::from(h.start) + n);
+            let Some(bytes) = bytes.filter(|b| !b.is_empty()) else { break };
+            out[done..done + n].copy_from_slice(bytes);
+            done += n;
+        }
+        let mut left = if peek { 0 } else { done };
+        while left > 0 {
+            let Some(first) = b.held.front_mut() else { break };
+            let n = usize::from(first.len).min(left) as u16;
+            (first.seq, first.start, first.len) = (first.seq + u32::from(n), first.start + n, first.len - n);
+            left -= usize::from(n);
+            if first.len == 0
+                && let Some(h) = b.held.pop_front()
+            {
+                self.frames -= 1;
+                spent.push(h.frame);
+            }
+        }
+        done
+    }
+
     /// Puts back what the application left of a segment from `take_ready`; `end` is the number after its last byte.
     pub fn put_back(&mut self, block: &mut u32, frame: Frame, start: u16, len: u16, end: Seq, pool: &mut FramePool) {
         if *block == NONE {

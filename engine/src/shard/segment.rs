@@ -38,7 +38,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
-        match expected::receive(t, &item.seg, &mut core.proto.env()) {
+        match expected::receive(t, &item.seg, &mut core.proto.env_of(slot, t.flags)) {
             Some(expected) => {
                 if core.trace.is_on() {
                     let after = t.state();
@@ -70,7 +70,7 @@ impl<A: App> Shard<A> {
             State::SynSent => crate::tcp::options::own_mss(core.config.mtu, t.key.remote.is_v4()),
             _ => 0,
         };
-        let out = receive::receive(t, &item.seg, own_mss, &mut core.proto.env());
+        let out = receive::receive(t, &item.seg, own_mss, &mut core.proto.env_of(slot, t.flags));
         if core.trace.is_on() {
             let after = t.state();
             core.trace_in(&item.seg, before, after);
@@ -205,7 +205,7 @@ impl Core {
         {
             iss = old + REOPEN_STEP;
         }
-        let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env());
+        let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env_at(item.key.local_port));
         let Some(slot) = self.halves.insert(half) else {
             return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         };

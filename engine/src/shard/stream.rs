@@ -84,7 +84,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         t.rcv_nxt += u32::from(len);
-        output::data_received(t, &core.proto.env());
+        output::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
         let Some(frame) = item.frame.take() else { return };
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
@@ -127,7 +127,7 @@ impl<A: App> Shard<A> {
             // Fills all or part of a gap (RFC 5681 4.2).
             t.set(flag::ACK_NOW);
         } else {
-            output::data_received(t, &core.proto.env());
+            output::data_received(t, &core.proto.env_of(slot, t.flags));
         }
     }
 
@@ -139,7 +139,7 @@ impl<A: App> Shard<A> {
             if t.recv == NONE || t.has(flag::RECEIVE_STALLED | flag::ABORT) {
                 return;
             }
-            let Some((frame, start, len, end)) = core.recv.take_ready(t.recv, stream_end(t)) else {
+            let Some((frame, start, len, end)) = core.recv.take_ready(t.recv, t.stream_end()) else {
                 return core.recv.give_back_if_empty(&mut t.recv);
             };
             let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
@@ -166,7 +166,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let ended = matches!(t.state(), State::CloseWait | State::Closing | State::LastAck | State::TimeWait);
-        if !ended || t.has(flag::ABORT) || t.has(flag::PEER_CLOSED_TOLD) || core.recv.unread(t.recv, stream_end(t)) > 0
+        if !ended || t.has(flag::ABORT) || t.has(flag::PEER_CLOSED_TOLD) || core.recv.unread(t.recv, t.stream_end()) > 0
         {
             return;
         }
@@ -191,7 +191,7 @@ impl<A: App> Shard<A> {
     pub(super) fn conclude(&mut self, slot: u32, hash: u64, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get(slot) else { return };
-        if t.has(flag::ABORT) || core.recv.unread(t.recv, stream_end(t)) > 0 {
+        if t.has(flag::ABORT) || core.recv.unread(t.recv, t.stream_end()) > 0 {
             return;
         }
         match t.state() {
@@ -216,6 +216,7 @@ impl<A: App> Shard<A> {
     fn release(&mut self, slot: u32, why: CloseReason, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(mut t) = core.conns.remove(slot) else { return };
+        core.forget_tuning(slot, t.flags);
         core.send.discard(&mut t.send);
         core.recv.discard(&mut t.recv, cx.pool);
         core.proto.counters.event(match why {
@@ -233,13 +234,5 @@ impl<A: App> Shard<A> {
             self.users.release(segment);
         }
         self.app.closed(user, why, cx.now);
-    }
-}
-
-/// The number after the last byte of the stream received so far: rcv_nxt, less the FIN if that is in it.
-fn stream_end(t: &crate::tcp::Tcb) -> Seq {
-    match t.state() {
-        State::CloseWait | State::Closing | State::LastAck | State::TimeWait | State::Closed => t.rcv_nxt - 1,
-        _ => t.rcv_nxt,
     }
 }

@@ -42,9 +42,14 @@ struct Header<'a> {
 impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
-        loop {
+        for behind in 0.. {
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-            let Some(plan) = output::next(t) else { break };
+            let Some(mut plan) = output::next(t) else { break };
+            if behind > 0 && plan.closes_window {
+                // The end of a burst is pushed, though more is queued: the receiver need not wait for what the window
+                // holds back (RFC 9293 3.9.1.2 leaves that to us).
+                plan.flags |= TcpFlags::PSH;
+            }
             match self.send_any(slot, &plan, cx) {
                 Sent::Done => {}
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
@@ -52,7 +57,7 @@ impl Core {
             }
         }
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-        output::settle(t, &self.proto.env());
+        output::settle(t, &self.proto.env_of(slot, t.flags));
         if t.take(flag::KEEPALIVE_PROBE) {
             let seq = t.snd_nxt - 1;
             return self.send_ack(slot, seq, None, cx);
@@ -69,7 +74,7 @@ impl Core {
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
         self.neigh.wait(t.neighbour, slot);
         if !t.has(flag::RTX_ON) {
-            let rto = rtt::rto_ticks(t, &self.proto.times);
+            let rto = rtt::rto_ticks(t, self.proto.env_of(slot, t.flags).times);
             t.arm_rtx(self.proto.clock.tick.plus(rto));
         }
         Sent::Done
@@ -120,7 +125,7 @@ impl Core {
         let Some(t) = self.conns.get_mut(slot).filter(|_| self.sends_plain && !full) else { return false };
         let Some(link_dst) = self.neigh.mac(t.neighbour) else { return false };
         let Some(received) = frame.take() else { return false };
-        match expected::speak(t, &mut self.proto.env()) {
+        match expected::speak(t, &mut self.proto.env_of(slot, t.flags)) {
             Some(plan) => {
                 self.send_plain(slot, &plan, link_dst, received, cx);
                 true
@@ -137,7 +142,7 @@ impl Core {
     fn send_plain(&mut self, slot: u32, plan: &Plan, link_dst: Mac, mut frame: Frame, cx: &mut Cx<'_>) {
         let Some(t) = self.conns.get_mut(slot) else { return cx.pool.free(frame) };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let window = output::acknowledge(t, unread, &self.proto.env(), false);
+        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let (seq, ack, flags, payload_len) = (plan.seq, t.rcv_nxt, plan.flags, plan.len as u16);
         let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
@@ -164,14 +169,14 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let options = if is_syn {
             let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
-            syn_options(t, &self.proto.config, own_mss, ts_val)
+            syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val)
         } else {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
-        let window = output::acknowledge(t, unread, &self.proto.env(), is_syn);
+        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), is_syn);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
         let (key, block) = (t.key, t.send);
-        output::commit(t, plan, &mut self.proto.env());
+        output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
         if self.sends_plain
             && let Some(options) = PlainOptions::of(&options)
         {
@@ -234,7 +239,7 @@ impl Core {
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         if self.sends_plain && t.recv == crate::tcp::NONE {
-            let window = output::acknowledge(t, unread, &self.proto.env(), false);
+            let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
             let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
             let (key, ack) = (t.key, t.rcv_nxt);
             let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&key, dst_mac) };
@@ -245,7 +250,7 @@ impl Core {
             let room = if t.has(flag::TIMESTAMPS) { 3 } else { 4 };
             options.sack_len = self.recv.sack_blocks(t.recv, t.rcv_nxt, &mut options.sack, room);
         }
-        let window = output::acknowledge(t, unread, &self.proto.env(), false);
+        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
         let header = Header {
             key: t.key,
             dst_mac,
@@ -280,7 +285,8 @@ impl Core {
             return cx.pool.free(frame);
         };
         let ts_val = self.proto.clock.ts.wrapping_add(around.ts_offset);
-        let mut options = options::for_syn(&self.proto.config, around.own_mss, ts_val);
+        let config = self.proto.config_at(around.key.local_port);
+        let mut options = options::for_syn(config, around.own_mss, ts_val);
         // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2).
         options.timestamp = h.has(HalfOpen::TIMESTAMPS).then_some((ts_val, h.ts_recent));
         options.sack_permitted &= h.has(HalfOpen::SACK);
@@ -288,7 +294,7 @@ impl Core {
             options.window_scale = None;
         }
         let (seq, ack, flags) = (h.iss, h.irs + 1, TcpFlags::SYN | TcpFlags::ACK);
-        let window = self.proto.config.receive_buffer_bytes.min(0xffff) as u16;
+        let window = config.receive_buffer_bytes.min(0xffff) as u16;
         if self.sends_plain
             && let Some(options) = PlainOptions::of(&options)
         {
@@ -317,8 +323,8 @@ impl Core {
         let Some(h) = self.halves.get(slot) else { return };
         let ts_val = self.proto.clock.ts.wrapping_add(self.isn.ts_offset(&item.key));
         let options = timestamp_option(h.has(HalfOpen::TIMESTAMPS), ts_val, h.ts_recent);
-        let scale = h.scales(&self.proto.config) & 15;
-        let window = options::window_field(self.proto.config.receive_buffer_bytes, scale);
+        let config = self.proto.config_at(item.key.local_port);
+        let window = options::window_field(config.receive_buffer_bytes, h.scales(config) & 15);
         let bare = Bare { seq: h.iss + 1, ack: h.irs + 1, flags: TcpFlags::ACK };
         self.answer(item, bare, window, &options, State::SynReceived, cx);
     }

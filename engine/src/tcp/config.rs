@@ -19,6 +19,11 @@ pub struct TcpConfig {
     pub syn_retries: u8,
     /// Retransmissions of data or FIN, and zero-window probes without answer, before giving up.
     pub data_retries: u8,
+    /// How long sent bytes may stay unacknowledged, or a window closed, before giving up (RFC 5482); `None`: as long as
+    /// `data_retries` last.
+    pub user_timeout: Option<Duration>,
+    /// The MSS announced is no larger than this, whatever the link carries.
+    pub mss_max: u16,
     /// 2MSL.
     pub time_wait: Duration,
     /// How long FIN-WAIT-2 may last after `close` (orphans), and after `shutdown` without any traffic.
@@ -65,6 +70,8 @@ impl Default for TcpConfig {
             rto_max: Duration::from_secs(60),
             syn_retries: 6,
             data_retries: 15,
+            user_timeout: None,
+            mss_max: u16::MAX,
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
             delayed_ack: Duration::from_millis(40),

@@ -19,6 +19,8 @@ pub struct Times {
     pub delayed_ack: u32,
     pub keepalive_idle: u32,
     pub keepalive_interval: u32,
+    /// 0: none.
+    pub user_timeout: u32,
 }
 
 impl Times {
@@ -34,6 +36,7 @@ impl Times {
             delayed_ack: ticks(c.delayed_ack),
             keepalive_idle: c.keepalive.map_or(0, |k| ticks(k.idle)),
             keepalive_interval: c.keepalive.map_or(0, |k| ticks(k.interval)),
+            user_timeout: c.user_timeout.map_or(0, ticks),
         }
     }
 }

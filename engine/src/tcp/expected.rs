@@ -82,7 +82,7 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Expec
 #[inline(always)]
 pub fn speak(t: &mut Tcb, env: &mut Env<'_>) -> Option<Plan> {
     let seq = t.snd_max;
-    let quiet = t.snd_una == seq && t.snd_nxt == seq && t.flags & (UNUSUAL | flag::FIN_SENT) == 0;
+    let quiet = t.snd_una == seq && t.snd_nxt == seq && t.flags & (UNUSUAL | flag::FIN_SENT | flag::CORKED) == 0;
     let fin = t.has(flag::FIN_QUEUED);
     let len = t.snd_end.since(seq);
     let room = t.snd_wnd.min(t.cwnd);
@@ -109,5 +109,5 @@ pub fn speak(t: &mut Tcb, env: &mut Env<'_>) -> Option<Plan> {
     let rto = rtt::rto_ticks(t, env.times);
     t.arm_rtx(env.clock.tick.plus(rto));
     env.counters.add(Event::PayloadOut, u64::from(len));
-    Some(Plan { seq, len, flags, retransmit: false, head: false })
+    Some(Plan { seq, len, flags, retransmit: false, head: false, closes_window: false })
 }

@@ -28,7 +28,7 @@ pub fn own_mss(mtu: u16, v4: bool) -> u16 {
 /// Options for a SYN.
 pub fn for_syn(c: &TcpConfig, own_mss: u16, ts_val: u32) -> TcpOptions {
     TcpOptions {
-        mss: Some(own_mss),
+        mss: Some(own_mss.min(c.mss_max)),
         window_scale: Some(own_scale(c.receive_buffer_bytes)),
         sack_permitted: c.sack,
         timestamp: c.timestamps.then_some((ts_val, 0)),
@@ -59,7 +59,7 @@ pub struct Agreed {
 pub fn agree(c: &TcpConfig, own_mss: u16, v4: bool, peer: &TcpOptions) -> Agreed {
     let timestamps = c.timestamps && peer.timestamp.is_some();
     let default_mss = if v4 { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
-    let mss = peer.mss.unwrap_or(default_mss).max(MIN_MSS).min(own_mss);
+    let mss = peer.mss.unwrap_or(default_mss).max(MIN_MSS).min(own_mss.min(c.mss_max));
     let scales = match peer.window_scale {
         Some(theirs) => (theirs.min(14) << 4) | own_scale(c.receive_buffer_bytes),
         None => 0,

@@ -21,6 +21,8 @@ pub struct Plan {
     pub retransmit: bool,
     /// Fast retransmission of the oldest segment: snd_nxt stays where it is.
     pub head: bool,
+    /// The window has no room for another segment behind this one.
+    pub closes_window: bool,
 }
 
 /// The next segment that may be sent now, bare ACKs not counted.
@@ -41,6 +43,7 @@ fn syn(t: &Tcb, flags: TcpFlags) -> Option<Plan> {
         flags,
         retransmit: t.snd_max != t.snd_una,
         head: false,
+        closes_window: false,
     })
 }
 
@@ -55,7 +58,8 @@ fn head(t: &Tcb) -> Option<Plan> {
     if len == left {
         flags |= TcpFlags::PSH;
     }
-    (len > 0 || flags.fin()).then_some(Plan { seq: t.snd_una, len, flags, retransmit: true, head: true })
+    let plan = Plan { seq: t.snd_una, len, flags, retransmit: true, head: true, closes_window: false };
+    (len > 0 || flags.fin()).then_some(plan)
 }
 
 fn data(t: &Tcb) -> Option<Plan> {
@@ -80,10 +84,11 @@ fn data(t: &Tcb) -> Option<Plan> {
     if fin {
         flags |= TcpFlags::FIN;
     }
-    if len > 0 && len == waiting {
+    if len > 0 && len == waiting && !t.has(flag::CORKED) {
         flags |= TcpFlags::PSH;
     }
-    Some(Plan { seq, len, flags, retransmit: seq.before(t.snd_max), head: false })
+    let closes_window = room - len < mss.min(waiting - len);
+    Some(Plan { seq, len, flags, retransmit: seq.before(t.snd_max), head: false, closes_window })
 }
 
 /// Bytes that may be sent from snd_nxt on: the peer's window and ours, less what is under way.
@@ -105,6 +110,9 @@ fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
     if len < waiting {
         // Cut by the window: wait for a better one, unless this is half of the best we ever saw.
         return len >= t.max_snd_wnd / 2;
+    }
+    if t.has(flag::CORKED) {
+        return t.has(flag::FIN_QUEUED);
     }
     used == 0 || t.has(flag::NODELAY) || t.has(flag::FIN_QUEUED)
 }
@@ -150,7 +158,8 @@ pub fn commit(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
 /// open it (a refused probe does not count), the persist timer has to (RFC 9293 3.8.6.1).
 pub fn settle(t: &mut Tcb, env: &Env<'_>) {
     let waits = t.snd_nxt.before(t.snd_end) || (t.has(flag::FIN_QUEUED) && t.snd_nxt.at_or_before(t.snd_end));
-    if waits && t.state().is_synchronized() && !t.has(flag::RTX_ON) {
+    let corked = t.has(flag::CORKED) && t.snd_end.since(t.snd_nxt) < u32::from(t.mss);
+    if waits && !corked && t.state().is_synchronized() && !t.has(flag::RTX_ON) {
         t.set(flag::PERSIST);
         let rto = rtt::rto_ticks(t, env.times);
         t.arm_rtx(env.clock.tick.plus(rto));

@@ -59,6 +59,10 @@ pub mod flag {
     pub const UNREACHABLE: u32 = 1 << 24;
     /// Our SYN or SYN,ACK had to be sent again: the first RTO is 3 s unless a round trip is measured (RFC 6298 5.7).
     pub const SYN_LOST: u32 = 1 << 25;
+    /// The application has more to say soon: less than a full segment waits for it.
+    pub const CORKED: u32 = 1 << 30;
+    /// The connection has times and limits of its own, kept beside it (`shard::tuning`).
+    pub const TUNED: u32 = 1 << 31;
 }
 
 /// Transmission control block (RFC 9293 3.3.1). Times: `us` fields in units of 1024 ns.
@@ -244,6 +248,14 @@ impl Tcb {
             return self.snd_end.since(self.snd_una + 1);
         }
         if self.snd_una.before(self.snd_end) { self.snd_end.since(self.snd_una) } else { 0 }
+    }
+
+    /// The number after the last byte of the stream received so far: rcv_nxt, less the FIN if that is in it.
+    pub fn stream_end(&self) -> Seq {
+        match self.state {
+            State::CloseWait | State::Closing | State::LastAck | State::TimeWait | State::Closed => self.rcv_nxt - 1,
+            _ => self.rcv_nxt,
+        }
     }
 
     /// Something is queued beyond snd_nxt: bytes, or the FIN.

@@ -1,7 +1,7 @@
 //! What a connection does when a deadline has come.
 
 use super::congestion::{Controller, NewReno};
-use super::env::Env;
+use super::env::{Env, Times};
 use super::tcb::{Tcb, flag};
 use super::{State, rtt};
 use crate::base::Event;
@@ -39,7 +39,7 @@ pub fn expire(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
 fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
     let opening = !t.state().is_synchronized();
     let limit = if opening { env.config.syn_retries } else { env.config.data_retries };
-    if t.retries >= limit {
+    if t.retries >= limit || (env.times.user_timeout > 0 && waited_ticks(t, env.times) >= env.times.user_timeout) {
         return Some(GiveUp::TimedOut);
     }
     t.retries += 1;
@@ -58,9 +58,19 @@ fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
     t.snd_nxt = t.snd_una;
     t.stop_rtx();
     // The segment that goes out next starts the timer again; should none go out, this keeps the clock running.
-    let rto = rtt::rto_ticks(t, env.times);
+    let mut rto = rtt::rto_ticks(t, env.times);
+    if env.times.user_timeout > 0 {
+        rto = rto.min(env.times.user_timeout.saturating_sub(waited_ticks(t, env.times)).max(1));
+    }
     t.arm_rtx(env.clock.tick.plus(rto));
     None
+}
+
+/// How long the time-outs since the last sign of life have taken together: what the back-off says, so that no connection
+/// has to remember when they began.
+fn waited_ticks(t: &Tcb, times: &Times) -> u32 {
+    let first = rtt::rto_ticks(t, times) >> t.backoff.min(20);
+    (0..t.retries).fold(0, |sum: u32, n| sum.saturating_add((first << n.min(20)).min(times.rto_max)))
 }
 
 /// Keepalive (RFC 9293 3.8.4), or the limit of FIN-WAIT-2.

@@ -1,18 +1,19 @@
 //! Frames that arrived at the wrong worker go to the right one.
 //!
-//! Where no device steers (veth, virtio), a 4-tuple's owner is [`steering::owner()`](crate::steering::owner()). After each burst the frames of
-//! other owners go into the owners' inboxes: lock-free rings of tokens. With one packet memory for all workers the
-//! token is all that moves. Otherwise the owner copies the bytes into its own memory and sends the token home.
+//! Whose a frame is says the [`Policy`]. After each burst the frames of other owners go into the owners' inboxes:
+//! lock-free rings of tokens. With one packet memory for all workers the token is all that moves. Otherwise the owner
+//! copies the bytes into its own memory and sends the token home.
 //!
 //! What has no owner (ARP, NDP, pings) stays where it arrived, except answers about neighbours: every shard keeps a
-//! neighbour table of its own, so each gets a copy. ICMP errors go to the owner of the connection they are about.
+//! neighbour table of its own, so each gets a copy. ICMP errors go to the owner of the connection they are about; where
+//! only the device knows it, each worker gets a copy.
 //!
 //! Everything is bounded: a full inbox drops the frame and counts it, as a full device ring would.
 
 use crate::base::frame::Arena;
 use crate::base::{Counters, DropReason, Event, Frame, FramePool};
 use crate::io::copy::copy_bytes;
-use crate::steering;
+use crate::steering::Policy;
 use crate::wire::parse::{Packet, ParseOptions, parse, peek_tuple};
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
@@ -32,9 +33,13 @@ struct Rings {
     shared_memory: bool,
 }
 
+/// Rings of different workers share no cache line.
+const _: () = assert!(align_of::<CachePadded<ArrayQueue<Handed>>>() >= 64);
+
 /// One worker's end.
 pub struct Handoff {
     rings: Arc<Rings>,
+    policy: Policy,
     me: usize,
     /// The burst being sorted.
     burst: Vec<Frame>,
@@ -48,18 +53,18 @@ enum Place {
     Everywhere,
 }
 
-fn place_of(bytes: &[u8], me: usize, workers: usize) -> Place {
-    let owner = |src, src_port, dst, dst_port| match steering::owner(src, src_port, dst, dst_port, workers) {
-        owner if owner == me => Place::Here,
-        owner => Place::Worker(owner),
-    };
+fn place_of(bytes: &[u8], policy: &Policy, me: usize, workers: usize) -> Place {
+    let place = |owner| if owner == me { Place::Here } else { Place::Worker(owner) };
     if let Some((src, dst, src_port, dst_port)) = peek_tuple(bytes) {
-        return owner(&src, src_port, &dst, dst_port);
+        return policy.receiver((&src, src_port), (&dst, dst_port), workers).map_or(Place::Here, place);
     }
     match parse(bytes, ParseOptions { verify_checksums: true }) {
         Ok((_, Packet::Arp(arp))) if !arp.is_request => Place::Everywhere,
         Ok((_, Packet::Ndp(ndp))) if !ndp.is_solicitation => Place::Everywhere,
-        Ok((_, Packet::IcmpError(e))) => owner(&e.local, e.local_port, &e.remote, e.remote_port),
+        Ok((_, Packet::IcmpError(e))) => {
+            let owner = policy.receiver((&e.remote, e.remote_port), (&e.local, e.local_port), workers);
+            owner.map_or(Place::Everywhere, place)
+        }
         _ => Place::Here,
     }
 }
@@ -67,7 +72,7 @@ fn place_of(bytes: &[u8], me: usize, workers: usize) -> Place {
 impl Handoff {
     /// One end for each worker, given the arena of its pool. Workers share memory when there is one arena for all
     /// (`FramePool::split`). `burst_frames` is the largest burst that is sorted at once.
-    pub fn connect(arenas: &[Arc<Arena>], burst_frames: usize, inbox_frames: usize) -> Vec<Handoff> {
+    pub fn connect(arenas: &[Arc<Arena>], policy: &Policy, burst_frames: usize, inbox_frames: usize) -> Vec<Handoff> {
         let inbox_frames = inbox_frames.max(1);
         let shared_memory = arenas.windows(2).all(|pair| Arc::ptr_eq(&pair[0], &pair[1]));
         // A worker's frames may fill the others' inboxes, one more be in each worker's hands, and those of the burst that
@@ -78,7 +83,8 @@ impl Handoff {
             homes: arenas.iter().map(|_| CachePadded::new(ArrayQueue::new(out_frames))).collect(),
             shared_memory,
         });
-        let end = |me| Handoff { rings: rings.clone(), me, burst: Vec::with_capacity(burst_frames) };
+        let end =
+            |me| Handoff { rings: rings.clone(), policy: policy.clone(), me, burst: Vec::with_capacity(burst_frames) };
         (0..arenas.len()).map(end).collect()
     }
 
@@ -105,13 +111,16 @@ impl Handoff {
         let workers = self.rings.inboxes.len();
         self.burst.extend(rx.drain(first.min(rx.len())..));
         for frame in self.burst.drain(..) {
-            match place_of(frame.bytes(), self.me, workers) {
+            match place_of(frame.bytes(), &self.policy, self.me, workers) {
                 Place::Here => rx.push(frame),
                 Place::Worker(owner) => self.rings.hand(owner, frame, self.me, pool, counters),
                 Place::Everywhere => {
                     for other in (0..workers).filter(|&w| w != self.me) {
                         match copy_bytes(frame.bytes(), pool) {
-                            Some(copy) => self.rings.hand(other, copy, self.me, pool, counters),
+                            Some(copy) => {
+                                counters.event(Event::HandoffCopies);
+                                self.rings.hand(other, copy, self.me, pool, counters);
+                            }
                             None => counters.drop(DropReason::NoFrame),
                         }
                     }

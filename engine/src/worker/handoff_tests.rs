@@ -1,4 +1,6 @@
 use super::*;
+use crate::steering::toeplitz::MICROSOFT_KEY;
+use crate::steering::{self, Rss};
 use crate::wire::emit::{ChecksumMode, LinkOut, SegmentOut, tcp};
 use crate::wire::parse::VlanTags;
 use crate::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions, emit};
@@ -58,9 +60,13 @@ struct Rig {
 
 impl Rig {
     fn new(n: usize, shared: bool, inbox_frames: usize) -> Rig {
+        Rig::with(&Policy::Hash, n, shared, inbox_frames)
+    }
+
+    fn with(policy: &Policy, n: usize, shared: bool, inbox_frames: usize) -> Rig {
         let pools = pools(n, shared, 64);
         let arenas: Vec<_> = pools.iter().map(|p| p.arena().clone()).collect();
-        Rig { ends: Handoff::connect(&arenas, 64, inbox_frames), counters: vec![Counters::default(); n], pools }
+        Rig { ends: Handoff::connect(&arenas, policy, 64, inbox_frames), counters: vec![Counters::default(); n], pools }
     }
 
     fn sort(&mut self, worker: usize, rx: &mut Vec<Frame>, first: usize) {
@@ -212,4 +218,72 @@ fn rubbish_stays_where_it_arrived() {
     assert_eq!(rx.len(), 4);
     rig.free(0, rx);
     rig.assert_no_frame_is_missing();
+}
+
+/// An ICMP error from the peer about a segment of ours.
+fn unreachable(pool: &mut FramePool) -> Frame {
+    let about = segment(pool, 80);
+    let mut frame = pool.alloc().unwrap();
+    // The segment quoted is one that we have sent: from the address that receives, to the one that reports.
+    let mut quoted = about.bytes()[14..].to_vec();
+    quoted[12..16].copy_from_slice(&[198, 18, 0, 1]);
+    quoted[16..20].copy_from_slice(&[198, 18, 0, 2]);
+    let mut bytes = about.bytes()[..34].to_vec();
+    bytes.extend([3, 0, 0, 0, 0, 0, 0, 0]);
+    bytes.extend(quoted);
+    let length = (bytes.len() - 14) as u16;
+    bytes[16..18].copy_from_slice(&length.to_be_bytes());
+    bytes[23] = 1;
+    fix_checksum(&mut bytes, 14..34, 24);
+    let end = bytes.len();
+    fix_checksum(&mut bytes, 34..end, 36);
+    assert!(frame.set_len(bytes.len()));
+    frame.bytes_mut().copy_from_slice(&bytes);
+    pool.free(about);
+    frame
+}
+
+/// The Internet checksum of a part of even or odd length, written at `at`.
+fn fix_checksum(bytes: &mut [u8], part: std::ops::Range<usize>, at: usize) {
+    bytes[at..at + 2].fill(0);
+    let words = bytes[part].chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(*w.get(1).unwrap_or(&0)));
+    let sum = words.sum::<u32>();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    bytes[at..at + 2].copy_from_slice(&(!(sum + (sum >> 16)) as u16).to_be_bytes());
+}
+
+#[test]
+fn by_queue_segments_stay_where_they_arrive_and_icmp_errors_reach_everyone() {
+    let mut rig = Rig::with(&Policy::Queue, 3, false, 64);
+    let mut rx: Vec<Frame> = (1000..1040).map(|port| segment(&mut rig.pools[0], port)).collect();
+    rx.push(unreachable(&mut rig.pools[0]));
+    rig.sort(0, &mut rx, 0);
+    assert_eq!(rx.len(), 41);
+    let counters = &rig.counters[0];
+    assert_eq!((counters.count(Event::HandoffOut), counters.count(Event::HandoffCopies)), (2, 2));
+    for worker in [1, 2] {
+        let got = rig.collect(worker, 8);
+        assert_eq!(got.len(), 1);
+        rig.free(worker, got);
+    }
+    rig.free(0, rx);
+    rig.assert_no_frame_is_missing();
+}
+
+#[test]
+fn icmp_errors_go_to_the_owner_of_the_connection_where_a_hash_says_who_that_is() {
+    let rss = Rss::new(&MICROSOFT_KEY, vec![2]).unwrap();
+    for (policy, owner) in
+        [(Policy::Rss { rss, first_queue: 1 }, 1), (Policy::Hash, steering::owner(&addr(1), 80, &addr(2), 80, 2))]
+    {
+        let mut rig = Rig::with(&policy, 2, false, 64);
+        let mut rx = vec![unreachable(&mut rig.pools[1 - owner])];
+        rig.sort(1 - owner, &mut rx, 0);
+        assert!(rx.is_empty(), "{}", policy.name());
+        let got = rig.collect(owner, 8);
+        assert_eq!(got.len(), 1);
+        assert_eq!(rig.counters[1 - owner].count(Event::HandoffCopies), 0);
+        rig.free(owner, got);
+        rig.assert_no_frame_is_missing();
+    }
 }

@@ -9,6 +9,7 @@ use super::watch::Watch;
 use crate::base::{Counters, Instant};
 use crate::control::Control;
 use crate::io::PacketIo;
+use crate::steering::Policy;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
@@ -22,15 +23,16 @@ pub struct RunOptions {
     pub sleep: bool,
     /// One core for each worker; empty: left to the system.
     pub cores: Vec<usize>,
-    /// Hand frames over to the worker that owns their 4-tuple: for several workers on a device that does not steer.
-    pub handoff: bool,
+    /// How frames find the worker that owns their connection: for several workers on one device. `None`: the workers
+    /// have nothing to do with each other.
+    pub steering: Option<Policy>,
     /// Frames that may wait for each worker to take them over.
     pub inbox_frames: usize,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        RunOptions { burst_frames: 64, sleep: false, cores: Vec::new(), handoff: false, inbox_frames: 4096 }
+        RunOptions { burst_frames: 64, sleep: false, cores: Vec::new(), steering: None, inbox_frames: 4096 }
     }
 }
 
@@ -156,11 +158,12 @@ where
 {
     let mut parts = parts;
     let burst_frames = options.burst_frames.max(1);
-    let mut handoffs: Vec<Option<Handoff>> = if options.handoff && parts.len() > 1 {
-        let arenas: Vec<_> = parts.iter_mut().map(|(_, io)| io.pool().arena().clone()).collect();
-        Handoff::connect(&arenas, burst_frames, options.inbox_frames).into_iter().map(Some).collect()
-    } else {
-        parts.iter().map(|_| None).collect()
+    let mut handoffs: Vec<Option<Handoff>> = match &options.steering {
+        Some(policy) if parts.len() > 1 => {
+            let arenas: Vec<_> = parts.iter_mut().map(|(_, io)| io.pool().arena().clone()).collect();
+            Handoff::connect(&arenas, policy, burst_frames, options.inbox_frames).into_iter().map(Some).collect()
+        }
+        _ => parts.iter().map(|_| None).collect(),
     };
     let parts = parts.into_iter().zip(handoffs.drain(..)).enumerate();
     parts

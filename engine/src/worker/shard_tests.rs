@@ -6,6 +6,8 @@ use crate::base::{Event, FramePool};
 use crate::io::sim::SimIo;
 use crate::io::tap::Fault;
 use crate::shard::{App, CloseReason, Conn, Connect, LocalNet, Net, Payload, Shard, ShardConfig};
+use crate::steering::toeplitz::MICROSOFT_KEY;
+use crate::steering::{Policy, Rss};
 use crate::wire::{Addr, Mac};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +19,8 @@ struct Peer {
     left: u32,
     open: u32,
     next_port: u16,
+    /// Which tuples it may use, with the number of its worker among how many; without it, all.
+    steering: Option<(Policy, usize, usize)>,
     ended: Arc<AtomicU32>,
     graceful: u32,
     bytes: u64,
@@ -58,6 +62,10 @@ impl App for Peer {
         while self.left > 0 && self.open < 20 {
             let (local, remote) = (addr(1), addr(2));
             self.next_port = self.next_port.max(1024) + 1;
+            let (ours, theirs) = ((&local, self.next_port), (&remote, 80));
+            if self.steering.as_ref().is_some_and(|(p, worker, of)| !p.may_connect(*worker, *of, ours, theirs)) {
+                continue;
+            }
             let to = Connect { local, local_port: self.next_port, remote, remote_port: 80 };
             net.connect(to, 0).unwrap();
             self.left -= 1;
@@ -111,7 +119,7 @@ fn call(calls: u32, fault: &str, answering: Vec<FramePool>) -> Call {
     let calling = start(vec![(shard(1, app, &clock), io)], clock, &sleepy(), &Control::new(1)).unwrap();
     let control = Control::new(answerers.len());
     let parts = answerers.into_iter().map(|io| (shard(2, Peer::default(), &clock), io)).collect();
-    let options = RunOptions { handoff: true, ..sleepy() };
+    let options = RunOptions { steering: Some(Policy::Hash), ..sleepy() };
     let answers = start(parts, clock, &options, &control).unwrap();
     let begun = std::time::Instant::now();
     while ended.load(Ordering::Relaxed) < calls {
@@ -177,4 +185,66 @@ fn two_workers_on_a_device_that_does_not_steer_share_the_connections() {
         assert!(total.count(Event::HandoffOut) >= total.count(Event::HandoffIn));
         assert!(total.count(Event::HandoffIn) > 300);
     }
+}
+
+fn rss(key: &[u8]) -> Rss {
+    Rss::new(key, (0..128).map(|i| i % 2).collect()).unwrap()
+}
+
+/// Two calling workers against two answering ones, on devices that spread by Toeplitz over two queues. The callers
+/// believe that the key is `told`; returns the numbers of both sides.
+fn call_over_rss(told: &[u8]) -> [Control; 2] {
+    let clock = Clock::start();
+    let pools = || vec![FramePool::heap(4096, 2048), FramePool::heap(4096, 2048)];
+    let (callers, answerers) = SimIo::devices(pools(), pools(), 1024);
+    let believed = Policy::Rss { rss: rss(told), first_queue: 0 };
+    let ended = Arc::new(AtomicU32::new(0));
+    let apps = [0, 1].map(|worker| {
+        let steering = Some((believed.clone(), worker, 2));
+        Peer { left: 200, ended: ended.clone(), steering, ..Peer::default() }
+    });
+    let controls = [Control::new(2), Control::new(2)];
+    let run = |me: u8, apps: [Peer; 2], queues: Vec<SimIo>, policy| {
+        let part = |(app, io): (Peer, SimIo)| (shard(me, app, &clock), io.with_peer_rss(rss(&MICROSOFT_KEY)));
+        let parts = apps.into_iter().zip(queues).map(part).collect();
+        let options = RunOptions { steering: Some(policy), ..sleepy() };
+        start(parts, clock, &options, &controls[usize::from(me) - 1]).unwrap()
+    };
+    let calling = run(1, apps, callers, believed);
+    let answering = run(2, Default::default(), answerers, Policy::Queue);
+    let begun = std::time::Instant::now();
+    while ended.load(Ordering::Relaxed) < 400 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", controls[0].total().counters);
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    controls[1].drain();
+    answering.join().unwrap();
+    calling.control().stop();
+    let graceful: u32 = calling.join().unwrap().iter().map(|end| end.engine.app().graceful).sum();
+    assert_eq!(graceful, 400);
+    controls
+}
+
+/// Segments that arrived on another worker's queue than their owner's.
+fn strays(control: &Control) -> u64 {
+    let counters = control.total().counters;
+    counters.count(Event::HandoffOut) - counters.count(Event::HandoffCopies)
+}
+
+#[test]
+fn callers_that_know_the_devices_hash_and_answerers_that_go_by_queue_hand_nothing_over() {
+    let [callers, answerers] = call_over_rss(&MICROSOFT_KEY);
+    assert_eq!((strays(&callers), strays(&answerers)), (0, 0));
+    let opens = [0, 1].map(|worker| answerers.snapshot(worker).counters.count(Event::PassiveOpens));
+    assert_eq!(opens.iter().sum::<u64>(), 400);
+    assert!(opens.iter().all(|&n| n > 100), "{opens:?}");
+}
+
+#[test]
+fn where_the_device_does_not_do_what_it_says_every_call_is_completed_by_handoff() {
+    let mut told = MICROSOFT_KEY;
+    told.rotate_left(7);
+    let [callers, answerers] = call_over_rss(&told);
+    assert!(strays(&callers) > 200, "{}", strays(&callers));
+    assert_eq!(strays(&answerers), 0);
 }

@@ -3,7 +3,7 @@ use crate::base::frame::Arena;
 use crate::base::{DropReason, Event, FramePool};
 use crate::io::sim::SimIo;
 use crate::io::tap::Fault;
-use crate::steering;
+use crate::steering::{self, Policy};
 use crate::wire::emit::{ChecksumMode, LinkOut, SegmentOut, tcp};
 use crate::wire::parse::{VlanTags, peek_tuple};
 use crate::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions};
@@ -299,7 +299,7 @@ fn segments_that_arrive_on_one_queue_are_spread_over_the_workers_that_own_them()
         };
         let (mut sender, receivers) = SimIo::devices(vec![FramePool::heap(512, 2048)], pools, 512);
         let control = Control::new(2);
-        let options = RunOptions { handoff: true, ..sleepy() };
+        let options = RunOptions { steering: Some(Policy::Hash), ..sleepy() };
         let parts = receivers.into_iter().map(|io| (Ports::default(), io)).collect();
         let running = start(parts, Clock::start(), &options, &control).unwrap();
         let sending = Ports { to_send: (1..=SEGMENTS).collect(), ..Ports::default() };

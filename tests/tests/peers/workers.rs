@@ -16,8 +16,13 @@ fn handed_over(report: &Value) -> u64 {
     sum("handoff_in")
 }
 
+/// Frames that arrived on another worker's queue than their owner's.
+fn strays(report: &Value) -> u64 {
+    number(report, "steering/strays")
+}
+
 #[test]
-fn two_workers_a_side_complete_every_connection() {
+fn two_workers_a_side_complete_every_connection_and_hand_no_segment_over() {
     let Some(stage) = Stage::up(2, &[]) else { return };
     let server = stage.serve_own("--workers 2");
     let report = stage.load(&format!(
@@ -26,8 +31,10 @@ fn two_workers_a_side_complete_every_connection() {
     ));
     all_completed(&report, 3000);
     handed_over(&report);
+    assert_eq!((report["steering"]["policy"].as_str(), strays(&report)), (Some("hash"), 0));
     let report = stop(server);
     handed_over(&report);
+    assert_eq!((report["steering"]["policy"].as_str(), strays(&report)), (Some("hash"), 0));
     assert_eq!(number(&report, "serve/accepted"), 3000);
     assert_eq!(number(&report, "serve/closed_by_reason/graceful"), 3000);
 }
@@ -43,7 +50,21 @@ fn two_workers_share_nginx_s_answers_whichever_queue_they_arrive_on() {
     let (report, accepted) = nginx.accepted_during(|| stage.load(&words));
     all_completed(&report, 3000);
     assert_eq!(accepted, 3000);
-    assert!(handed_over(&report) > 0, "{report:#}");
+    assert!(handed_over(&report) > 0 && strays(&report) > 0, "{report:#}");
+}
+
+#[test]
+fn a_server_that_goes_by_queue_answers_on_the_queue_it_was_asked_on() {
+    let Some(stage) = Stage::up(3, &[]) else { return };
+    let server = stage.serve_own("--workers 3 --steering queue");
+    let words = format!("-a 198.18.0.10-198.18.0.13/24 -t {SERVE_V4}:80 --workers 2 --concurrency 32 -n 2000");
+    let report = stage.load(&words);
+    all_completed(&report, 2000);
+    assert_eq!(strays(&report), 0);
+    let report = stop(server);
+    assert_eq!(report["steering"]["policy"], "queue");
+    assert_eq!((number(&report, "serve/closed_by_reason/graceful"), strays(&report)), (2000, 0));
+    assert_eq!(number(&report, "workers/2/io/rx_frames"), 0);
 }
 
 #[test]

@@ -2,12 +2,15 @@
 //!
 //! Every queue may run in a thread of its own. A sent frame travels as a token over a lock-free ring; the
 //! receiver copies the bytes into its own pool and sends the token back, as a driver in copy mode would. Like
-//! veth, what queue q sends arrives at queue q of the peer (modulo its number of queues). Lossless; for anything
-//! worse put a [`Fault`](crate::io::tap::Fault) around an end.
+//! veth, what queue q sends arrives at queue q of the peer (modulo its number of queues); [`SimIo::with_peer_rss`] makes
+//! the peer a device that spreads by a hash. Lossless; for anything worse put a [`Fault`](crate::io::tap::Fault) around
+//! an end.
 
 use crate::base::{Frame, FramePool};
 use crate::io::copy::copy_as_sent;
 use crate::io::{IoStats, PacketIo};
+use crate::steering::Rss;
+use crate::wire::parse::peek_tuple;
 use core::time::Duration;
 use crossbeam::queue::ArrayQueue;
 use crossbeam::sync::{Parker, Unparker};
@@ -25,16 +28,24 @@ pub struct SimIo {
     me: usize,
     end: char,
     incoming: Arc<ArrayQueue<Sent>>,
-    outgoing: Arc<ArrayQueue<Sent>>,
+    /// To each queue of the peer.
+    outgoing: Vec<Way>,
+    /// How the peer's device chooses among them; without it the number of this queue does.
+    peer_rss: Option<Rss>,
     /// Own frames whose sending is done.
     done: Arc<ArrayQueue<Frame>>,
     /// Where the peer's queues collect theirs.
     peer_done: Vec<Arc<ArrayQueue<Frame>>>,
     parker: Parker,
-    peer_waker: Unparker,
-    peer_needs_wakeup: bool,
     offload: bool,
     stats: IoStats,
+}
+
+/// The way to a queue of the peer.
+struct Way {
+    ring: Arc<ArrayQueue<Sent>>,
+    waker: Unparker,
+    needs_wakeup: bool,
 }
 
 /// The rings of one queue.
@@ -71,6 +82,17 @@ impl Rings {
     }
 }
 
+impl Face {
+    fn ways(&self) -> Vec<Way> {
+        let way = |(ring, waker): (&RingPair, &Unparker)| Way {
+            ring: ring.incoming.clone(),
+            waker: waker.clone(),
+            needs_wakeup: false,
+        };
+        self.rings.iter().zip(&self.wakers).map(way).collect()
+    }
+}
+
 impl SimIo {
     /// Two ends with one queue and a pool of `frames` frames each.
     pub fn pair(frames: u32, chunk_bytes: u32, ring_frames: usize) -> (SimIo, SimIo) {
@@ -93,12 +115,11 @@ impl SimIo {
             me,
             end,
             incoming: ring.incoming,
-            outgoing: peer.rings[me % peer.rings.len()].incoming.clone(),
+            outgoing: peer.ways(),
+            peer_rss: None,
             done: ring.done,
             peer_done: peer.rings.iter().map(|r| r.done.clone()).collect(),
             parker,
-            peer_waker: peer.wakers[me % peer.wakers.len()].clone(),
-            peer_needs_wakeup: false,
             offload: false,
             stats: IoStats::default(),
         };
@@ -109,6 +130,20 @@ impl SimIo {
     pub fn with_checksum_offload(mut self) -> SimIo {
         self.offload = true;
         self
+    }
+
+    /// Lets the peer's device choose the queue of a TCP segment by its hash. Everything else arrives on its queue 0.
+    pub fn with_peer_rss(mut self, rss: Rss) -> SimIo {
+        self.peer_rss = Some(rss);
+        self
+    }
+
+    /// The number of the peer's queue on which a frame will arrive.
+    fn way_of(&self, frame: &Frame) -> usize {
+        let Some(rss) = &self.peer_rss else { return self.me % self.outgoing.len() };
+        let tuple = peek_tuple(frame.bytes());
+        let queue = tuple.map_or(0, |(src, dst, src_port, dst_port)| rss.queue(&src, &dst, src_port, dst_port));
+        usize::from(queue) % self.outgoing.len()
     }
 }
 
@@ -130,11 +165,21 @@ impl PacketIo for SimIo {
     }
 
     fn tx_burst(&mut self, tx: &mut Vec<Frame>) -> usize {
-        let room = self.outgoing.capacity() - self.outgoing.len();
+        let room = |way: &Way| way.ring.capacity() - way.ring.len();
+        let room = match self.peer_rss {
+            None => room(&self.outgoing[self.me % self.outgoing.len()]),
+            // Whichever they will take.
+            Some(_) => self.outgoing.iter().map(room).min().unwrap_or(0),
+        };
         let mut taken = 0;
         for frame in tx.drain(..room.min(tx.len())) {
-            match self.outgoing.push(Sent { frame, from: self.me }) {
-                Ok(()) => taken += 1,
+            let way = self.way_of(&frame);
+            let way = &mut self.outgoing[way];
+            match way.ring.push(Sent { frame, from: self.me }) {
+                Ok(()) => {
+                    taken += 1;
+                    way.needs_wakeup = true;
+                }
                 // Another queue of this device took the room in between: lost like in a full device queue.
                 Err(Sent { frame, .. }) => {
                     self.stats.tx_refused += 1;
@@ -143,7 +188,6 @@ impl PacketIo for SimIo {
             }
         }
         self.stats.tx_frames += taken as u64;
-        self.peer_needs_wakeup |= taken > 0;
         taken
     }
 
@@ -154,10 +198,13 @@ impl PacketIo for SimIo {
     }
 
     fn kick(&mut self) {
-        if std::mem::take(&mut self.peer_needs_wakeup) {
-            self.stats.kicks += 1;
-            self.peer_waker.unpark();
+        let mut woken = false;
+        for way in self.outgoing.iter_mut().filter(|way| way.needs_wakeup) {
+            way.needs_wakeup = false;
+            way.waker.unpark();
+            woken = true;
         }
+        self.stats.kicks += u64::from(woken);
     }
 
     fn wait(&mut self, timeout: Duration) {

@@ -10,6 +10,7 @@ const GLINK: u32 = 0x0a;
 const GRINGPARAM: u32 = 0x10;
 const GCHANNELS: u32 = 0x3c;
 const GRSSH: u32 = 0x46;
+const GRXFH: u32 = 0x29;
 
 /// How many queues a device has and could have. 0: it has none of that kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,8 +46,22 @@ pub struct Rss {
     pub key: Vec<u8>,
     /// Queue for each value of the hash, modulo the table's length.
     pub indirection: Vec<u32>,
-    /// Bits of ethtool's hash functions: 1 is Toeplitz. 0: the driver does not say.
+    /// Bits of ethtool's hash functions: [`TOEPLITZ`] is one. 0: the driver does not say.
     pub hash_function: u8,
+    /// What is done to the fields before they are hashed (made symmetric). 0: nothing.
+    pub input_transform: u8,
+}
+
+/// The bit of the Toeplitz hash among ethtool's hash functions.
+pub const TOEPLITZ: u8 = 1;
+
+/// What of a TCP segment is hashed: bits of ethtool's flow hash options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashFields(pub u64);
+
+impl HashFields {
+    /// Both addresses and both ports, and nothing else.
+    pub const FOUR_TUPLE: HashFields = HashFields(0xf0);
 }
 
 /// Offloads that can be read and set.
@@ -132,7 +147,21 @@ pub fn rss(interface: &str) -> Result<Rss, IoError> {
     call(interface, &mut all).map_err(ask)?;
     let indirection = all[HEADER_WORDS..HEADER_WORDS + entries].to_vec();
     let key = all[HEADER_WORDS + entries..].iter().flat_map(|w| w.to_ne_bytes()).take(key_bytes).collect();
-    Ok(Rss { key, indirection, hash_function: all[4].to_ne_bytes()[0] })
+    let [hash_function, input_transform, ..] = all[4].to_ne_bytes();
+    Ok(Rss { key, indirection, hash_function, input_transform })
+}
+
+/// Which fields of TCP segments over IPv4 or IPv6 the device hashes. Not every driver tells.
+pub fn tcp_hash_fields(interface: &str, v4: bool) -> Result<HashFields, IoError> {
+    const TCP_V4_FLOW: u32 = 1;
+    const TCP_V6_FLOW: u32 = 5;
+    // cmd, flow type, 64 bits of answer; then a filter, its place and count, which this command does not use.
+    let mut words = [0u32; 64];
+    (words[0], words[1]) = (GRXFH, if v4 { TCP_V4_FLOW } else { TCP_V6_FLOW });
+    call(interface, &mut words).map_err(|e| failed(interface, "which fields are hashed", &e))?;
+    let [a, b, c, d] = words[2].to_ne_bytes();
+    let [e, f, g, h] = words[3].to_ne_bytes();
+    Ok(HashFields(u64::from_ne_bytes([a, b, c, d, e, f, g, h])))
 }
 
 /// Whether an offload is on.
@@ -251,6 +280,8 @@ mod tests {
     fn a_device_that_does_not_tell_says_so_and_one_that_is_not_there_too() {
         let e = rss("lo").unwrap_err();
         assert!(e.what.contains("RSS") && e.what.contains("lo"), "{e}");
+        let e = tcp_hash_fields("lo", true).unwrap_err();
+        assert!(e.what.contains("fields") && e.what.contains("lo"), "{e}");
         let e = channels("nosuch0").unwrap_err();
         assert!(e.what.contains("nosuch0") && e.hint.contains("ip link"), "{e}");
         assert!(driver("a-name-that-is-far-too-long").is_err());

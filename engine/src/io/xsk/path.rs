@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 /// Chunks are put into the fill ring at least this many at a time: one shared store, one look at shared memory.
 const RESTOCK_FRAMES: u32 = 64;
+/// Chunks that wait for reception at first.
+const FILL_START_FRAMES: u32 = 1024;
 
 /// The rings of one socket, as this side holds them.
 pub(super) struct Rings {
@@ -66,7 +68,10 @@ pub(super) struct XskPath {
     total_bytes: u64,
     /// Checksum requests are passed on, as metadata in front of the packet.
     offload: bool,
+    /// Frames that wait for reception: as few as will do, since each goes round before it is used again, and what lies
+    /// between must fit into the cache. Doubled whenever the kernel has nearly used them up, up to `fill_limit`.
     fill_target: u32,
+    fill_limit: u32,
     send_reserve: u32,
     /// The last received piece was not the last of its frame.
     in_pieces: bool,
@@ -80,7 +85,8 @@ impl XskPath {
             chunk_shift: arena.chunk_bytes().trailing_zeros(),
             total_bytes: arena.total_bytes() as u64,
             offload: false,
-            fill_target: config.fill_target(),
+            fill_target: config.fill_target().min(FILL_START_FRAMES),
+            fill_limit: config.fill_target(),
             send_reserve: config.send_reserve(),
             in_pieces: false,
             counts: PathCounts::default(),
@@ -170,6 +176,9 @@ impl XskPath {
 
     /// Fills the reception side up to its target, leaving the pool a reserve for sending.
     fn restock(&mut self) {
+        if self.fill_target < self.fill_limit && self.rings.rx.waiting(u32::MAX) > self.fill_target / 4 * 3 {
+            self.fill_target = (self.fill_target * 2).min(self.fill_limit);
+        }
         let missing = self.fill_target.saturating_sub(self.receiving());
         if missing < RESTOCK_FRAMES.min(self.fill_target) {
             return;

@@ -1,0 +1,160 @@
+//! What socket layers ask of a connection beyond what every application needs: bytes read out instead of lent, times and
+//! limits of its own, and how it is doing. None of it lies on the way of a segment.
+
+use super::conn::{Conn, Net};
+use crate::base::time::TICK_SHIFT;
+use crate::tcp::{State, Tcb, TcpConfig, flag, rtt};
+
+/// How a connection is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnInfo {
+    pub state: State,
+    /// Largest payload of a segment we send.
+    pub mss: u16,
+    /// Congestion window and slow-start threshold in bytes.
+    pub cwnd: u32,
+    pub ssthresh: u32,
+    /// Nanoseconds; 0 until measured.
+    pub srtt_ns: u64,
+    pub rttvar_ns: u64,
+    pub rto_ns: u64,
+    /// Time-outs since the last sign of life, back-off exponent, unanswered keepalive probes.
+    pub retries: u8,
+    pub backoff: u8,
+    pub keepalive_probes: u8,
+    /// Bytes (SYN and FIN included) that are sent and not acknowledged; bytes that were never sent.
+    pub flight_bytes: u32,
+    pub unsent_bytes: u32,
+    /// The peer's window, and what of ours is left.
+    pub send_window: u32,
+    pub receive_window: u32,
+    pub timestamps: bool,
+    pub sack: bool,
+    pub in_recovery: bool,
+    /// Shift counts, the peer's and ours.
+    pub send_scale: u8,
+    pub receive_scale: u8,
+}
+
+impl<U> Conn<'_, U> {
+    /// Bytes that came in order and were left by [`App::data`](super::App::data).
+    pub fn unread(&self) -> u32 {
+        self.tcb().map_or(0, |t| self.core.recv.unread(t.recv, t.stream_end()))
+    }
+
+    /// The peer has closed its direction, whether or not everything before was taken.
+    pub fn peer_has_closed(&self) -> bool {
+        matches!(self.state(), State::CloseWait | State::Closing | State::LastAck | State::TimeWait | State::Closed)
+    }
+
+    /// Reads what [`App::data`](super::App::data) left, in order, and returns how many bytes that were. `peek`: they
+    /// stay.
+    pub fn read(&mut self, out: &mut [u8], peek: bool) -> usize {
+        let Some(t) = self.core.conns.get_mut(self.slot) else { return 0 };
+        let end = t.stream_end();
+        let n = self.core.recv.read(t.recv, end, out, peek, &mut self.core.spent);
+        if n == 0 || peek {
+            return n;
+        }
+        let unread = self.core.recv.unread(t.recv, end);
+        let ended = t.stream_end() != t.rcv_nxt;
+        if unread == 0 && ended {
+            // The end of the stream has waited behind these bytes.
+            self.resume_receive();
+            return n;
+        }
+        if unread == 0 {
+            t.clear(flag::RECEIVE_STALLED);
+            self.core.recv.give_back_if_empty(&mut t.recv);
+        }
+        let buffer = self.core.proto.config_of(self.slot, t.flags).receive_buffer_bytes;
+        // Each ACK tells the window anyway: one more is only worth it when the window is twice what the peer knows.
+        if buffer.saturating_sub(unread) >= t.rcv_wnd().saturating_mul(2) {
+            self.core.window_opened(self.slot);
+            self.core.mark_pending(self.slot);
+        }
+        n
+    }
+
+    /// True: less than a full segment waits for more, or for the FIN. False: what waited goes out.
+    pub fn set_corked(&mut self, on: bool) {
+        let Some(t) = self.core.conns.get_mut(self.slot) else { return };
+        if on {
+            t.set(flag::CORKED);
+        } else if t.take(flag::CORKED) {
+            self.core.mark_pending(self.slot);
+        }
+    }
+
+    /// Gives this connection times and limits of its own. What the handshake agreed on stays as it is.
+    pub fn tune(&mut self, config: &TcpConfig) {
+        let had = self.core.conns.get(self.slot).map(|t| self.core.proto.config_of(self.slot, t.flags).keepalive);
+        self.core.tune(self.slot, config);
+        let tick = self.core.proto.clock.tick;
+        let Some(t) = self.core.conns.get_mut(self.slot) else { return };
+        if had == Some(config.keepalive) || matches!(t.state(), State::SynSent | State::SynReceived | State::FinWait2) {
+            return;
+        }
+        if config.keepalive.is_some() {
+            t.life_at = tick.plus(self.core.proto.env_of(self.slot, t.flags).times.keepalive_idle);
+            t.set(flag::LIFE_ON);
+        } else {
+            t.clear(flag::LIFE_ON);
+        }
+        t.keepalive_probes = 0;
+        self.core.reschedule(self.slot);
+    }
+
+    /// The configuration that applies to this connection.
+    pub fn config(&self) -> TcpConfig {
+        *self.core.proto.config_of(self.slot, self.tcb().map_or(0, |t| t.flags))
+    }
+
+    pub fn info(&self) -> Option<ConnInfo> {
+        let t = self.tcb()?;
+        let times = crate::tcp::Times::new(&self.config());
+        let measured = t.has(flag::RTT_VALID);
+        let ns = |us: u32| if measured { u64::from(us) << 10 } else { 0 };
+        Some(ConnInfo {
+            state: t.state(),
+            mss: t.mss,
+            cwnd: t.cwnd,
+            ssthresh: t.ssthresh,
+            srtt_ns: ns(t.srtt_us),
+            rttvar_ns: ns(t.rttvar_us),
+            rto_ns: u64::from(rtt::rto_ticks(t, &times)) << TICK_SHIFT,
+            retries: t.retries,
+            backoff: t.backoff,
+            keepalive_probes: t.keepalive_probes,
+            flight_bytes: t.flight(),
+            unsent_bytes: unsent_bytes(t),
+            send_window: t.snd_wnd,
+            receive_window: t.rcv_wnd(),
+            timestamps: t.has(flag::TIMESTAMPS),
+            sack: t.has(flag::SACK),
+            in_recovery: t.has(flag::IN_RECOVERY),
+            send_scale: t.snd_scale(),
+            receive_scale: t.rcv_scale(),
+        })
+    }
+}
+
+fn unsent_bytes(t: &Tcb) -> u32 {
+    let sent = t.snd_max.max(t.snd_una);
+    if sent.before(t.snd_end) { t.snd_end.since(sent) } else { 0 }
+}
+
+impl<U: Default> Net<'_, U> {
+    /// As [`Shard::listen`](super::Shard::listen), from inside the application; connections to the port get `config`
+    /// instead of the shard's own.
+    pub fn listen(&mut self, port: u16, config: Option<&TcpConfig>) {
+        self.core.listen(port);
+        self.core.tune_port(port, config);
+    }
+
+    /// Takes no new connections to `port` any more; half-open ones may still complete.
+    pub fn stop_listening(&mut self, port: u16) {
+        self.core.listeners.retain(|&p| p != port);
+        self.core.tune_port(port, None);
+    }
+}

@@ -1,0 +1,95 @@
+//! Connections and listening ports with times and limits of their own: `setsockopt` and its like. They are kept beside
+//! the control blocks, whose flag `TUNED` says that there is something to look up; all others cost one test of it.
+
+use super::core::{Core, Protocol};
+use crate::tcp::{Env, TcpConfig, Times, flag};
+use std::collections::HashMap;
+
+/// A configuration with its durations in ticks.
+#[derive(Clone, Copy)]
+struct Tuning {
+    config: TcpConfig,
+    times: Times,
+}
+
+#[derive(Default)]
+pub struct Tunings {
+    /// By slot.
+    conns: HashMap<u32, Tuning>,
+    /// By listening port: connections that it accepts inherit it.
+    ports: HashMap<u16, Tuning>,
+}
+
+fn tuning(config: &TcpConfig) -> Tuning {
+    Tuning { config: *config, times: Times::new(config) }
+}
+
+impl Protocol {
+    /// As [`Protocol::env`], with the times and limits of connection `slot`.
+    #[inline(always)]
+    pub fn env_of(&mut self, slot: u32, flags: u32) -> Env<'_> {
+        if flags & flag::TUNED == 0 { self.env() } else { self.env_tuned(slot) }
+    }
+
+    #[cold]
+    fn env_tuned(&mut self, slot: u32) -> Env<'_> {
+        let tuned = self.tunings.conns.get(&slot);
+        let (config, times) = tuned.map_or((&self.config, &self.times), |t| (&t.config, &t.times));
+        Env { clock: &self.clock, config, times, counters: &mut self.counters, challenge: &mut self.challenge }
+    }
+
+    /// As [`Protocol::env`], with the times and limits of a listening port.
+    #[inline]
+    pub fn env_at(&mut self, port: u16) -> Env<'_> {
+        let tuned = self.tunings.ports.get(&port);
+        let (config, times) = tuned.map_or((&self.config, &self.times), |t| (&t.config, &t.times));
+        Env { clock: &self.clock, config, times, counters: &mut self.counters, challenge: &mut self.challenge }
+    }
+
+    #[inline(always)]
+    pub fn config_of(&self, slot: u32, flags: u32) -> &TcpConfig {
+        if flags & flag::TUNED == 0 {
+            return &self.config;
+        }
+        self.tunings.conns.get(&slot).map_or(&self.config, |t| &t.config)
+    }
+
+    #[inline]
+    pub fn config_at(&self, port: u16) -> &TcpConfig {
+        self.tunings.ports.get(&port).map_or(&self.config, |t| &t.config)
+    }
+}
+
+impl Core {
+    pub(super) fn tune(&mut self, slot: u32, config: &TcpConfig) {
+        let Some(t) = self.conns.get_mut(slot) else { return };
+        t.set(flag::TUNED);
+        self.proto.tunings.conns.insert(slot, tuning(config));
+    }
+
+    /// `None`: the shard's own.
+    pub(super) fn tune_port(&mut self, port: u16, config: Option<&TcpConfig>) {
+        match config {
+            Some(config) => self.proto.tunings.ports.insert(port, tuning(config)),
+            None => self.proto.tunings.ports.remove(&port),
+        };
+    }
+
+    /// A connection that came in on `port` is tuned as the port is.
+    #[inline]
+    pub(super) fn inherit_tuning(&mut self, slot: u32, port: u16) {
+        if let Some(&tuned) = self.proto.tunings.ports.get(&port)
+            && let Some(t) = self.conns.get_mut(slot)
+        {
+            t.set(flag::TUNED);
+            self.proto.tunings.conns.insert(slot, tuned);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn forget_tuning(&mut self, slot: u32, flags: u32) {
+        if flags & flag::TUNED != 0 {
+            self.proto.tunings.conns.remove(&slot);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! `setsockopt` and `getsockopt`: options of a socket, and the configuration of its connection that follows from them.
+
+use super::table::{Role, Socket};
+use super::{Errno, Fd, Sockets, info};
+use crate::tcp::{Keepalive, TcpConfig};
+use core::time::Duration;
+use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET};
+
+/// The one congestion control that there is, under Linux's name for it.
+const CONGESTION: &[u8] = b"reno";
+/// TCP_CA_NAME_MAX.
+const CONGESTION_BYTES: usize = 16;
+/// What TCP_MAXSEG says before there is a connection, as on Linux.
+const DEFAULT_MSS: i32 = 536;
+
+/// Options of one socket; those that it accepts start with its own.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub reuse_address: bool,
+    /// SO_LINGER with a time.
+    pub linger: Option<Duration>,
+    pub keepalive: bool,
+    pub keepalive_idle_s: u32,
+    pub keepalive_interval_s: u32,
+    pub keepalive_probes: u8,
+    /// `None`: as the shard has it.
+    pub receive_buffer_bytes: Option<u32>,
+    pub send_buffer_bytes: u32,
+    pub receive_low_water: u32,
+    /// SO_RCVTIMEO and SO_SNDTIMEO, for calls that wait.
+    pub receive_timeout: Option<Duration>,
+    pub send_timeout: Option<Duration>,
+    pub nodelay: bool,
+    pub cork: bool,
+    /// TCP_MAXSEG; 0: what the link carries.
+    pub mss: u16,
+    /// TCP_SYNCNT; 0: as the shard has it.
+    pub syn_retries: u8,
+    /// TCP_USER_TIMEOUT; 0: none.
+    pub user_timeout_ms: u32,
+    /// TCP_LINGER2: how long FIN-WAIT-2 may last; `None`: as the shard has it.
+    pub fin_wait_2: Option<Duration>,
+    /// TCP_NOTSENT_LOWAT; 0: none.
+    pub unsent_low_water: u32,
+    /// TCP_INQ: `recvmsg` tells how many bytes are left.
+    pub tell_unread: bool,
+    /// IP_FREEBIND: addresses that are not ours can be bound to.
+    pub free_bind: bool,
+    /// IP_TOS is kept and has no effect.
+    pub tos: u8,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            reuse_address: false,
+            linger: None,
+            keepalive: false,
+            keepalive_idle_s: 7_200,
+            keepalive_interval_s: 75,
+            keepalive_probes: 9,
+            receive_buffer_bytes: None,
+            send_buffer_bytes: 256 * 1024,
+            receive_low_water: 1,
+            receive_timeout: None,
+            send_timeout: None,
+            nodelay: false,
+            cork: false,
+            mss: 0,
+            syn_retries: 0,
+            user_timeout_ms: 0,
+            fin_wait_2: None,
+            unsent_low_water: 0,
+            tell_unread: false,
+            free_bind: false,
+            tos: 0,
+        }
+    }
+}
+
+impl Options {
+    /// The configuration of a connection with these options, on a shard configured as `base`.
+    pub fn config(&self, base: &TcpConfig) -> TcpConfig {
+        let mut c = *base;
+        if self.keepalive {
+            c.keepalive = Some(Keepalive {
+                idle: Duration::from_secs(self.keepalive_idle_s.into()),
+                interval: Duration::from_secs(self.keepalive_interval_s.into()),
+                probes: self.keepalive_probes,
+            });
+        }
+        c.nodelay = self.nodelay;
+        c.receive_buffer_bytes = self.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes);
+        c.fin_wait_2 = self.fin_wait_2.unwrap_or(base.fin_wait_2);
+        if self.mss > 0 {
+            c.mss_max = self.mss;
+        }
+        if self.syn_retries > 0 {
+            c.syn_retries = self.syn_retries;
+        }
+        if self.user_timeout_ms > 0 {
+            c.user_timeout = Some(Duration::from_millis(self.user_timeout_ms.into()));
+        }
+        c
+    }
+}
+
+/// An option that is one `int`.
+struct IntOption {
+    level: i32,
+    name: i32,
+    get: fn(&Options) -> i32,
+    set: fn(&mut Options, i32) -> Result<(), Errno>,
+}
+
+/// `value` if Linux takes it.
+fn within(value: i32, low: i32, high: i32) -> Result<i32, Errno> {
+    if (low..=high).contains(&value) { Ok(value) } else { Err(Errno::INVAL) }
+}
+
+macro_rules! int_option {
+    ($level:ident, $name:ident, $get:expr, $set:expr) => {
+        IntOption { level: $level, name: libc::$name, get: $get, set: $set }
+    };
+    ($level:ident, $name:ident, switch $field:ident) => {
+        int_option!($level, $name, |o| o.$field.into(), |o, v| {
+            o.$field = v != 0;
+            Ok(())
+        })
+    };
+    ($level:ident, $name:ident, $field:ident in $low:literal..=$high:expr) => {
+        int_option!($level, $name, |o| o.$field as i32, |o, v| {
+            o.$field = within(v, $low, $high)? as _;
+            Ok(())
+        })
+    };
+}
+
+/// Linux doubles what is asked for, to have room for its bookkeeping, and says so.
+const BUFFER_MAX: i32 = 1 << 29;
+
+static INT_OPTIONS: [IntOption; 22] = [
+    int_option!(SOL_SOCKET, SO_REUSEADDR, switch reuse_address),
+    int_option!(SOL_SOCKET, SO_KEEPALIVE, switch keepalive),
+    int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32 * 2, |o, v| {
+        o.send_buffer_bytes = v.clamp(2_304, BUFFER_MAX) as u32;
+        Ok(())
+    }),
+    int_option!(SOL_SOCKET, SO_RCVBUF, |o| o.receive_buffer_bytes.unwrap_or(0) as i32 * 2, |o, v| {
+        o.receive_buffer_bytes = Some(v.clamp(1_152, BUFFER_MAX) as u32);
+        Ok(())
+    }),
+    int_option!(SOL_SOCKET, SO_RCVLOWAT, |o| o.receive_low_water as i32, |o, v| {
+        o.receive_low_water = if v <= 0 { 1 } else { v as u32 };
+        Ok(())
+    }),
+    // Kept, without effect: every packet of a socket has the same rank.
+    int_option!(SOL_SOCKET, SO_PRIORITY, |_| 0, |_, _| Ok(())),
+    int_option!(IPPROTO_TCP, TCP_NODELAY, switch nodelay),
+    int_option!(IPPROTO_TCP, TCP_CORK, switch cork),
+    int_option!(IPPROTO_TCP, TCP_KEEPIDLE, keepalive_idle_s in 1..=32_767),
+    int_option!(IPPROTO_TCP, TCP_KEEPINTVL, keepalive_interval_s in 1..=32_767),
+    int_option!(IPPROTO_TCP, TCP_KEEPCNT, keepalive_probes in 1..=127),
+    int_option!(IPPROTO_TCP, TCP_SYNCNT, syn_retries in 1..=127),
+    int_option!(IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout_ms in 0..=i32::MAX),
+    int_option!(IPPROTO_TCP, TCP_NOTSENT_LOWAT, |o| o.unsent_low_water as i32, |o, v| {
+        o.unsent_low_water = v as u32;
+        Ok(())
+    }),
+    int_option!(IPPROTO_TCP, TCP_LINGER2, |o| o.fin_wait_2.map_or(60, |d| d.as_secs() as i32), |o, v| {
+        o.fin_wait_2 = if v < 0 { Some(Duration::ZERO) } else { Some(Duration::from_secs(v.min(120) as u64)) };
+        Ok(())
+    }),
+    int_option!(IPPROTO_TCP, TCP_MAXSEG, |o| i32::from(o.mss), |o, v| {
+        o.mss = if v == 0 { 0 } else { within(v, 88, 32_767)? as u16 };
+        Ok(())
+    }),
+    int_option!(IPPROTO_TCP, TCP_QUICKACK, |_| 1, |_, _| Ok(())),
+    int_option!(IPPROTO_TCP, TCP_INQ, switch tell_unread),
+    int_option!(IPPROTO_IP, IP_TOS, tos in 0..=255),
+    int_option!(IPPROTO_IP, IP_FREEBIND, switch free_bind),
+    // Packets are never fragmented, by us or on their way.
+    int_option!(IPPROTO_IP, IP_MTU_DISCOVER, |_| libc::IP_PMTUDISC_DO, |_, v| {
+        within(v, libc::IP_PMTUDISC_WANT, libc::IP_PMTUDISC_DO).map(|_| ())
+    }),
+    int_option!(IPPROTO_IPV6, IPV6_V6ONLY, |_| 0, |_, v| within(v, 0, 0).map(|_| ()).map_err(|_| Errno::NOPROTOOPT)),
+];
+
+fn find(level: i32, name: i32) -> Option<&'static IntOption> {
+    INT_OPTIONS.iter().find(|o| o.level == level && o.name == name)
+}
+
+fn int(value: &[u8]) -> Result<i32, Errno> {
+    let first = value.first_chunk::<4>().ok_or(Errno::INVAL)?;
+    Ok(i32::from_ne_bytes(*first))
+}
+
+/// The 64-bit words of a `struct timeval`, or the 32-bit ones of a `struct linger`.
+fn pair<const HALF: usize>(value: &[u8]) -> Result<[i64; 2], Errno> {
+    let word = |at: usize| -> Result<i64, Errno> {
+        let bytes = value.get(at * HALF..(at + 1) * HALF).ok_or(Errno::INVAL)?;
+        match bytes.len() {
+            4 => Ok(i64::from(int(bytes)?)),
+            _ => Ok(i64::from_ne_bytes(bytes.try_into().map_err(|_| Errno::INVAL)?)),
+        }
+    };
+    Ok([word(0)?, word(1)?])
+}
+
+fn timeout(value: &[u8]) -> Result<Option<Duration>, Errno> {
+    let [s, us] = pair::<8>(value)?;
+    let us = u64::try_from(us).ok().filter(|us| *us < 1_000_000).ok_or(Errno::INVAL)?;
+    let d = Duration::from_secs(s.max(0) as u64) + Duration::from_micros(us);
+    Ok((!d.is_zero()).then_some(d))
+}
+
+impl Sockets<'_> {
+    pub fn options(&mut self, fd: Fd) -> Result<&Options, Errno> {
+        Ok(&self.table.socket(fd)?.options)
+    }
+
+    pub fn setsockopt(&mut self, fd: Fd, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        let s = self.table.socket(fd)?;
+        match (level, name) {
+            (SOL_SOCKET, libc::SO_LINGER) => {
+                let [on, seconds] = pair::<4>(value)?;
+                s.options.linger = (on != 0).then(|| Duration::from_secs(seconds.max(0) as u64));
+            }
+            (SOL_SOCKET, libc::SO_RCVTIMEO) => s.options.receive_timeout = timeout(value)?,
+            (SOL_SOCKET, libc::SO_SNDTIMEO) => s.options.send_timeout = timeout(value)?,
+            (IPPROTO_TCP, libc::TCP_CONGESTION) => {
+                let name = value.split(|&b| b == 0).next().unwrap_or(&[]);
+                return if name == CONGESTION { Ok(()) } else { Err(Errno::NOENT) };
+            }
+            _ => {
+                let option = find(level, name).ok_or(Errno::NOPROTOOPT)?;
+                (option.set)(&mut s.options, int(value)?)?;
+            }
+        }
+        let pushes = matches!((level, name), (IPPROTO_TCP, libc::TCP_NODELAY | libc::TCP_CORK));
+        if pushes {
+            self.uncork(fd)?;
+        }
+        self.apply_options(fd)
+    }
+
+    /// Writes the option's value into `out` and returns its length.
+    pub fn getsockopt(&mut self, fd: Fd, level: i32, name: i32, out: &mut [u8]) -> Result<usize, Errno> {
+        let base = self.table.base;
+        let s = self.table.socket(fd)?;
+        let value: Vec<u8> = match (level, name) {
+            (SOL_SOCKET, libc::SO_LINGER) => {
+                let seconds = s.options.linger.map_or(0, |l| l.as_secs() as i32);
+                [i32::from(s.options.linger.is_some()), seconds].iter().flat_map(|v| v.to_ne_bytes()).collect()
+            }
+            (SOL_SOCKET, libc::SO_RCVTIMEO) => timeval(s.options.receive_timeout),
+            (SOL_SOCKET, libc::SO_SNDTIMEO) => timeval(s.options.send_timeout),
+            (IPPROTO_TCP, libc::TCP_CONGESTION) => {
+                let mut padded = CONGESTION.to_vec();
+                padded.resize(CONGESTION_BYTES, 0);
+                padded
+            }
+            (IPPROTO_TCP, libc::TCP_INFO) => {
+                let conn = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info());
+                info::encode(conn.as_ref(), matches!(s.role, Role::Listening { .. })).to_vec()
+            }
+            _ => {
+                let mss = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info()).map(|i| i.mss.into());
+                plain(s, level, name, mss, &base)?.to_ne_bytes().to_vec()
+            }
+        };
+        let n = value.len().min(out.len());
+        out[..n].copy_from_slice(&value[..n]);
+        Ok(n)
+    }
+
+    /// Carries the options over to the connection, or to those that the listener will accept.
+    pub(super) fn apply_options(&mut self, fd: Fd) -> Result<(), Errno> {
+        let base = self.table.base;
+        let s = self.table.socket(fd)?;
+        let config = s.options.config(&base);
+        let differs = config != TcpConfig { nodelay: config.nodelay, ..base };
+        match s.role {
+            Role::Listening { .. } => {
+                let port = s.bound.map_or(0, |(_, port)| port);
+                self.net.listen(port, differs.then_some(&config));
+            }
+            Role::Opening(id, _) | Role::Open(id) => {
+                let nodelay = s.options.nodelay;
+                let Some(mut conn) = self.net.conn(id) else { return Ok(()) };
+                conn.set_nodelay(nodelay);
+                if differs || conn.config() != base {
+                    conn.tune(&config);
+                }
+            }
+            Role::Fresh | Role::Ended => {}
+        }
+        Ok(())
+    }
+}
+
+/// An option that is one `int`; SO_ERROR is forgotten by being read.
+fn plain(s: &mut Socket, level: i32, name: i32, mss: Option<i32>, base: &TcpConfig) -> Result<i32, Errno> {
+    Ok(match (level, name) {
+        (SOL_SOCKET, libc::SO_ERROR) => s.error.take().map_or(0, |e| e.0),
+        (SOL_SOCKET, libc::SO_TYPE) => libc::SOCK_STREAM,
+        (SOL_SOCKET, libc::SO_PROTOCOL) => IPPROTO_TCP,
+        (SOL_SOCKET, libc::SO_DOMAIN) => [libc::AF_INET, libc::AF_INET6][usize::from(s.v6)],
+        (SOL_SOCKET, libc::SO_ACCEPTCONN) => matches!(s.role, Role::Listening { .. }).into(),
+        (SOL_SOCKET, libc::SO_RCVBUF) => {
+            s.options.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes).min(BUFFER_MAX as u32) as i32 * 2
+        }
+        (IPPROTO_TCP, libc::TCP_MAXSEG) => match (mss, s.options.mss) {
+            (Some(mss), _) => mss,
+            (None, 0) => DEFAULT_MSS,
+            (None, mss) => mss.into(),
+        },
+        (IPPROTO_TCP, libc::TCP_SYNCNT) if s.options.syn_retries == 0 => base.syn_retries.into(),
+        _ => (find(level, name).ok_or(Errno::NOPROTOOPT)?.get)(&s.options),
+    })
+}
+
+fn timeval(d: Option<Duration>) -> Vec<u8> {
+    let d = d.unwrap_or_default();
+    [d.as_secs() as i64, i64::from(d.subsec_micros())].iter().flat_map(|v| v.to_ne_bytes()).collect()
+}

@@ -1,0 +1,309 @@
+//! The table of descriptors, and what the shard tells it.
+
+use super::epoll::Epoll;
+use super::{Errno, Fd, Options};
+use crate::base::Instant;
+use crate::shard::{App, CloseReason, Conn, ConnId, LocalNet, Net, ShardConfig};
+use crate::steering::ports::Ports;
+use crate::tcp::TcpConfig;
+use crate::wire::Addr;
+use std::collections::{HashMap, VecDeque};
+
+/// Ports from which `connect` and `bind` to port 0 choose, as Linux has them.
+const EPHEMERAL: core::ops::RangeInclusive<u16> = 32_768..=60_999;
+
+/// The descriptor that a connection belongs to; `None` once it is closed.
+#[derive(Clone, Copy, Default)]
+pub struct Owner(pub Option<Fd>);
+
+pub enum Role {
+    /// Neither connected nor listening.
+    Fresh,
+    Listening {
+        backlog: usize,
+        /// Sockets to be accepted.
+        queue: VecDeque<Fd>,
+    },
+    /// `connect` was called; `true`: the handshake is complete and the program has not asked since.
+    Opening(ConnId, bool),
+    Open(ConnId),
+    /// The connection is over.
+    Ended,
+}
+
+pub struct Socket {
+    pub role: Role,
+    pub v6: bool,
+    /// Address (unspecified: all) and port that the socket is bound to.
+    pub bound: Option<(Addr, u16)>,
+    pub options: Options,
+    pub nonblocking: bool,
+    /// SO_ERROR.
+    pub error: Option<Errno>,
+    pub read_shut: bool,
+    pub write_shut: bool,
+    /// Until when TCP_CORK or MSG_MORE hold back less than a segment.
+    pub corked_until: Option<Instant>,
+    /// Epoll instances that watch the socket.
+    pub watchers: Vec<Fd>,
+    /// In the list of sockets that [`Table::notice_changes`] looks at.
+    pub noticed: bool,
+    /// Unread bytes when the program last looked; a write found no room.
+    pub seen_unread: u32,
+    pub full: bool,
+    pub seen_end: bool,
+}
+
+impl Socket {
+    pub fn new(v6: bool, options: Options) -> Socket {
+        Socket {
+            role: Role::Fresh,
+            v6,
+            bound: None,
+            options,
+            nonblocking: false,
+            error: None,
+            read_shut: false,
+            write_shut: false,
+            corked_until: None,
+            watchers: Vec::new(),
+            noticed: false,
+            seen_unread: 0,
+            full: false,
+            seen_end: false,
+        }
+    }
+
+    pub fn conn(&self) -> Option<ConnId> {
+        match self.role {
+            Role::Opening(id, _) | Role::Open(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+pub enum Entry {
+    Socket(Box<Socket>),
+    Epoll(Epoll),
+}
+
+pub struct Table {
+    entries: Vec<Option<Entry>>,
+    /// Listening sockets by port.
+    pub(super) listeners: HashMap<u16, Fd>,
+    pub(super) ports: Ports,
+    pub(super) locals: Vec<LocalNet>,
+    pub(super) base: TcpConfig,
+    pub(super) options: Options,
+    /// Sockets that have unread bytes or wait for room.
+    pub(super) noticed: Vec<Fd>,
+    /// Corked sockets.
+    pub(super) corks: Vec<Fd>,
+}
+
+impl Table {
+    pub fn new(config: &ShardConfig, options: Options) -> Table {
+        Table {
+            entries: Vec::new(),
+            listeners: HashMap::new(),
+            ports: Ports::new(config.secrets.isn[0], 1, EPHEMERAL),
+            locals: config.locals.clone(),
+            base: config.tcp,
+            options,
+            noticed: Vec::new(),
+            corks: Vec::new(),
+        }
+    }
+
+    /// The lowest free number gets `entry`.
+    pub fn insert(&mut self, entry: Entry) -> Fd {
+        let free = self.entries.iter().position(Option::is_none);
+        let at = free.unwrap_or_else(|| {
+            self.entries.push(None);
+            self.entries.len() - 1
+        });
+        self.entries[at] = Some(entry);
+        at as Fd
+    }
+
+    pub fn remove(&mut self, fd: Fd) -> Option<Entry> {
+        usize::try_from(fd).ok().and_then(|at| self.entries.get_mut(at)?.take())
+    }
+
+    fn entry(&mut self, fd: Fd) -> Result<&mut Entry, Errno> {
+        let at = usize::try_from(fd).map_err(|_| Errno::BADF)?;
+        self.entries.get_mut(at).and_then(Option::as_mut).ok_or(Errno::BADF)
+    }
+
+    pub fn socket(&mut self, fd: Fd) -> Result<&mut Socket, Errno> {
+        match self.entry(fd)? {
+            Entry::Socket(s) => Ok(s),
+            Entry::Epoll(_) => Err(Errno::NOTSOCK),
+        }
+    }
+
+    pub fn epoll(&mut self, fd: Fd) -> Result<&mut Epoll, Errno> {
+        match self.entry(fd)? {
+            Entry::Epoll(e) => Ok(e),
+            Entry::Socket(_) => Err(Errno::INVAL),
+        }
+    }
+
+    pub fn exists(&mut self, fd: Fd) -> bool {
+        self.entry(fd).is_ok()
+    }
+
+    pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.entries.iter().flatten().filter_map(|e| match e {
+            Entry::Socket(s) => Some(&**s),
+            Entry::Epoll(_) => None,
+        })
+    }
+
+    /// The socket will be looked at after each turn.
+    pub fn notice(&mut self, fd: Fd) {
+        if let Ok(s) = self.socket(fd)
+            && !s.noticed
+        {
+            s.noticed = true;
+            self.noticed.push(fd);
+        }
+    }
+
+    /// Something has changed for `fd`: epoll instances learn of it.
+    pub fn wake(&mut self, fd: Fd) {
+        let Ok(socket) = self.socket(fd) else { return };
+        for watcher in socket.watchers.clone() {
+            if let Ok(epoll) = self.epoll(watcher) {
+                epoll.wake(fd);
+            }
+        }
+    }
+
+    fn opened(&mut self, fd: Fd, id: ConnId) {
+        if let Ok(s) = self.socket(fd) {
+            s.role = Role::Opening(id, true);
+            self.wake(fd);
+        }
+    }
+
+    /// Looks at the sockets that the shard tells nothing more about: what came in behind unread bytes, what room
+    /// acknowledgements made.
+    pub fn notice_changes(&mut self, net: &mut Net<'_, Owner>) {
+        for fd in std::mem::take(&mut self.noticed) {
+            let Ok(socket) = self.socket(fd) else { continue };
+            socket.noticed = false;
+            let (news, stays) = socket.changes(net);
+            if news {
+                self.wake(fd);
+            }
+            if stays {
+                self.notice(fd);
+            }
+        }
+    }
+}
+
+impl Socket {
+    /// Whether something has changed since the last look, and whether another look is needed.
+    fn changes(&mut self, net: &mut Net<'_, Owner>) -> (bool, bool) {
+        let Some(conn) = self.conn().and_then(|id| net.conn(id)) else { return (false, false) };
+        let (unread, ended) = (conn.unread(), conn.peer_has_closed());
+        let room = self.full && super::ready::has_room(self, &conn);
+        let news = unread > self.seen_unread || (ended && !self.seen_end) || room;
+        self.seen_unread = unread;
+        self.seen_end = ended;
+        self.full &= !room;
+        (news, (unread > 0 && !ended) || self.full)
+    }
+}
+
+impl App for Table {
+    type Conn = Owner;
+
+    fn accepted(&mut self, conn: &mut Conn<'_, Owner>) {
+        let (addr, port) = conn.local();
+        let Some(&listener) = self.listeners.get(&port) else { return conn.abort() };
+        let Ok(parent) = self.socket(listener) else { return conn.abort() };
+        let Some((bound, _)) = parent.bound else { return conn.abort() };
+        let here = bound == addr || is_any(&bound) && (parent.v6 || addr.is_v4());
+        let (v6, options) = (parent.v6, parent.options.clone());
+        match &parent.role {
+            // As on Linux, one more than was asked for.
+            Role::Listening { backlog, queue } if here && queue.len() <= *backlog => {}
+            _ => return conn.abort(),
+        }
+        conn.set_nodelay(options.nodelay);
+        let mut child = Socket::new(v6, options);
+        child.role = Role::Open(conn.id());
+        child.bound = Some((addr, port));
+        let fd = self.insert(Entry::Socket(Box::new(child)));
+        *conn.user = Owner(Some(fd));
+        if let Ok(Socket { role: Role::Listening { queue, .. }, .. }) = self.socket(listener) {
+            queue.push_back(fd);
+        }
+        self.wake(listener);
+    }
+
+    fn connected(&mut self, conn: &mut Conn<'_, Owner>) {
+        if let Owner(Some(fd)) = *conn.user {
+            self.opened(fd, conn.id());
+        }
+    }
+
+    /// All bytes stay with the shard until they are read.
+    fn data(&mut self, conn: &mut Conn<'_, Owner>, _bytes: &[u8]) -> usize {
+        if let Owner(Some(fd)) = *conn.user {
+            self.notice(fd);
+        }
+        0
+    }
+
+    fn peer_closed(&mut self, conn: &mut Conn<'_, Owner>) {
+        if let Owner(Some(fd)) = *conn.user
+            && let Ok(s) = self.socket(fd)
+            && !std::mem::replace(&mut s.seen_end, true)
+        {
+            self.wake(fd);
+        }
+    }
+
+    fn closed(&mut self, owner: Owner, why: CloseReason, _now: Instant) {
+        let Owner(Some(fd)) = owner else { return };
+        let Ok(s) = self.socket(fd) else { return };
+        s.error = match why {
+            CloseReason::Graceful | CloseReason::Aborted | CloseReason::Orphaned => s.error,
+            CloseReason::Reset => Some(Errno::CONNRESET),
+            CloseReason::Refused => Some(Errno::CONNREFUSED),
+            CloseReason::TimedOut => Some(Errno::TIMEDOUT),
+            CloseReason::Unreachable => Some(Errno::HOSTUNREACH),
+        };
+        s.role = Role::Ended;
+        s.corked_until = None;
+        self.wake(fd);
+    }
+
+    fn poll(&mut self, net: &mut Net<'_, Owner>) {
+        let now = net.now();
+        for fd in std::mem::take(&mut self.corks) {
+            let Ok(s) = self.socket(fd) else { continue };
+            match s.corked_until {
+                Some(until) if until > now => self.corks.push(fd),
+                _ => super::transfer::uncork(s, net),
+            }
+        }
+    }
+
+    fn next_wakeup(&self) -> Option<Instant> {
+        let at = |fd: &Fd| match self.entries.get(*fd as usize) {
+            Some(Some(Entry::Socket(s))) => s.corked_until,
+            _ => None,
+        };
+        self.corks.iter().filter_map(at).min()
+    }
+}
+
+/// The wildcard of either family.
+pub fn is_any(addr: &Addr) -> bool {
+    *addr == Addr::UNSPECIFIED_V6 || *addr == Addr::v4([0; 4])
+}

@@ -1,0 +1,116 @@
+//! Bytes: `send`, `recv` and their kin, and what holds small segments back (TCP_CORK, MSG_MORE).
+
+use super::ready;
+use super::table::{Owner, Role, Socket};
+use super::{Errno, Fd, Sockets};
+use crate::shard::Net;
+use core::time::Duration;
+
+/// How long corked bytes wait at most, as on Linux.
+const CORK_LIMIT: Duration = Duration::from_millis(200);
+
+/// Flags of one call.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Flags {
+    /// MSG_MORE: more will follow, so that a small segment can wait for it.
+    pub more: bool,
+    /// MSG_PEEK: the bytes stay.
+    pub peek: bool,
+    /// MSG_DONTWAIT.
+    pub dont_wait: bool,
+    /// MSG_WAITALL.
+    pub wait_all: bool,
+}
+
+impl Sockets<'_> {
+    /// Queues as many of `bytes` as there is room for and returns how many.
+    pub fn send(&mut self, fd: Fd, bytes: &[u8], flags: Flags) -> Result<usize, Errno> {
+        let s = self.table.socket(fd)?;
+        match s.role {
+            Role::Open(_) | Role::Opening(_, true) if !s.write_shut => {}
+            Role::Opening(_, false) if !s.write_shut => return Err(Errno::AGAIN),
+            _ => return Err(s.error.take().unwrap_or(Errno::PIPE)),
+        }
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let id = s.conn().ok_or(Errno::PIPE)?;
+        let Some(mut conn) = self.net.conn(id) else { return Err(Errno::PIPE) };
+        let room = ready::room_bytes(s, &conn);
+        let hold = s.options.cork || flags.more;
+        conn.set_corked(hold);
+        let n = conn.send_copy(&bytes[..bytes.len().min(room as usize)]).map_err(|_| Errno::PIPE)?;
+        s.full |= n < bytes.len();
+        s.corked_until = hold.then(|| s.corked_until.unwrap_or(conn.now() + CORK_LIMIT));
+        if hold && !self.table.corks.contains(&fd) {
+            self.table.corks.push(fd);
+        }
+        if n < bytes.len() {
+            self.table.notice(fd);
+        }
+        if n == 0 { Err(Errno::AGAIN) } else { Ok(n) }
+    }
+
+    /// Reads what has come, as far as `out` has room; 0: the peer has closed.
+    pub fn recv(&mut self, fd: Fd, out: &mut [u8], flags: Flags) -> Result<usize, Errno> {
+        let s = self.table.socket(fd)?;
+        match s.role {
+            Role::Fresh | Role::Listening { .. } => return Err(Errno::NOTCONN),
+            Role::Opening(_, false) => return Err(Errno::AGAIN),
+            Role::Ended => return s.error.take().map_or(Ok(0), Err),
+            Role::Opening(id, true) | Role::Open(id) => {
+                let Some(mut conn) = self.net.conn(id) else { return Ok(0) };
+                let n = conn.read(out, flags.peek);
+                s.seen_unread = conn.unread();
+                if n > 0 || out.is_empty() || s.read_shut || (conn.peer_has_closed() && s.seen_unread == 0) {
+                    return Ok(n);
+                }
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// Bytes that can be read (SIOCINQ).
+    pub fn unread(&mut self, fd: Fd) -> Result<u32, Errno> {
+        let s = self.table.socket(fd)?;
+        if let Role::Listening { .. } = s.role {
+            return Err(Errno::INVAL);
+        }
+        Ok(s.conn().and_then(|id| self.net.conn(id)).map_or(0, |c| c.unread()))
+    }
+
+    /// What TCP_INQ tells, if it is on: bytes that can be read, or 1 if only the end of the stream is left.
+    pub fn unread_hint(&mut self, fd: Fd) -> Result<Option<u32>, Errno> {
+        let s = self.table.socket(fd)?;
+        if !s.options.tell_unread {
+            return Ok(None);
+        }
+        let conn = s.conn().and_then(|id| self.net.conn(id));
+        Ok(Some(conn.map_or(1, |c| c.unread().max(c.peer_has_closed().into()))))
+    }
+
+    /// Bytes sent and not acknowledged, and bytes that were never sent (SIOCOUTQ, SIOCOUTQNSD).
+    pub fn unacknowledged(&mut self, fd: Fd) -> Result<(u32, u32), Errno> {
+        let s = self.table.socket(fd)?;
+        if let Role::Listening { .. } = s.role {
+            return Err(Errno::INVAL);
+        }
+        let Some(conn) = s.conn().and_then(|id| self.net.conn(id)) else { return Ok((0, 0)) };
+        let unsent = conn.info().map_or(0, |i| i.unsent_bytes);
+        Ok((conn.queued_bytes(), unsent))
+    }
+
+    pub(super) fn uncork(&mut self, fd: Fd) -> Result<(), Errno> {
+        uncork(self.table.socket(fd)?, &mut self.net);
+        Ok(())
+    }
+}
+
+/// What was held back goes out.
+pub(super) fn uncork(s: &mut Socket, net: &mut Net<'_, Owner>) {
+    if s.corked_until.take().is_some()
+        && let Some(mut conn) = s.conn().and_then(|id| net.conn(id))
+    {
+        conn.set_corked(false);
+    }
+}

@@ -1,0 +1,83 @@
+//! `--so_flags`: `key=value` pairs with commas between them.
+
+use std::net::IpAddr;
+use synfin_engine::wire::Addr;
+
+/// Without `local=`: any address in the range from which packetdrill draws its IPv4 ones.
+const DEFAULT_LOCAL: (Addr, u32) = (Addr::v4([192, 168, 0, 0]), 65_536);
+
+/// What can be set, with the meaning that `help` gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `local=`: an address of the stack; may be repeated.
+    pub locals: Vec<(Addr, u32)>,
+    /// `mtu=`: of the link, in bytes.
+    pub mtu: u16,
+    /// `rcvbuf=`: receive buffer in bytes; decides the window scale.
+    pub receive_buffer_bytes: u32,
+    /// `sndbuf=`: send buffer in bytes.
+    pub send_buffer_bytes: u32,
+    /// `timestamps=0`, `sack=0`: do not offer them.
+    pub timestamps: bool,
+    pub sack: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            locals: Vec::new(),
+            mtu: 1500,
+            // A window scale of 8, which is what most scripts expect.
+            receive_buffer_bytes: 15 * 1024 * 1024,
+            send_buffer_bytes: 256 * 1024,
+            timestamps: true,
+            sack: true,
+        }
+    }
+}
+
+impl Settings {
+    /// # Errors
+    /// One sentence that says which flag is wrong.
+    pub fn parse(flags: &str) -> Result<Settings, String> {
+        let mut s = Settings::default();
+        for flag in flags.split(',').map(str::trim).filter(|f| !f.is_empty()) {
+            let (key, value) = flag.split_once('=').ok_or(format!("'{flag}' is not of the form key=value"))?;
+            match key {
+                "local" => {
+                    let ip: IpAddr = value.parse().map_err(|_| format!("'{value}' is not an IP address"))?;
+                    s.locals.push((Addr::from(ip), 1));
+                }
+                "mtu" => s.mtu = number(key, value, 576, 9_000)? as u16,
+                "rcvbuf" => s.receive_buffer_bytes = number(key, value, 1, 1 << 30)?,
+                "sndbuf" => s.send_buffer_bytes = number(key, value, 1, 1 << 30)?,
+                "timestamps" => s.timestamps = number(key, value, 0, 1)? == 1,
+                "sack" => s.sack = number(key, value, 0, 1)? == 1,
+                _ => return Err(format!("there is no flag '{key}'")),
+            }
+        }
+        if s.locals.is_empty() {
+            s.locals.push(DEFAULT_LOCAL);
+        }
+        Ok(s)
+    }
+}
+
+fn number(key: &str, value: &str, low: u32, high: u32) -> Result<u32, String> {
+    let n = value.parse().ok().filter(|n| (low..=high).contains(n));
+    n.ok_or(format!("{key} is a number from {low} to {high}, not '{value}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_and_wrong_ones_named() {
+        let s = Settings::parse("local=192.168.1.1, local=fd3d::1,mtu=1400,sack=0").unwrap();
+        assert_eq!((s.locals.len(), s.mtu, s.sack, s.timestamps), (2, 1400, false, true));
+        for (flags, part) in [("mtu", "form"), ("mtu=9", "576"), ("local=here", "'here'"), ("speed=1", "'speed'")] {
+            assert!(Settings::parse(flags).unwrap_err().contains(part), "{flags}");
+        }
+    }
+}
