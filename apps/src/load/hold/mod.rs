@@ -3,7 +3,7 @@
 //!
 //! Nothing here costs time or much memory for connections that are merely there: a connection is 16 bytes
 //! ([`conn`]) and a name in a list from which one is drawn at random; timeouts watch only those that wait for the peer
-//! ([`waiting`]). Several workers keep step: none begins its hold before all have opened theirs.
+//! (`waiting`). Several workers keep step: none begins its hold before all have opened theirs.
 
 pub mod conn;
 mod names;
