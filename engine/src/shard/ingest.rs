@@ -148,6 +148,7 @@ impl Core {
         self.proto.counters.event(Event::SegmentsIn);
         item.key = key;
         item.hash = self.flows.hash(&key);
+        self.flows.prefetch(item.hash);
         batch.len += 1;
     }
 

@@ -12,6 +12,7 @@
 
 use super::FlowKey;
 use crate::base::hash::SipKey;
+use crate::base::prefetch::prefetch;
 use crate::base::tuple_hash::TupleHasher;
 use hashbrown::HashTable;
 
@@ -110,6 +111,14 @@ impl FlowTable {
     fn table_mut(&mut self, hash: u64) -> Option<&mut HashTable<Entry>> {
         let place = self.place(hash);
         self.tables.get_mut(place)
+    }
+
+    /// Fetches what a look-up under `hash` needs first, for one that comes soon.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: u64) {
+        if let Some(table) = self.table(hash) {
+            prefetch(table);
+        }
     }
 
     /// The entry under `hash` that `is_it` accepts; `is_it` compares the record's key and is called only for
