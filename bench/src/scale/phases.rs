@@ -89,8 +89,8 @@ pub fn idle(connections: u32) -> Figures {
     open(&mut many, connections, &mut client, &mut server);
     let ends = 2 * u64::from(connections);
     figures.add_bytes_each("idle connection and end", before, resident_bytes(), ends);
-    figures.add_pauses("opening, client", &client);
-    figures.add_pauses("opening, server", &server);
+    figures.add_pauses("opening (client)", &client);
+    figures.add_pauses("opening (server)", &server);
     compare(&mut few, &mut many, connections, &mut figures);
     let (mut aborting, mut client, mut server) = (Pauses::default(), Pauses::default(), Pauses::default());
     while many.server.live().0 > 0 || many.client.live().0 > 0 {
@@ -101,8 +101,8 @@ pub fn idle(connections: u32) -> Figures {
         many.turn(&mut client, &mut server);
     }
     assert_eq!(many.client.app().torn, u64::from(connections), "all were reset");
-    figures.add_pauses("server resets all, server", &aborting);
-    figures.add_pauses("server resets all, client", &client);
+    figures.add_pauses("server resets all (server)", &aborting);
+    figures.add_pauses("server resets all (client)", &client);
     settle(&mut many);
     figures.add_bytes_each("left when all are gone, per connection and end", before, resident_bytes(), ends);
     figures
@@ -147,8 +147,8 @@ pub fn keepalive(connections: u32) -> Figures {
         rig.turn(&mut elsewhere, &mut pauses);
     }
     assert_eq!(rig.server.app().torn, u64::from(connections), "all timed out");
-    figures.add_pauses("keepalive of all expires, server", &pauses);
-    figures.add_pauses("keepalive of all expires, client", &elsewhere);
+    figures.add_pauses("keepalive of all expires (server)", &pauses);
+    figures.add_pauses("keepalive of all expires (client)", &elsewhere);
     figures
 }
 
@@ -171,15 +171,15 @@ pub fn time_wait(records: u32) -> Figures {
     let (client, server) = exchange(&mut rig, records - warm_up);
     assert_eq!(rig.server.live(), (0, 0, records), "every connection left a record");
     figures.add_bytes_each("TIME-WAIT record", before, resident_bytes(), u64::from(records - warm_up));
-    figures.add_pauses("entering TIME-WAIT, server", &server);
-    figures.add_pauses("entering TIME-WAIT, client", &client);
+    figures.add_pauses("entering TIME-WAIT (server)", &server);
+    figures.add_pauses("entering TIME-WAIT (client)", &client);
     rig.now = rig.now + LIFE;
     let mut pauses = Pauses::default();
     while rig.server.live().2 > 0 {
         rig.skip_idle_time();
         rig.turn(&mut Pauses::default(), &mut pauses);
     }
-    figures.add_pauses("TIME-WAIT of all expires, server", &pauses);
+    figures.add_pauses("TIME-WAIT of all expires (server)", &pauses);
     settle(&mut rig);
     figures.add_bytes_each("left when all are gone, per record", before, resident_bytes(), u64::from(records));
     figures
@@ -202,14 +202,14 @@ pub fn half_open(records: u32) -> Figures {
     }
     assert_eq!(rig.server.live().1, records, "every SYN left a record");
     figures.add_bytes_each("half-open record", before, resident_bytes(), u64::from(records));
-    figures.add_pauses("SYN flood, server", &flooding);
+    figures.add_pauses("SYN flood (server)", &flooding);
     let mut pauses = Pauses::default();
     while rig.server.live().1 > 0 {
         rig.skip_idle_time();
         rig.now = rig.now + TURN;
         rig.server_turn(&mut pauses);
     }
-    figures.add_pauses("half-open records expire, server", &pauses);
+    figures.add_pauses("half-open records expire (server)", &pauses);
     rig.connected = true;
     settle(&mut rig);
     figures.add_bytes_each("left when all are gone, per record", before, resident_bytes(), u64::from(records));
