@@ -33,6 +33,8 @@ use synfin_engine::worker::Clock;
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// Connections that a worker can hold at a time, unless more are asked for; nothing is reserved for them.
 const CONNECTIONS_MAX: u64 = 16_000_000;
+/// What tables are made for at least. Those of a closed loop need not be larger: small ones stay in the cache.
+const CONNECTIONS_MIN: u64 = 65_536;
 /// Longer than any run may take to end after its time is up and its connections are cut.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -130,7 +132,7 @@ where
     let limits = Limits {
         duration: order.duration.map(|d| d + args.drain + PATIENCE),
         grace: args.drain + PATIENCE,
-        connections: args.concurrency.unwrap_or(0).max(CONNECTIONS_MAX),
+        connections: args.concurrency.map_or(CONNECTIONS_MAX, |n| n.saturating_mul(2).max(CONNECTIONS_MIN)),
     };
     let ran = launch(order, &limits, |_, _| {}, |part| client(order, protocol(), part))?;
     let mut outcome = Outcome::default();
