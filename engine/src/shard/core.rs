@@ -1,5 +1,6 @@
 //! What a shard consists of, apart from the application. Everything here is owned by one thread.
 
+use super::app::{ConnId, Report};
 use super::config::ShardConfig;
 use super::locals::Locals;
 use super::recv_queue::RecvPool;
@@ -93,6 +94,8 @@ pub struct Core {
     pub(super) hears_no_replies: bool,
     /// Frames whose bytes were read out: they go back to the pool with the next `emit`.
     pub(super) spent: Vec<Frame>,
+    /// What applications are told at the end of the burst.
+    pub(super) reports: Vec<(ConnId, Report)>,
     /// Scratch space for `resolve::ask_neighbours`.
     pub(super) probes: Vec<Probe>,
 }
@@ -141,6 +144,7 @@ impl Core {
             trace: Trace::new(config.trace),
             hears_no_replies: config.locals.iter().any(|net| !net.exclusive),
             spent: Vec::new(),
+            reports: Vec::new(),
             probes: Vec::new(),
             config,
         }

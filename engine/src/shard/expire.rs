@@ -54,8 +54,12 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         // Timers are not cancelled when a connection ends: the slot's next tenant will most likely want one by then.
         let Some(t) = core.conns.get_mut(slot).filter(|t| t.state() != State::Closed) else { return };
+        let retries = t.retries;
         let why = match timers::expire(t, &mut core.proto.env_of(slot, t.flags)) {
-            None => return core.mark_pending(slot),
+            None => {
+                core.mark_pending(slot);
+                return self.tell_no_answer(slot, retries);
+            }
             Some(GiveUp::TimedOut) => CloseReason::TimedOut,
             Some(GiveUp::Orphaned) => CloseReason::Orphaned,
         };

@@ -1,5 +1,6 @@
 //! What is not TCP: ARP, neighbour discovery, pings, and what ICMP has to say about our segments.
 
+use super::app::Report;
 use super::core::{Core, Cx};
 use crate::base::{DropReason, Event, Frame};
 use crate::neigh::Probe;
@@ -131,7 +132,7 @@ fn take_icmp_error(core: &mut Core, e: &IcmpError) -> Taken {
             core.mark_pending(slot);
         }
         // Soft errors, and hard ones on a connection that works: the retransmission timer decides (RFC 5461).
-        _ => {}
+        kind => core.report(slot, Report::Icmp(kind)),
     }
     Ok(false)
 }

@@ -105,6 +105,25 @@ fn abandoned(prepare: impl FnOnce(&mut Net, i32)) -> (usize, Duration) {
 }
 
 #[test]
+fn keepalive_is_off_until_asked_for_and_then_waits_two_hours() {
+    let mut net = Net::default();
+    let (_, client, _) = net.connected();
+    assert_eq!(get(&mut net, Host::A, client, SOL_SOCKET, libc::SO_KEEPALIVE), Ok(0));
+    let outgoing = |net: &Net| net.trace.iter().filter(|e| e.outgoing).count();
+    let before = outgoing(&net);
+    net.pass(Duration::from_secs(10_000));
+    assert_eq!(outgoing(&net), before);
+    set(&mut net, Host::A, client, SOL_SOCKET, libc::SO_KEEPALIVE, 1).expect("SO_KEEPALIVE");
+    net.pass(Duration::from_secs(7_199));
+    assert_eq!(outgoing(&net), before);
+    net.pass(Duration::from_secs(2));
+    assert_eq!(outgoing(&net), before + 1, "one probe");
+    set(&mut net, Host::A, client, SOL_SOCKET, libc::SO_KEEPALIVE, 0).expect("SO_KEEPALIVE");
+    net.pass(Duration::from_secs(10_000));
+    assert_eq!(outgoing(&net), before + 1);
+}
+
+#[test]
 fn keepalive_times_are_the_sockets_own() {
     let (probes, took) = abandoned(|net, fd| {
         for (name, value) in [(libc::TCP_KEEPIDLE, 10), (libc::TCP_KEEPINTVL, 2), (libc::TCP_KEEPCNT, 3)] {
