@@ -150,7 +150,7 @@ impl Core {
         let (key, block) = (t.key, t.send);
         let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, link_dst) };
         let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
-        self.push(frame, written, cx);
+        self.push_of(slot, frame, written, cx);
     }
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
@@ -184,7 +184,7 @@ impl Core {
             let (seq, flags, payload_len) = (plan.seq, plan.flags, plan.len as u16);
             let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, dst_mac) };
             let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
-            self.push(frame, written, cx);
+            self.push_of(slot, frame, written, cx);
             return Sent::Done;
         }
         let header = Header {
@@ -200,7 +200,7 @@ impl Core {
             after: t.state(),
         };
         let written = self.write(&mut frame, &header, |core, out| core.send.read(block, plan.seq, out));
-        self.push(frame, written, cx);
+        self.push_of(slot, frame, written, cx);
         Sent::Done
     }
 
@@ -265,7 +265,9 @@ impl Core {
             let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
             let (key, ack) = (t.key, t.rcv_nxt);
             let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&key, dst_mac) };
-            return self.push_plain(frame, &plain, cx);
+            let written = write(&mut frame, &plain, |_| {});
+            self.push_of(slot, frame, written, cx);
+            return Sent::Done;
         }
         let mut options = timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent);
         if t.has(flag::SACK) && (t.recv != crate::tcp::NONE || dsack.is_some()) {
@@ -292,14 +294,7 @@ impl Core {
             after: t.state(),
         };
         let written = self.write(&mut frame, &header, |_, _| {});
-        self.push(frame, written, cx);
-        Sent::Done
-    }
-
-    #[inline]
-    fn push_plain(&mut self, mut frame: Frame, plain: &PlainOut, cx: &mut Cx<'_>) -> Sent {
-        let written = write(&mut frame, plain, |_| {});
-        self.push(frame, written, cx);
+        self.push_of(slot, frame, written, cx);
         Sent::Done
     }
 
@@ -322,13 +317,13 @@ impl Core {
             options.window_scale = None;
         }
         let (seq, ack, flags) = (h.iss, h.irs + 1, TcpFlags::SYN | TcpFlags::ACK);
-        let window = config.receive_buffer_bytes.min(0xffff) as u16;
+        let (window, ip) = (config.receive_buffer_bytes.min(0xffff) as u16, config.ip);
         if self.sends_plain
             && let Some(options) = PlainOptions::of(&options)
         {
             let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&around.key, dst_mac) };
-            self.push_plain(frame, &plain, cx);
-            return;
+            let written = write(&mut frame, &plain, |_| {});
+            return self.push_with(ip, frame, written, cx);
         }
         let header = Header {
             key: around.key,
@@ -343,7 +338,7 @@ impl Core {
             after: State::SynReceived,
         };
         let written = self.write(&mut frame, &header, |_, _| {});
-        self.push(frame, written, cx);
+        self.push_with(ip, frame, written, cx);
     }
 
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.
@@ -446,24 +441,6 @@ impl Core {
             before,
             after,
         });
-    }
-
-    #[inline]
-    fn push(&mut self, frame: Frame, written: bool, cx: &mut Cx<'_>) {
-        if !written {
-            self.proto.counters.drop(DropReason::NoFrame);
-            return cx.pool.free(frame);
-        }
-        self.proto.counters.event(Event::SegmentsOut);
-        self.push_frame(frame, cx);
-    }
-
-    /// Puts a finished frame into the burst.
-    #[inline]
-    pub(super) fn push_frame(&mut self, frame: Frame, cx: &mut Cx<'_>) {
-        self.proto.counters.event(Event::FramesOut);
-        self.proto.counters.add(Event::BytesOut, frame.len() as u64);
-        cx.tx.push(frame);
     }
 }
 

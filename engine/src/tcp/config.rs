@@ -1,6 +1,7 @@
 //! Times, limits and switches of TCP. Defaults are those of the RFCs unless a comment says otherwise.
 
 use super::congestion::Algorithm;
+use crate::wire::remark::IpFields;
 use core::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +31,8 @@ pub struct TcpConfig {
     /// How long FIN-WAIT-2 may last after `close` (orphans), and after `shutdown` without any traffic.
     pub fin_wait_2: Duration,
     pub delayed_ack: Duration,
+    /// Diffserv field and TTL of what is sent.
+    pub ip: IpFields,
     /// New connections start with Nagle off.
     pub nodelay: bool,
     /// Idle time before keepalive probes, their interval and number; `None`: off (RFC 9293 3.8.4).
@@ -78,6 +81,7 @@ impl Default for TcpConfig {
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
             delayed_ack: Duration::from_millis(40),
+            ip: IpFields::default(),
             nodelay: true,
             keepalive: None,
             initial_window_segments: 10,

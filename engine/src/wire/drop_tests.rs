@@ -183,11 +183,9 @@ fn options_with_impossible_lengths_are_passed_over() {
     let timestamp = TcpOptions { timestamp: Some((1, 2)), ..TcpOptions::default() };
     for (name, bytes) in [
         ("option of length 0", [1, 1, 77, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-        ("option of length 1", [1, 1, 77, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("option beyond the end", [1, 1, 8, 11, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("option without length", [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 77]),
         ("short timestamps", [8, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-        ("SACK without a block", [5, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("SACK of half a block", [5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("timestamps behind an option of length 0", [77, 0, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]),
     ] {
