@@ -209,7 +209,10 @@ impl<U: Default> Net<'_, U> {
         if core.find(hash, &key).is_some() || core.time_wait.find(hash).is_some() {
             return Err(ConnectError::AddressInUse);
         }
-        let hop = core.locals.next_hop(local, &to.remote).filter(|_| to.remote.is_unicast() && core.locals.is_peer(local, &to.remote));
+        let hop = core
+            .locals
+            .next_hop(local, &to.remote)
+            .filter(|_| to.remote.is_unicast() && core.locals.is_peer(local, &to.remote));
         let hop = hop.ok_or(ConnectError::NoRoute)?;
         let neighbour = core.neigh.lookup_or_create(hop, core.proto.clock.now).ok_or(ConnectError::TableFull)?;
         let (around, iss) = core.surroundings(key, neighbour);

@@ -57,9 +57,8 @@ impl Locals {
 
     /// `remote` may be another host's, as seen from `id`: neither our own nor that of all hosts of the subnet.
     pub fn is_peer(&self, id: u16, remote: &Addr) -> bool {
-        let is_broadcast = |net: &LocalNet| {
-            remote.is_subnet_broadcast(net.prefix_len) && remote.in_prefix(&net.first, net.prefix_len)
-        };
+        let is_broadcast =
+            |net: &LocalNet| remote.is_subnet_broadcast(net.prefix_len) && remote.in_prefix(&net.first, net.prefix_len);
         self.id_of(remote).is_none() && !self.entry(id).is_some_and(|e| is_broadcast(&e.net))
     }
 

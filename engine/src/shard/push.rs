@@ -5,20 +5,13 @@ use crate::base::{DropReason, Event, Frame};
 use crate::wire::remark::{IpFields, remark};
 
 impl Core {
-    /// A segment of connection `slot`. `written`: there was room for it in the frame.
-    #[inline]
-    pub(super) fn push_of(&mut self, slot: u32, frame: Frame, written: bool, cx: &mut Cx<'_>) {
-        let flags = self.conns.get(slot).map_or(0, |t| t.flags);
-        let ip = self.proto.config_of(slot, flags).ip;
-        self.push_with(ip, frame, written, cx);
-    }
-
-    /// A segment of no connection, or of none any more.
+    /// A segment of no connection, or of none any more. `written`: there was room for it in the frame.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame, written: bool, cx: &mut Cx<'_>) {
         self.push_with(self.proto.config.ip, frame, written, cx);
     }
 
+    /// A segment of a connection whose configuration says `ip`.
     #[inline]
     pub(super) fn push_with(&mut self, ip: IpFields, mut frame: Frame, written: bool, cx: &mut Cx<'_>) {
         if !written {

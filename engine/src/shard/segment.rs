@@ -11,8 +11,8 @@ use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset;
 use crate::tcp::{HalfOpen, State, expected, flag};
-use crate::wire::{Seq, TcpFlags};
 use crate::wire::segment::SackBlock;
+use crate::wire::{Seq, TcpFlags};
 
 /// How far beyond the old connection's numbers a reopened one starts, should its ISN not be beyond them anyway
 /// (RFC 9293 3.4.2, RFC 1122 4.2.2.13).

@@ -147,10 +147,10 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let (seq, ack, flags, payload_len) = (plan.seq, t.rcv_nxt, plan.flags, plan.len as u16);
         let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
-        let (key, block) = (t.key, t.send);
+        let (key, block, ip) = (t.key, t.send, self.proto.config_of(slot, t.flags).ip);
         let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, link_dst) };
         let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
-        self.push_of(slot, frame, written, cx);
+        self.push_with(ip, frame, written, cx);
     }
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
@@ -176,7 +176,7 @@ impl Core {
         };
         let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), is_syn);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
-        let (key, block) = (t.key, t.send);
+        let (key, block, ip) = (t.key, t.send, self.proto.config_of(slot, t.flags).ip);
         output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
         if self.sends_plain
             && let Some(options) = PlainOptions::of(&options)
@@ -184,7 +184,7 @@ impl Core {
             let (seq, flags, payload_len) = (plan.seq, plan.flags, plan.len as u16);
             let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, dst_mac) };
             let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
-            self.push_of(slot, frame, written, cx);
+            self.push_with(ip, frame, written, cx);
             return Sent::Done;
         }
         let header = Header {
@@ -200,7 +200,7 @@ impl Core {
             after: t.state(),
         };
         let written = self.write(&mut frame, &header, |core, out| core.send.read(block, plan.seq, out));
-        self.push_of(slot, frame, written, cx);
+        self.push_with(ip, frame, written, cx);
         Sent::Done
     }
 
@@ -260,13 +260,14 @@ impl Core {
         };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let ip = self.proto.config_of(slot, t.flags).ip;
         if self.sends_plain && t.recv == crate::tcp::NONE && dsack.is_none() {
             let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
             let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
             let (key, ack) = (t.key, t.rcv_nxt);
             let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&key, dst_mac) };
             let written = write(&mut frame, &plain, |_| {});
-            self.push_of(slot, frame, written, cx);
+            self.push_with(ip, frame, written, cx);
             return Sent::Done;
         }
         let mut options = timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent);
@@ -294,7 +295,7 @@ impl Core {
             after: t.state(),
         };
         let written = self.write(&mut frame, &header, |_, _| {});
-        self.push_of(slot, frame, written, cx);
+        self.push_with(ip, frame, written, cx);
         Sent::Done
     }
 

@@ -3,7 +3,7 @@
 use super::epoll::Epoll;
 use super::{Errno, Fd, Options};
 use crate::base::Instant;
-use crate::shard::{App, CloseReason, Conn, ConnId, LocalNet, Net, Report, ShardConfig};
+use crate::shard::{App, CloseReason, Conn, ConnId, LocalNet, Net, ShardConfig};
 use crate::steering::ports::Ports;
 use crate::tcp::TcpConfig;
 use crate::wire::Addr;
@@ -40,8 +40,6 @@ pub struct Socket {
     pub nonblocking: bool,
     /// SO_ERROR.
     pub error: Option<Errno>,
-    /// An ICMP error has come.
-    pub unreachable: bool,
     pub read_shut: bool,
     pub write_shut: bool,
     /// Until when TCP_CORK or MSG_MORE hold back less than a segment.
@@ -65,7 +63,6 @@ impl Socket {
             options,
             nonblocking: false,
             error: None,
-            unreachable: false,
             read_shut: false,
             write_shut: false,
             corked_until: None,
@@ -271,15 +268,6 @@ impl App for Table {
         }
     }
 
-    /// As on Linux, an ICMP error explains the time-out that may follow.
-    fn reported(&mut self, conn: &mut Conn<'_, Owner>, what: Report) {
-        if let (Owner(Some(fd)), Report::Icmp(_)) = (&*conn.user, what)
-            && let Ok(s) = self.socket(*fd)
-        {
-            s.unreachable = true;
-        }
-    }
-
     fn closed(&mut self, owner: Owner, why: CloseReason, _now: Instant) {
         let Owner(Some(fd)) = owner else { return };
         let Ok(s) = self.socket(fd) else { return };
@@ -287,7 +275,7 @@ impl App for Table {
             CloseReason::Graceful | CloseReason::Aborted | CloseReason::Orphaned => s.error,
             CloseReason::Reset => Some(Errno::CONNRESET),
             CloseReason::Refused => Some(Errno::CONNREFUSED),
-            CloseReason::TimedOut => Some(if s.unreachable { Errno::HOSTUNREACH } else { Errno::TIMEDOUT }),
+            CloseReason::TimedOut => Some(Errno::TIMEDOUT),
             CloseReason::Unreachable => Some(Errno::HOSTUNREACH),
         };
         s.role = Role::Ended;

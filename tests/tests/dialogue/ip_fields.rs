@@ -54,7 +54,8 @@ fn connection_may_have_fields_of_its_own_and_change_them() {
     host.write(b"data");
     assert_eq!(fields(&host.expect_data(301, 101, b"data")), (0, 64));
     host.send(seg(".", 101, 305));
-    for (from, ip) in [(0, IpFields { diffserv: 0x28, hop_limit: 64 }), (100, IpFields { diffserv: 0, hop_limit: 255 })] {
+    for (from, ip) in [(0, IpFields { diffserv: 0x28, hop_limit: 64 }), (100, IpFields { diffserv: 0, hop_limit: 255 })]
+    {
         tune(&mut host, ip);
         let at = 305 + from as u32;
         host.write(&BYTES[from..from + 100]);

@@ -9,6 +9,7 @@ mod failure;
 mod flags;
 mod header;
 mod icmp;
+mod icmp_reports;
 mod ip_fields;
 mod keepalive;
 mod loss;
