@@ -24,21 +24,6 @@ pub(super) enum Sent {
     NoNeighbour,
 }
 
-/// Everything about a segment that is not the connection's business.
-struct Header<'a> {
-    key: FlowKey,
-    dst_mac: Mac,
-    seq: Seq,
-    ack: Seq,
-    flags: TcpFlags,
-    window: u16,
-    options: &'a TcpOptions,
-    payload_len: u16,
-    /// For the trace.
-    before: State,
-    after: State,
-}
-
 impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
@@ -128,7 +113,7 @@ impl Core {
     }
 
     /// The segment of a plan that is taken note of as sent; the connection was in state `before` then.
-    #[inline(always)]
+    #[inline(never)]
     fn send_plan(&mut self, slot: u32, plan: &Plan, before: State, dst_mac: Mac, mut frame: Frame, cx: &mut Cx<'_>) {
         let Some(t) = self.conns.get_mut(slot) else { return cx.pool.free(frame) };
         let is_syn = plan.flags.syn();
@@ -142,19 +127,13 @@ impl Core {
         };
         let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), is_syn);
         let block = t.send;
-        let header = Header {
-            key: t.key,
-            dst_mac,
-            seq: plan.seq,
-            ack: if plan.flags.ack() { t.rcv_nxt } else { Seq(0) },
-            flags: plan.flags,
-            window,
-            options: &options,
-            payload_len: plan.len as u16,
-            before,
-            after: t.state(),
-        };
-        let written = self.write(&mut frame, &header, |core, out| core.send.read(block, plan.seq, out));
+        let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
+        let bare = Bare { seq: plan.seq, ack, flags: plan.flags };
+        let (key, states) = (t.key, (before, t.state()));
+        let segment = SegmentOut { payload_len: plan.len as u16, ..self.bare(&key, bare, window, &options) };
+        self.note(&segment, states);
+        let link = self.link(dst_mac);
+        let written = emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, plan.seq, out));
         self.push(frame, written, cx);
     }
 
@@ -201,7 +180,7 @@ impl Core {
         cx: &mut Cx<'_>,
     ) -> Sent {
         let full = cx.tx.len() == cx.tx.capacity();
-        let Some(mut frame) = frame.or_else(|| self.take_frame(cx)) else { return Sent::NoRoom };
+        let Some(frame) = frame.or_else(|| self.take_frame(cx)) else { return Sent::NoRoom };
         let t = self.conns.get_mut(slot);
         let mac = t.as_ref().and_then(|t| self.neigh.mac(t.neighbour));
         let (Some(t), Some(dst_mac), false) = (t, mac, full) else {
@@ -226,25 +205,15 @@ impl Core {
             options.sack_len = (first + blocks) as u8;
         }
         let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
-        let header = Header {
-            key: t.key,
-            dst_mac,
-            seq,
-            ack: t.rcv_nxt,
-            flags,
-            window,
-            options: &options,
-            payload_len: 0,
-            before: t.state(),
-            after: t.state(),
-        };
-        let written = self.write(&mut frame, &header, |_, _| {});
-        self.push(frame, written, cx);
+        let bare = Bare { seq, ack: t.rcv_nxt, flags };
+        let (key, state) = (t.key, t.state());
+        let segment = self.bare(&key, bare, window, &options);
+        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
         Sent::Done
     }
 
     /// The SYN,ACK of a half-open connection, in `frame`.
-    pub(super) fn send_syn_ack(&mut self, slot: u32, around: &Surroundings, mut frame: Frame, cx: &mut Cx<'_>) {
+    pub(super) fn send_syn_ack(&mut self, slot: u32, around: &Surroundings, frame: Frame, cx: &mut Cx<'_>) {
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
             return cx.pool.free(frame);
         };
@@ -261,20 +230,11 @@ impl Core {
         if !h.has(HalfOpen::SCALED) {
             options.window_scale = None;
         }
-        let header = Header {
-            key: around.key,
-            dst_mac,
-            seq: h.iss,
-            ack: h.irs + 1,
-            flags: TcpFlags::SYN | TcpFlags::ACK,
-            window: config.receive_buffer_bytes.min(0xffff) as u16,
-            options: &options,
-            payload_len: 0,
-            before: if h.retries == 0 { State::Listen } else { State::SynReceived },
-            after: State::SynReceived,
-        };
-        let written = self.write(&mut frame, &header, |_, _| {});
-        self.push(frame, written, cx);
+        let window = config.receive_buffer_bytes.min(0xffff) as u16;
+        let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK };
+        let before = if h.retries == 0 { State::Listen } else { State::SynReceived };
+        let segment = self.bare(&around.key, bare, window, &options);
+        self.send_bare(frame, dst_mac, &segment, (before, State::SynReceived), cx);
     }
 
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.
@@ -318,45 +278,48 @@ impl Core {
             return false;
         }
         let dst_mac = item.sender();
-        let Some(mut frame) = item.frame.take() else { return false };
-        let header = Header {
-            key: item.key,
-            dst_mac,
+        let Some(frame) = item.frame.take() else { return false };
+        let segment = self.bare(&item.key, bare, window, options);
+        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
+        true
+    }
+
+    /// A segment without payload from our end of `key` to the other.
+    #[inline(always)]
+    fn bare<'a>(&self, key: &FlowKey, bare: Bare, window: u16, options: &'a TcpOptions) -> SegmentOut<'a> {
+        SegmentOut {
+            src: self.local_addr(key),
+            dst: key.remote,
+            src_port: key.local_port,
+            dst_port: key.remote_port,
             seq: bare.seq,
             ack: bare.ack,
             flags: bare.flags,
             window,
             options,
             payload_len: 0,
-            before: state,
-            after: state,
-        };
-        let written = self.write(&mut frame, &header, |_, _| {});
-        self.push(frame, written, cx);
-        true
+            checksum: self.config.checksum,
+        }
     }
 
-    #[inline]
-    fn write(&mut self, frame: &mut Frame, h: &Header<'_>, fill: impl FnOnce(&Core, &mut [u8])) -> bool {
-        let src = self.local_addr(&h.key);
-        let segment = SegmentOut {
-            src,
-            dst: h.key.remote,
-            src_port: h.key.local_port,
-            dst_port: h.key.remote_port,
-            seq: h.seq,
-            ack: h.ack,
-            flags: h.flags,
-            window: h.window,
-            options: h.options,
-            payload_len: h.payload_len,
-            checksum: self.config.checksum,
-        };
+    #[inline(always)]
+    fn link(&self, dst: Mac) -> LinkOut {
+        LinkOut { src: self.config.mac, dst, vlan: self.config.vlan }
+    }
+
+    /// Sends a segment without payload. `states`: of its connection before and after.
+    fn send_bare(&mut self, mut frame: Frame, dst: Mac, s: &SegmentOut<'_>, states: (State, State), cx: &mut Cx<'_>) {
+        self.note(s, states);
+        let written = emit::tcp(&mut frame, &self.link(dst), s, |_| {});
+        self.push(frame, written, cx);
+    }
+
+    /// For the trace, if there is one.
+    #[inline(always)]
+    fn note(&mut self, segment: &SegmentOut<'_>, (before, after): (State, State)) {
         if self.trace.is_on() {
-            self.trace_out(&segment, h.before, h.after);
+            self.trace_out(segment, before, after);
         }
-        let link = LinkOut { src: self.config.mac, dst: h.dst_mac, vlan: self.config.vlan };
-        emit::tcp(frame, &link, &segment, |out| fill(self, out))
     }
 
     #[cold]
