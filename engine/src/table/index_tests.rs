@@ -59,7 +59,7 @@ fn any(rng: &mut Rng) -> u32 {
 fn agrees_with_a_set_while_it_grows_and_shrinks_in_turns() {
     for limit in [1, 60, 3_000, 50_000] {
         let turn = 4 * limit as u32;
-        compare(limit, 6 * turn, any, |step, rng| rng.chance(if step / turn % 2 == 0 { 0.9 } else { 0.1 }));
+        compare(limit, 6 * turn, any, |step, rng| rng.chance(if (step / turn).is_multiple_of(2) { 0.9 } else { 0.1 }));
     }
 }
 
