@@ -2,7 +2,7 @@
 
 use crate::{BYTES, closed, drops, events, in_state, ms, over};
 use synfin_engine::base::{DropReason, Event};
-use synfin_engine::shard::{CloseReason, Report};
+use synfin_engine::shard::Report;
 use synfin_engine::tcp::State;
 use synfin_tests::altered::icmp_about;
 use synfin_tests::host::{Host, plain_config, seg};
@@ -37,19 +37,6 @@ fn soft_errors_are_reported_and_end_nothing() {
             host.act(|c| c.abort());
             host.assert_clean();
         }
-    }
-}
-
-#[test]
-fn hard_error_ends_an_attempt_to_open() {
-    for kind in HARD {
-        let mut host = in_state(State::SynSent);
-        let message = icmp_about(&host, kind, [0; 4], 300);
-        host.send_raw(&message);
-        let why = closed(&host);
-        assert!(matches!(why, Some(CloseReason::Refused | CloseReason::Unreachable)), "{kind:?}: {why:?}");
-        host.expect_nothing();
-        host.assert_clean();
     }
 }
 
