@@ -27,8 +27,6 @@ const TAGS: u64 = 1 << 32;
 const DENSE: u64 = 188;
 /// The table shrinks when fewer of the places are taken.
 const SPARSE: u64 = 64;
-/// How much of the places is taken, at the least, when there are as many entries as there will ever be.
-const FULL: u64 = 205;
 const LINES_MIN: u64 = 8;
 /// Lines behind the last home, for what finds no place there.
 const SPARE_LINES: u64 = 64;
@@ -43,6 +41,7 @@ pub struct Index {
     lines: [u64; 2],
     /// 0 to 2^32; at 0 or at 2^32 whenever both numbers are the same.
     frontier: u64,
+    lines_min: u64,
     lines_max: u64,
     /// Behind this line nothing was written since memory was last given back.
     touched: u64,
@@ -65,9 +64,18 @@ const fn sound(tag: u32) -> u64 {
 impl Index {
     /// For at most `limit` entries.
     pub fn new(limit: usize) -> Index {
-        let lines_max = ((limit as u64 * 256).div_ceil(FULL * LINE_WORDS as u64)).max(LINES_MIN);
+        let lines_max = ((limit as u64 * 256).div_ceil(DENSE * LINE_WORDS as u64)).max(LINES_MIN);
         let words = Words::zeroed((lines_max + SPARE_LINES) as usize * LINE_WORDS);
-        Index { words, lines: [LINES_MIN; 2], frontier: 0, lines_max, touched: 0, len: 0 }
+        Index { words, lines: [LINES_MIN; 2], frontier: 0, lines_min: LINES_MIN, lines_max, touched: 0, len: 0 }
+    }
+
+    /// Makes an empty index as large as it may become, once and for all: it takes all its memory at once.
+    pub fn prepare(&mut self) {
+        if self.is_empty() {
+            (self.lines, self.lines_min) = ([self.lines_max; 2], self.lines_max);
+            self.touched = self.lines_max + SPARE_LINES;
+            self.words.touch(self.touched as usize * LINE_WORDS);
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -237,10 +245,10 @@ impl Index {
     fn shrink(&mut self) -> bool {
         let [below, above] = self.lines;
         if below == above {
-            if self.give_back() || above <= LINES_MIN {
+            if self.give_back() || above <= self.lines_min {
                 return false;
             }
-            self.lines[0] = (above / 2).max(LINES_MIN);
+            self.lines[0] = (above / 2).max(self.lines_min);
             self.frontier = 0;
         }
         let above = self.lines[1];
