@@ -98,12 +98,12 @@ impl<A: App> Shard<A> {
         }
         let why = match timers::expire(t, &mut core.proto.env_of(slot, t.flags)) {
             None => return core.mark_pending(slot),
-            Some(GiveUp::TimedOut) => CloseReason::TimedOut,
+            Some(GiveUp::TimedOut) => core.troubles.since(slot, t.snd_una).unwrap_or(CloseReason::TimedOut),
             Some(GiveUp::Orphaned) => CloseReason::Orphaned,
         };
         let hash = core.flows.hash(&t.key);
         // It may be one direction only that is dead: a peer that hears this need not wait for ever.
-        if why == CloseReason::TimedOut && core.send_reset(slot, cx) == Sent::NoRoom {
+        if why != CloseReason::Orphaned && core.send_reset(slot, cx) == Sent::NoRoom {
             return core.wheel.arm(slot, core.proto.clock.tick.plus(1));
         }
         self.finish(slot, hash, why, cx);

@@ -14,6 +14,7 @@ mod core;
 mod expected;
 mod expire;
 mod half_open;
+mod icmp_errors;
 mod ingest;
 mod locals;
 mod recv_queue;
@@ -123,7 +124,7 @@ impl<A: App> Shard<A> {
         if !t.take(flag::PENDING) {
             return Sent::Done;
         }
-        if t.has(flag::RESUME | flag::ABORT | flag::UNREACHABLE) && self.emit_special(slot, cx) {
+        if t.has(flag::RESUME | flag::ABORT) && self.emit_special(slot, cx) {
             return Sent::Done;
         }
         let sent = self.core.output(slot, cx);
@@ -148,10 +149,10 @@ impl<A: App> Shard<A> {
         }
         // The application may have aborted just now.
         let Some(t) = self.core.conns.get(slot) else { return true };
-        if !t.has(flag::ABORT | flag::UNREACHABLE) {
+        if !t.has(flag::ABORT) {
             return false;
         }
-        let why = if t.has(flag::ABORT) { CloseReason::Aborted } else { CloseReason::Unreachable };
+        let why = self.core.troubles.end_of(slot).unwrap_or(CloseReason::Aborted);
         if self.core.send_reset(slot, cx) == Sent::NoRoom {
             self.core.mark_pending(slot);
         } else {
