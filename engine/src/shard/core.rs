@@ -99,6 +99,10 @@ impl Core {
             neigh.add_static(addr, mac);
         }
         let flows = limits.connections.saturating_add(limits.half_open);
+        let mut flows = FlowTable::new(key, flows);
+        if limits.flows_prepared {
+            flows.prepare();
+        }
         let times = Times::new(&tcp);
         Core {
             proto: Protocol {
@@ -112,7 +116,7 @@ impl Core {
             },
             untagged: config.vlan.count == 0,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
-            flows: FlowTable::new(key, flows),
+            flows,
             conns: NamedSlab::with_limit(limits.connections),
             halves: Slab::with_limit(limits.half_open),
             time_wait: AgingTable::new(limits.time_wait, times.time_wait),
