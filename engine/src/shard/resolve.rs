@@ -122,7 +122,9 @@ fn take_icmp_error(core: &mut Core, e: &IcmpError) -> Taken {
             let mss = options::own_mss(mtu, v4) - options;
             if mss < t.mss {
                 t.mss = mss;
-                t.snd_nxt = t.snd_una;
+                // Karn: what goes out in smaller segments is not what is being timed.
+                t.clear(flag::RTT_TIMING);
+                core.proto.recovery.go_back(t);
                 core.mark_pending(slot);
             }
         }
