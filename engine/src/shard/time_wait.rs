@@ -47,13 +47,23 @@ impl Core {
         let now = self.proto.clock.tick;
         let hardly = (self.proto.times.time_wait >> RESTART_SHIFT) as i32;
         if self.time_wait.since(place).is_some_and(|since| now.since(since) > hardly) {
-            self.time_wait.insert(hash, w, agreed.0, now);
+            self.insert_time_wait(hash, w, agreed, true);
         }
+    }
+
+    /// Where there is no room, the oldest gives way. `was_there`: the record begins its life anew. False: none are kept.
+    fn insert_time_wait(&mut self, hash: u64, record: TimeWait, agreed: Agreed, was_there: bool) -> bool {
+        let others = self.time_wait.len() - u32::from(was_there);
+        let is_kept = self.time_wait.insert(hash, record, agreed.0, self.proto.clock.tick);
+        if is_kept && self.time_wait.len() == others {
+            self.proto.counters.event(Event::TimeWaitEvicted);
+        }
+        is_kept
     }
 
     /// The record of a connection that is over and no longer in the flow table.
     pub(super) fn keep_time_wait(&mut self, hash: u64, record: TimeWait, agreed: Agreed) {
-        if self.time_wait.insert(hash, record, agreed.0, self.proto.clock.tick) {
+        if self.insert_time_wait(hash, record, agreed, false) {
             self.proto.counters.event(Event::TimeWaitEntered);
         }
     }
