@@ -272,7 +272,10 @@ impl App for Table {
         let Owner(Some(fd)) = owner else { return };
         let Ok(s) = self.socket(fd) else { return };
         s.error = match why {
-            CloseReason::Graceful | CloseReason::Aborted | CloseReason::Orphaned => s.error,
+            CloseReason::Graceful => s.error,
+            // Without an error it would look like the end of the stream.
+            CloseReason::Aborted => Some(Errno::CONNABORTED),
+            CloseReason::Orphaned => Some(Errno::TIMEDOUT),
             CloseReason::Reset => Some(Errno::CONNRESET),
             CloseReason::Refused => Some(Errno::CONNREFUSED),
             CloseReason::TimedOut => Some(Errno::TIMEDOUT),
