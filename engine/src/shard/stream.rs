@@ -151,12 +151,20 @@ impl<A: App> Shard<A> {
     }
 
     /// The application has left the last `len` bytes of `frame`, which end before number `end`: they wait for
-    /// `resume_receive`, or, if it has closed meanwhile, the peer learns that nobody reads them.
+    /// `resume_receive`, or, if it has closed meanwhile, the peer learns that nobody reads them. Where there is no room for
+    /// them, they have not come, and the peer sends them again.
     pub(super) fn leave(&mut self, slot: u32, frame: Frame, start: u16, len: u16, end: Seq, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
-        t.set(if t.has(flag::RECEIVE_SHUT) { flag::ABORT } else { flag::RECEIVE_STALLED });
-        core.recv.put_back(&mut t.recv, frame, start, len, end, cx.pool);
+        let is_kept = core.recv.put_back(&mut t.recv, frame, start, len, end, cx.pool);
+        if t.has(flag::RECEIVE_SHUT) {
+            t.set(flag::ABORT);
+        } else if is_kept {
+            t.set(flag::RECEIVE_STALLED);
+        } else {
+            t.rcv_nxt = end - u32::from(len);
+            core.proto.counters.drop(DropReason::ReassemblyFull);
+        }
     }
 
     /// The stream has ended and everything before was taken: the application learns of it, once.

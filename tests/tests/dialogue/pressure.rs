@@ -243,3 +243,31 @@ fn segment_whose_answer_finds_no_room_is_counted_under_one_reason() {
     assert_eq!(drops(&host, DropReason::NoConnection), 3);
     assert_eq!((host.shard.counters().dropped_total(), events(&host, Event::ResetsOut)), (3, 1));
 }
+
+#[test]
+fn bytes_that_applications_do_not_take_hold_no_more_frames_than_are_allowed() {
+    let mut config = plain_config();
+    config.limits.held_frames = 16;
+    let mut host = Host::server(config);
+    host.shard.app_mut().appetite = 0;
+    let free = host.pool.available();
+    for n in 0..40 {
+        accept(&mut host, PEER_PORT + n);
+        host.send(seg("P.", 101, 301).data(*b"nobody reads this"));
+    }
+    assert!(host.pool.available() >= free - 16, "{} frames are held", free - host.pool.available());
+    assert_eq!(drops(&host, DropReason::ReassemblyFull), 24);
+    host.out.clear();
+    // Nothing was acknowledged that is not there: the peer sends it again.
+    host.shard.app_mut().appetite = usize::MAX;
+    host.send(seg("FP.", 101, 301).data(*b"nobody reads this"));
+    host.pass(ms(50));
+    host.expect(".", 301, 119);
+    assert_eq!(host.shard.app().bytes(), b"nobody reads this");
+    for n in 0..40 {
+        host.remote.1 = PEER_PORT + n;
+        host.send(seg("R", if n == 39 { 119 } else { 118 }, 301));
+        host.send(seg("R", 101, 301));
+    }
+    host.assert_clean();
+}
