@@ -61,8 +61,9 @@ impl<A: App> Shard<A> {
     #[inline]
     pub(super) fn stream_ended(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         self.tell_peer_closed(slot);
-        if self.core.conns.get(slot).is_some_and(|t| t.state() == State::TimeWait) {
-            self.acknowledge_last(slot, item, cx);
+        if self.core.conns.get(slot).is_some_and(|t| t.state() == State::TimeWait)
+            && self.acknowledge_last(slot, item, cx)
+        {
             self.conclude(slot, item.hash, cx);
         }
     }
@@ -182,14 +183,13 @@ impl<A: App> Shard<A> {
         }
     }
 
-    /// The ACK of the peer's FIN goes out before the connection becomes a TIME-WAIT record.
-    pub(super) fn acknowledge_last(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
-        let Some(t) = self.core.conns.get(slot) else { return };
-        if t.has(flag::ACK_NOW) {
-            let seq = t.snd_max;
-            let frame = item.frame.take();
-            self.core.send_ack(slot, seq, frame, cx);
-        }
+    /// The ACK of the peer's FIN goes out before the connection becomes a TIME-WAIT record. False: there was no room for
+    /// it, and both wait for the next burst.
+    pub(super) fn acknowledge_last(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) -> bool {
+        let Some(t) = self.core.conns.get(slot).filter(|t| t.has(flag::ACK_NOW)) else { return true };
+        let seq = t.snd_max;
+        let frame = item.frame.take();
+        self.core.send_ack(slot, seq, frame, cx) != Sent::NoRoom
     }
 
     /// Both FINs are acknowledged. As soon as the application has taken everything, the connection ends: as a

@@ -3,7 +3,7 @@
 use crate::{closed, drops, events, ms, seconds, syn_of_station};
 use synfin_engine::base::{DropReason, Event};
 use synfin_engine::shard::{CloseReason, Connect, ConnectError, Generator, Payload, SendError};
-use synfin_engine::tcp::SynCookies;
+use synfin_engine::tcp::{State, SynCookies};
 use synfin_engine::wire::Addr;
 use synfin_tests::host::{Host, OURS, PEER_PORT, Told, plain_config, seg};
 
@@ -269,5 +269,21 @@ fn bytes_that_applications_do_not_take_hold_no_more_frames_than_are_allowed() {
         host.send(seg("R", if n == 39 { 119 } else { 118 }, 301));
         host.send(seg("R", 101, 301));
     }
+    host.assert_clean();
+}
+
+#[test]
+fn last_ack_that_finds_no_room_goes_out_before_time_wait_begins() {
+    let mut host = crate::in_state(State::FinWait2);
+    host.limit_burst(0);
+    host.send(seg("F.", 501, 302));
+    assert_eq!(host.shard.live(), (1, 0, 0));
+    host.limit_burst(8);
+    host.turn(Vec::new());
+    host.expect(".", 302, 502);
+    host.expect_nothing();
+    assert_eq!(host.shard.live(), (0, 0, 1));
+    assert_eq!(closed(&host), Some(CloseReason::Graceful));
+    host.pass(seconds(61));
     host.assert_clean();
 }
