@@ -213,13 +213,15 @@ impl<A: App> Shard<A> {
         Some((hop, self.core.neigh.state(neighbour)))
     }
 
-    /// Ends all connections with RST (and `closed(Aborted)`), as `cx.tx` has room for; call until it returns 0.
+    /// Ends all connections with RST (and `closed(Aborted)`), as `cx.tx` has room and `cx.pool` frames for; call until it
+    /// returns 0.
     /// Returns how many are left.
     pub fn abort_all(&mut self, cx: &mut Cx<'_>) -> u32 {
         self.core.set_clock(cx.now);
         let slots = self.core.conns.slots();
         for _ in 0..slots {
-            if cx.tx.len() == cx.tx.capacity() || self.core.conns.is_empty() {
+            let has_room = cx.tx.len() < cx.tx.capacity() && cx.pool.available() > 0;
+            if !has_room || self.core.conns.is_empty() {
                 break;
             }
             // On from where the last call stopped: those before are gone.
