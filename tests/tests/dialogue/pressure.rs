@@ -273,6 +273,27 @@ fn bytes_that_applications_do_not_take_hold_no_more_frames_than_are_allowed() {
 }
 
 #[test]
+fn syn_that_no_connection_could_be_made_of_is_not_answered() {
+    for when in [SynCookies::Auto, SynCookies::Always] {
+        let mut config = plain_config();
+        config.limits.connections = 1;
+        config.tcp.syn_cookies = when;
+        let mut host = Host::server(config);
+        accept(&mut host, PEER_PORT);
+        host.remote.1 = PEER_PORT + 1;
+        host.send(seg("S", 100, 0).mss(1460));
+        host.expect_nothing();
+        assert_eq!(drops(&host, DropReason::TableFull), 1);
+        assert_eq!(host.shard.live(), (1, 0, 0));
+        // When there is room again, the repeated SYN is taken up.
+        host.remote.1 = PEER_PORT;
+        host.send(seg("R", 101, 301));
+        accept(&mut host, PEER_PORT + 1);
+        assert_eq!(host.shard.live(), (1, 0, 0));
+    }
+}
+
+#[test]
 fn last_ack_that_finds_no_room_goes_out_before_time_wait_begins() {
     let mut host = crate::in_state(State::FinWait2);
     host.limit_burst(0);
