@@ -3,7 +3,7 @@
 use crate::{closed, drops, events, ms, seconds, syn_of_station};
 use synfin_engine::base::{DropReason, Event};
 use synfin_engine::shard::{CloseReason, Connect, ConnectError, Generator, Payload, SendError};
-use synfin_engine::tcp::{State, SynCookies};
+use synfin_engine::tcp::{Keepalive, State, SynCookies};
 use synfin_engine::wire::Addr;
 use synfin_tests::host::{Host, OURS, PEER_PORT, Told, plain_config, seg};
 
@@ -307,4 +307,18 @@ fn last_ack_that_finds_no_room_goes_out_before_time_wait_begins() {
     assert_eq!(closed(&host), Some(CloseReason::Graceful));
     host.pass(seconds(61));
     host.assert_clean();
+}
+
+#[test]
+fn keepalive_probe_that_finds_no_frame_goes_out_when_there_is_one() {
+    let mut config = plain_config();
+    config.tcp.keepalive = Some(Keepalive { idle: seconds(100), interval: seconds(10), probes: 3 });
+    let mut host = Host::accepted(config);
+    let taken: Vec<_> = std::iter::from_fn(|| host.pool.alloc()).collect();
+    host.pass(seconds(101));
+    assert_eq!(events(&host, Event::KeepaliveProbes), 1);
+    taken.into_iter().for_each(|frame| host.pool.free(frame));
+    host.turn(Vec::new());
+    host.expect(".", 300, 101);
+    host.expect_nothing();
 }
