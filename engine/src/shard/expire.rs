@@ -96,7 +96,8 @@ impl<A: App> Shard<A> {
     /// When the shard next has something to do on its own account; `now` if it has already.
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let core = &self.core;
-        if !core.pending.is_empty() {
+        let feeds = !core.starved.is_empty() && core.send.has_buffer();
+        if !core.pending.is_empty() || feeds {
             return Some(now);
         }
         let ticks = [core.wheel.next_deadline(), core.time_wait.next_deadline()];

@@ -322,3 +322,25 @@ fn keepalive_probe_that_finds_no_frame_goes_out_when_there_is_one() {
     host.expect(".", 300, 101);
     host.expect_nothing();
 }
+
+#[test]
+fn application_that_waits_for_room_is_told_of_the_next_free_buffer_though_nothing_is_under_way() {
+    let mut config = plain_config();
+    config.limits.copy_buffers = 1;
+    let mut host = Host::server(config);
+    let ids = [0, 1].map(|n| {
+        accept(&mut host, PEER_PORT + n);
+        host.shard.app().conn.unwrap()
+    });
+    host.shard.with_net(host.now, |_, net| assert_eq!(net.conn(ids[0]).unwrap().send_copy(b"bytes"), Ok(5)));
+    host.shard.with_net(host.now, |_, net| {
+        let mut conn = net.conn(ids[1]).unwrap();
+        conn.want_writable();
+        assert_eq!(conn.send_copy(b"bytes"), Ok(0));
+    });
+    host.turn(Vec::new());
+    host.expect_data(301, 101, b"bytes");
+    host.remote.1 = PEER_PORT;
+    host.send(seg(".", 101, 306));
+    assert_eq!((host.told().last(), host.shard.app().conn), (Some(&Told::Writable), Some(ids[1])));
+}
