@@ -223,6 +223,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(mut t) = core.conns.remove(slot) else { return };
         core.forget_tuning(slot, t.flags);
+        core.troubles.forget(slot);
         core.send.discard(&mut t.send);
         core.recv.discard(&mut t.recv, cx.pool);
         core.proto.recovery.release(&mut t);
@@ -231,7 +232,7 @@ impl<A: App> Shard<A> {
             CloseReason::Reset => Event::ClosedReset,
             CloseReason::Refused => Event::ClosedRefused,
             CloseReason::TimedOut => Event::ClosedTimeout,
-            CloseReason::Unreachable => Event::ClosedUnreachable,
+            CloseReason::Unreachable | CloseReason::NetUnreachable => Event::ClosedUnreachable,
             CloseReason::Aborted => Event::ClosedAborted,
             CloseReason::Orphaned => Event::ClosedOrphan,
         });

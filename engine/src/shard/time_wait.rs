@@ -3,6 +3,7 @@
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use crate::base::{DropReason, Event};
+use crate::table::Kept;
 use crate::tcp::State;
 use crate::tcp::timewait::{self, Agreed, TimeWait, TimeWaitVerdict};
 
@@ -47,23 +48,20 @@ impl Core {
         let now = self.proto.clock.tick;
         let hardly = (self.proto.times.time_wait >> RESTART_SHIFT) as i32;
         if self.time_wait.since(place).is_some_and(|since| now.since(since) > hardly) {
-            self.insert_time_wait(hash, w, agreed, true);
+            let kept = self.time_wait.insert(hash, w, agreed.0, now);
+            if kept == Kept::InsteadOfTheOldest {
+                self.proto.counters.event(Event::TimeWaitEvicted);
+            }
         }
-    }
-
-    /// Where there is no room, the oldest gives way. `was_there`: the record begins its life anew. False: none are kept.
-    fn insert_time_wait(&mut self, hash: u64, record: TimeWait, agreed: Agreed, was_there: bool) -> bool {
-        let others = self.time_wait.len() - u32::from(was_there);
-        let is_kept = self.time_wait.insert(hash, record, agreed.0, self.proto.clock.tick);
-        if is_kept && self.time_wait.len() == others {
-            self.proto.counters.event(Event::TimeWaitEvicted);
-        }
-        is_kept
     }
 
     /// The record of a connection that is over and no longer in the flow table.
     pub(super) fn keep_time_wait(&mut self, hash: u64, record: TimeWait, agreed: Agreed) {
-        if self.insert_time_wait(hash, record, agreed, false) {
+        let kept = self.time_wait.insert(hash, record, agreed.0, self.proto.clock.tick);
+        if kept == Kept::InsteadOfTheOldest {
+            self.proto.counters.event(Event::TimeWaitEvicted);
+        }
+        if kept != Kept::Not {
             self.proto.counters.event(Event::TimeWaitEntered);
         }
     }
@@ -71,6 +69,7 @@ impl Core {
     /// Lets records go whose 2MSL is over, as many as `budget`.
     pub(super) fn expire_time_wait(&mut self, budget: usize) {
         let now = self.proto.clock.tick;
+        self.time_wait.prefetch_expired(budget, now);
         for _ in 0..budget {
             match self.time_wait.pop_expired(now) {
                 Some(true) => self.proto.counters.event(Event::TimeWaitExpired),

@@ -279,7 +279,13 @@ fn syn_that_no_connection_could_be_made_of_is_not_answered() {
         config.limits.connections = 1;
         config.tcp.syn_cookies = when;
         let mut host = Host::server(config);
-        accept(&mut host, PEER_PORT);
+        let open = |host: &mut Host, port| {
+            host.remote.1 = port;
+            host.send(seg("S", 100, 0).mss(1460));
+            let iss = host.next().seg.seq.0;
+            host.send(seg(".", 101, iss + 1));
+        };
+        open(&mut host, PEER_PORT);
         host.remote.1 = PEER_PORT + 1;
         host.send(seg("S", 100, 0).mss(1460));
         host.expect_nothing();
@@ -288,7 +294,7 @@ fn syn_that_no_connection_could_be_made_of_is_not_answered() {
         // When there is room again, the repeated SYN is taken up.
         host.remote.1 = PEER_PORT;
         host.send(seg("R", 101, 301));
-        accept(&mut host, PEER_PORT + 1);
+        open(&mut host, PEER_PORT + 1);
         assert_eq!(host.shard.live(), (1, 0, 0));
     }
 }
