@@ -102,9 +102,13 @@ impl<U> Conn<'_, U> {
         self.tcb().map_or(0, Tcb::queued_bytes)
     }
 
-    /// Asks for one call of `writable` when acknowledgements bring the queue below 64 KiB.
+    /// Asks for one call of `writable` when acknowledgements bring the queue below 64 KiB; if nothing is queued, as soon as
+    /// there is a buffer for `send_copy`.
     pub fn want_writable(&mut self) {
-        if let Some(t) = self.tcb_mut() {
+        if let Some(t) = self.core.conns.get_mut(self.slot) {
+            if t.queued_bytes() == 0 && !t.has(flag::WANT_WRITABLE) {
+                self.core.starved.push_back(self.slot);
+            }
             t.set(flag::WANT_WRITABLE);
         }
     }

@@ -90,7 +90,9 @@ impl Core {
         let mss = options::own_mss(mtu, v4) - options;
         if mss < t.mss {
             t.mss = mss;
-            t.snd_nxt = t.snd_una;
+            // Karn: what goes out in smaller segments is not what is being timed.
+            t.clear(flag::RTT_TIMING);
+            self.proto.recovery.go_back(t);
             self.mark_pending(slot);
         }
     }

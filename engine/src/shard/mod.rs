@@ -40,7 +40,7 @@ pub use trace::TraceEvent;
 
 use crate::base::{Counters, Instant};
 use crate::neigh::NeighState;
-use crate::tcp::flag;
+use crate::tcp::{State, flag};
 use crate::wire::Addr;
 use core::Core;
 use ingest::Batch;
@@ -131,6 +131,10 @@ impl<A: App> Shard<A> {
         let sent = self.core.output(slot, cx);
         if sent == Sent::NoRoom {
             self.core.mark_pending(slot);
+        } else if let Some(t) = self.core.conns.get(slot).filter(|t| t.state() == State::TimeWait) {
+            // Its last ACK has found room only now.
+            let hash = self.core.flows.hash(&t.key);
+            self.conclude(slot, hash, cx);
         }
         self.core.reschedule(slot);
         sent

@@ -214,20 +214,31 @@ impl RecvPool {
         done
     }
 
-    /// Puts back what the application left of a segment from `take_ready`; `end` is the number after its last byte.
-    pub fn put_back(&mut self, block: &mut u32, frame: Frame, start: u16, len: u16, end: Seq, pool: &mut FramePool) {
-        if *block == NONE {
-            match self.blocks.take() {
-                Some(index) => *block = index,
-                None => return pool.free(frame),
-            }
+    /// Puts back what the application left of a segment, of one from `take_ready` or one that has just come; `end` is the
+    /// number after its last byte. False: no room, and the frame is given back.
+    pub fn put_back(
+        &mut self,
+        block: &mut u32,
+        frame: Frame,
+        start: u16,
+        len: u16,
+        end: Seq,
+        pool: &mut FramePool,
+    ) -> bool {
+        // Those that have a block hold frames already: theirs are counted.
+        if *block == NONE && self.frames < self.limit_frames {
+            *block = self.blocks.take().unwrap_or(NONE);
         }
         match self.blocks.get_mut(*block) {
             Some(b) => {
                 b.held.push_front(Held { seq: end - u32::from(len), start, len, frame });
                 self.frames += 1;
+                true
             }
-            None => pool.free(frame),
+            None => {
+                pool.free(frame);
+                false
+            }
         }
     }
 

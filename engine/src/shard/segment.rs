@@ -168,7 +168,8 @@ impl Core {
         let flags = item.seg.flags;
         let listening = self.is_listening(item.key.local_port);
         let bare_syn = flags.syn() && !flags.ack() && !flags.rst() && !flags.fin();
-        if listening && bare_syn {
+        let taken_up = listening && bare_syn;
+        if taken_up && self.conns.len() < self.conns.limit() {
             if self.cookies.wanted(self.halves.len(), self.halves.limit()) {
                 return self.send_cookie(item, cx);
             }
@@ -182,6 +183,9 @@ impl Core {
             DropReason::RstNoConnection
         } else if flags.syn() && !listening {
             DropReason::SynToClosedPort
+        } else if taken_up {
+            // No connection could be made of it: the peer asks again, and need not believe that it has one meanwhile.
+            DropReason::TableFull
         } else if listening && !flags.ack() {
             // RFC 9293 3.10.7.2, fourth: neither RST, ACK nor SYN: nothing to be done.
             DropReason::TcpFlagsBad
@@ -189,7 +193,7 @@ impl Core {
             DropReason::NoConnection
         };
         self.proto.counters.drop(reason);
-        if reason == DropReason::TcpFlagsBad {
+        if matches!(reason, DropReason::TcpFlagsBad | DropReason::TableFull) {
             return;
         }
         if let Some(bare) = reset::for_unknown(&item.seg) {

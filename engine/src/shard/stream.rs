@@ -61,8 +61,9 @@ impl<A: App> Shard<A> {
     #[inline]
     pub(super) fn stream_ended(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         self.tell_peer_closed(slot);
-        if self.core.conns.get(slot).is_some_and(|t| t.state() == State::TimeWait) {
-            self.acknowledge_last(slot, item, cx);
+        if self.core.conns.get(slot).is_some_and(|t| t.state() == State::TimeWait)
+            && self.acknowledge_last(slot, item, cx)
+        {
             self.conclude(slot, item.hash, cx);
         }
     }
@@ -151,12 +152,20 @@ impl<A: App> Shard<A> {
     }
 
     /// The application has left the last `len` bytes of `frame`, which end before number `end`: they wait for
-    /// `resume_receive`, or, if it has closed meanwhile, the peer learns that nobody reads them.
+    /// `resume_receive`, or, if it has closed meanwhile, the peer learns that nobody reads them. Where there is no room for
+    /// them, they have not come, and the peer sends them again.
     pub(super) fn leave(&mut self, slot: u32, frame: Frame, start: u16, len: u16, end: Seq, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
-        t.set(if t.has(flag::RECEIVE_SHUT) { flag::ABORT } else { flag::RECEIVE_STALLED });
-        core.recv.put_back(&mut t.recv, frame, start, len, end, cx.pool);
+        let is_kept = core.recv.put_back(&mut t.recv, frame, start, len, end, cx.pool);
+        if t.has(flag::RECEIVE_SHUT) {
+            t.set(flag::ABORT);
+        } else if is_kept {
+            t.set(flag::RECEIVE_STALLED);
+        } else {
+            t.rcv_nxt = end - u32::from(len);
+            core.proto.counters.drop(DropReason::ReassemblyFull);
+        }
     }
 
     /// The stream has ended and everything before was taken: the application learns of it, once.
@@ -174,14 +183,13 @@ impl<A: App> Shard<A> {
         }
     }
 
-    /// The ACK of the peer's FIN goes out before the connection becomes a TIME-WAIT record.
-    pub(super) fn acknowledge_last(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
-        let Some(t) = self.core.conns.get(slot) else { return };
-        if t.has(flag::ACK_NOW) {
-            let seq = t.snd_max;
-            let frame = item.frame.take();
-            self.core.send_ack(slot, seq, frame, cx);
-        }
+    /// The ACK of the peer's FIN goes out before the connection becomes a TIME-WAIT record. False: there was no room for
+    /// it, and both wait for the next burst.
+    pub(super) fn acknowledge_last(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) -> bool {
+        let Some(t) = self.core.conns.get(slot).filter(|t| t.has(flag::ACK_NOW)) else { return true };
+        let seq = t.snd_max;
+        let frame = item.frame.take();
+        self.core.send_ack(slot, seq, frame, cx) != Sent::NoRoom
     }
 
     /// Both FINs are acknowledged. As soon as the application has taken everything, the connection ends: as a

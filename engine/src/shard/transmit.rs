@@ -44,9 +44,15 @@ impl Core {
         }
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
         output::settle(t, &self.proto.env_of(slot, t.flags));
-        if t.take(flag::KEEPALIVE_PROBE) {
+        if t.has(flag::KEEPALIVE_PROBE) {
             let seq = t.snd_nxt - 1;
-            return self.send_ack(slot, seq, None, cx);
+            let sent = self.send_ack(slot, seq, None, cx);
+            if sent != Sent::NoRoom
+                && let Some(t) = self.conns.get_mut(slot)
+            {
+                t.clear(flag::KEEPALIVE_PROBE);
+            }
+            return sent;
         }
         if t.has(flag::ACK_NOW) && !matches!(t.state(), State::SynSent | State::Closed) {
             let seq = t.snd_max;

@@ -204,7 +204,7 @@ impl Pool {
     }
 
     /// SND.NXT goes back to SND.UNA: everything is sent anew, and recorded anew.
-    pub(super) fn go_back(&mut self, t: &mut Tcb) {
+    pub fn go_back(&mut self, t: &mut Tcb) {
         t.snd_nxt = t.snd_una;
         t.clear(flag::RESEND);
         let Some((b, chunks)) = self.parts(t.recovery) else { return };
