@@ -10,7 +10,7 @@ use super::transmit::Sent;
 use crate::base::{DropReason, Event};
 use crate::tcp::expected::Expected;
 use crate::tcp::receive::{self, Happened};
-use crate::tcp::{State, flag, output};
+use crate::tcp::{State, acknowledge, flag};
 
 impl<A: App> Shard<A> {
     /// Goes on with a segment that [`expected::receive`](crate::tcp::expected::receive) has taken.
@@ -58,7 +58,7 @@ impl<A: App> Shard<A> {
         }
         t.rcv_nxt += u32::from(len);
         let end = t.rcv_nxt;
-        output::data_received(t, &core.proto.env_of(slot, t.flags));
+        acknowledge::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
         let Some(frame) = item.frame.take() else { return };
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);

@@ -6,11 +6,11 @@ use super::conn::Conn;
 use super::core::Cx;
 use super::ingest::Item;
 use super::recv_queue::Hold;
-use super::transmit::Sent;
 use crate::base::{DropReason, Event, Frame};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Outcome};
-use crate::tcp::{NONE, State, TimeWait, flag, output};
+use crate::tcp::reset;
+use crate::tcp::{NONE, State, TimeWait, acknowledge, flag};
 use crate::wire::Seq;
 use crate::wire::segment::SackBlock;
 
@@ -73,16 +73,36 @@ impl<A: App> Shard<A> {
         if t.has(flag::RECEIVE_SHUT) {
             // RFC 9293 3.10.4: nobody will ever read this.
             core.proto.counters.drop(DropReason::DataAfterClose);
-            t.set(flag::ABORT);
+            self.refuse_data(slot, item, cx);
             return false;
         }
         let start = item.seg.payload_start + out.data_skip;
+        // Both ends of what comes may have come before (RFC 2883 section 4.2).
+        let again = match out.data_skip {
+            0 => core.recv.first_overlap(t.recv, out.data_seq, out.data_seq + u32::from(out.data_len)),
+            skip => Some(SackBlock { start: out.data_seq - u32::from(skip), end: out.data_seq }),
+        };
         if out.data_seq == t.rcv_nxt && t.recv == NONE {
             self.take_in_order(slot, item, start, out.data_len, cx);
         } else {
-            self.hold(slot, item, start, out, cx);
+            self.hold(slot, item, start, out, again, cx);
+            return true;
+        }
+        if again.is_some() {
+            self.core.acknowledge_duplicate(slot, again, cx);
         }
         true
+    }
+
+    /// The RST has the number that the segment acknowledges, as if there were no connection any more: so it is right
+    /// whatever of ours is still under way.
+    #[cold]
+    fn refuse_data(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let state = self.core.conns.get(slot).map_or(State::Closed, |t| t.state());
+        if let Some(bare) = reset::for_unknown(&item.seg) {
+            self.core.reset_answer(item, bare, state, cx);
+        }
+        self.finish(slot, item.hash, CloseReason::Aborted, cx);
     }
 
     /// The ordinary case: the next bytes, and nothing is waiting.
@@ -91,7 +111,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         t.rcv_nxt += u32::from(len);
-        output::data_received(t, &core.proto.env_of(slot, t.flags));
+        acknowledge::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
         let Some(frame) = item.frame.take() else { return };
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
@@ -106,7 +126,15 @@ impl<A: App> Shard<A> {
     }
 
     /// Out of order, or behind bytes that the application has not taken.
-    fn hold(&mut self, slot: u32, item: &mut Item, start: u16, out: &Outcome, cx: &mut Cx<'_>) {
+    fn hold(
+        &mut self,
+        slot: u32,
+        item: &mut Item,
+        start: u16,
+        out: &Outcome,
+        again: Option<SackBlock>,
+        cx: &mut Cx<'_>,
+    ) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let ahead = out.data_seq.after(t.rcv_nxt);
@@ -122,20 +150,16 @@ impl<A: App> Shard<A> {
         let edge = core.recv.contiguous_from(t.recv, t.rcv_nxt);
         core.proto.counters.add(Event::PayloadIn, u64::from(edge.since(t.rcv_nxt)));
         t.rcv_nxt = edge;
-        if ahead || kept != Hold::Kept {
+        if ahead || kept != Hold::Kept || again.is_some() {
             // One duplicate ACK for each such segment, at once (RFC 5681 4.2): the peer counts them.
             let (start, len) = (out.data_seq, u32::from(out.data_len));
-            let dsack = (kept == Hold::Duplicate).then_some(SackBlock { start, end: start + len });
-            if core.send_duplicate_ack(slot, dsack, None, cx) == Sent::NoRoom
-                && let Some(t) = core.conns.get_mut(slot)
-            {
-                t.set(flag::ACK_NOW);
-            }
+            let all = (kept == Hold::Duplicate).then_some(SackBlock { start, end: start + len });
+            core.acknowledge_duplicate(slot, all.or(again), cx);
         } else if had_gap {
             // Fills all or part of a gap (RFC 5681 4.2).
             t.set(flag::ACK_NOW);
         } else {
-            output::data_received(t, &core.proto.env_of(slot, t.flags));
+            acknowledge::data_received(t, &core.proto.env_of(slot, t.flags));
         }
     }
 

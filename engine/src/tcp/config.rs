@@ -30,6 +30,8 @@ pub struct TcpConfig {
     /// How long FIN-WAIT-2 may last after `close` (orphans), and after `shutdown` without any traffic.
     pub fin_wait_2: Duration,
     pub delayed_ack: Duration,
+    /// The first segments with data, so many, are acknowledged without delay, until the application answers.
+    pub quick_acks: u8,
     /// New connections start with Nagle off.
     pub nodelay: bool,
     /// Idle time before keepalive probes, their interval and number; `None`: off (RFC 9293 3.8.4).
@@ -78,6 +80,7 @@ impl Default for TcpConfig {
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
             delayed_ack: Duration::from_millis(40),
+            quick_acks: 16,
             nodelay: true,
             keepalive: None,
             initial_window_segments: 10,

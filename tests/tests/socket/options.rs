@@ -49,8 +49,10 @@ fn congestion_controls_are_known_by_name() {
     let fd = net.on(Host::A, |s| s.socket(false));
     let mut name = [9; 16];
     assert_eq!(net.on(Host::A, |s| s.getsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, &mut name)), Ok(16));
-    assert_eq!(&name, b"reno\0\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!(&name, b"cubic\0\0\0\0\0\0\0\0\0\0\0");
     assert_eq!(net.on(Host::A, |s| s.setsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, b"reno")), Ok(()));
+    assert_eq!(net.on(Host::A, |s| s.getsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, &mut name)), Ok(16));
+    assert_eq!(&name, b"reno\0\0\0\0\0\0\0\0\0\0\0\0");
     assert_eq!(net.on(Host::A, |s| s.setsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, b"vegas")), Err(Errno::NOENT));
 }
 
