@@ -34,8 +34,12 @@ impl<A: App> Shard<A> {
             self.core.recv.note_fin(&mut t.recv, fin);
         }
         if out.data_len > 0 {
+            let is_over = self.core.conns.get(slot).is_none_or(|t| t.has(flag::ABORT));
             if !self.core.takes_bytes(slot) {
-                return self.refuse_bytes(slot, item, cx);
+                if !is_over {
+                    self.refuse_bytes(slot, item, cx);
+                }
+                return;
             }
             self.take_bytes(slot, item, out, cx);
         }

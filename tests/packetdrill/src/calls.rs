@@ -7,7 +7,6 @@
 use crate::adapter::Adapter;
 use crate::convert;
 use crate::interface::Interface;
-use crate::preload;
 use libc::{epoll_event, iovec, msghdr, pollfd, sockaddr, socklen_t, timeval};
 use std::ffi::{c_int, c_longlong, c_uint, c_ulong, c_void};
 use std::time::Duration;
@@ -103,7 +102,7 @@ fn flags(flags: c_int) -> Result<Flags, Errno> {
 }
 
 extern "C" fn free(user: User) {
-    preload::stop();
+    crate::preload::stop();
     // SAFETY: the box that `packetdrill_interface_init` leaked; packetdrill uses it no more.
     drop(unsafe { Box::from_raw(user.cast::<Adapter>()) });
 }

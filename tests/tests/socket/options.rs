@@ -150,8 +150,8 @@ fn accepted_sockets_inherit_the_listeners_options() {
 fn tcp_info_tells_state_and_windows() {
     let mut net = Net::default();
     let (listener, client, _) = net.connected();
-    let mut info = [0; 200];
-    assert_eq!(net.on(Host::A, |s| s.getsockopt(client, IPPROTO_TCP, libc::TCP_INFO, &mut info)), Ok(152));
+    let mut info = [0; 280];
+    assert_eq!(net.on(Host::A, |s| s.getsockopt(client, IPPROTO_TCP, libc::TCP_INFO, &mut info)), Ok(280));
     let word = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
     assert_eq!((info[0], word(16), word(80)), (1, 1_448, 10), "ESTABLISHED, segment size, initial window");
     assert!((9_900..10_500).contains(&word(68)), "round trip of {} µs", word(68));
