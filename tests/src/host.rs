@@ -176,13 +176,14 @@ pub struct Host {
     frames: usize,
 }
 
-/// Plain options, so that dialogues show bare numbers: no timestamps, no SACK, ISN 300.
+/// Plain options, so that dialogues show bare numbers: no timestamps, no SACK, ISN 300; ACKs are delayed from the start.
 pub fn plain_config() -> ShardConfig {
     let net = LocalNet { first: OURS, count: 1, prefix_len: 24, exclusive: true };
     let mut config = ShardConfig::new(OUR_MAC, vec![net]);
     config.static_neighbours = vec![(PEER, PEER_MAC)];
     config.tcp.timestamps = false;
     config.tcp.sack = false;
+    config.tcp.quick_acks = 0;
     config.tcp.fixed_iss = Some(300);
     // Small tables: a test may make thousands of hosts.
     config.limits = Limits {

@@ -165,6 +165,11 @@ impl RecvPool {
         self.blocks.get(block).and_then(|b| b.held.back()).is_some_and(|last| last.seq.after(rcv_nxt))
     }
 
+    /// What of `start..end` has come before: the first of such ranges.
+    pub fn first_overlap(&self, block: u32, start: Seq, end: Seq) -> Option<SackBlock> {
+        self.blocks.get(block)?.ranges.first_overlap(start, end)
+    }
+
     /// Bytes below `rcv_nxt` that the application has not taken.
     pub fn unread(&self, block: u32, rcv_nxt: Seq) -> u32 {
         match self.blocks.get(block).and_then(|b| b.held.front()) {

@@ -6,11 +6,10 @@ use super::conn::Conn;
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use super::recv_queue::Hold;
-use super::transmit::Sent;
 use crate::base::{DropReason, Event, Frame};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Outcome};
-use crate::tcp::{NONE, State, TimeWait, flag, output};
+use crate::tcp::{NONE, State, TimeWait, acknowledge, flag, reset};
 use crate::wire::Seq;
 use crate::wire::segment::SackBlock;
 
@@ -35,7 +34,11 @@ impl<A: App> Shard<A> {
             self.core.recv.note_fin(&mut t.recv, fin);
         }
         if out.data_len > 0 {
+            let is_over = self.core.conns.get(slot).is_none_or(|t| t.has(flag::ABORT));
             if !self.core.takes_bytes(slot) {
+                if !is_over {
+                    self.refuse_bytes(slot, item, cx);
+                }
                 return;
             }
             self.take_bytes(slot, item, out, cx);
@@ -70,11 +73,30 @@ impl<A: App> Shard<A> {
 
     fn take_bytes(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) {
         let start = item.seg.payload_start + out.data_skip;
-        if self.core.conns.get(slot).is_some_and(|t| out.data_seq == t.rcv_nxt && t.recv == NONE) {
-            self.take_in_order(slot, item, start, out.data_len, cx);
-        } else {
-            self.hold(slot, item, start, out, cx);
+        let Some(t) = self.core.conns.get(slot) else { return };
+        // Both ends of what comes may have come before (RFC 2883 section 4.2).
+        let again = match out.data_skip {
+            0 => self.core.recv.first_overlap(t.recv, out.data_seq, out.data_seq + u32::from(out.data_len)),
+            skip => Some(SackBlock { start: out.data_seq - u32::from(skip), end: out.data_seq }),
+        };
+        if out.data_seq != t.rcv_nxt || t.recv != NONE {
+            return self.hold(slot, item, start, out, again, cx);
         }
+        self.take_in_order(slot, item, start, out.data_len, cx);
+        if again.is_some() {
+            self.core.acknowledge_duplicate(slot, again, cx);
+        }
+    }
+
+    /// Nobody reads this any more: the RST has the number that the segment acknowledges, as if there were no connection,
+    /// so that it is right whatever of ours is still under way.
+    #[cold]
+    fn refuse_bytes(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let state = self.core.conns.get(slot).map_or(State::Closed, |t| t.state());
+        if let Some(bare) = reset::for_unknown(&item.seg) {
+            self.core.reset_answer(item, bare, state, cx);
+        }
+        self.finish(slot, item.hash, CloseReason::Aborted, cx);
     }
 
     /// The ordinary case: the next bytes, and nothing is waiting.
@@ -84,7 +106,7 @@ impl<A: App> Shard<A> {
         let Some(t) = core.conns.get_mut(slot) else { return };
         t.rcv_nxt += u32::from(len);
         let end = t.rcv_nxt;
-        output::data_received(t, &core.proto.env_of(slot, t.flags));
+        acknowledge::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
         let Some(frame) = item.frame.take() else { return };
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
@@ -97,7 +119,15 @@ impl<A: App> Shard<A> {
     }
 
     /// Out of order, or behind bytes that the application has not taken.
-    fn hold(&mut self, slot: u32, item: &mut Item, start: u16, out: &Outcome, cx: &mut Cx<'_>) {
+    fn hold(
+        &mut self,
+        slot: u32,
+        item: &mut Item,
+        start: u16,
+        out: &Outcome,
+        again: Option<SackBlock>,
+        cx: &mut Cx<'_>,
+    ) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let ahead = out.data_seq.after(t.rcv_nxt);
@@ -113,20 +143,16 @@ impl<A: App> Shard<A> {
         let edge = core.recv.contiguous_from(t.recv, t.rcv_nxt);
         core.proto.counters.add(Event::PayloadIn, u64::from(edge.since(t.rcv_nxt)));
         t.rcv_nxt = edge;
-        if ahead || kept != Hold::Kept {
+        if ahead || kept != Hold::Kept || again.is_some() {
             // One duplicate ACK for each such segment, at once (RFC 5681 4.2): the peer counts them.
             let (start, len) = (out.data_seq, u32::from(out.data_len));
-            let dsack = (kept == Hold::Duplicate).then_some(SackBlock { start, end: start + len });
-            if core.send_duplicate_ack(slot, dsack, None, cx) == Sent::NoRoom
-                && let Some(t) = core.conns.get_mut(slot)
-            {
-                t.set(flag::ACK_NOW);
-            }
+            let all = (kept == Hold::Duplicate).then_some(SackBlock { start, end: start + len });
+            core.acknowledge_duplicate(slot, all.or(again), cx);
         } else if had_gap {
             // Fills all or part of a gap (RFC 5681 4.2).
             t.set(flag::ACK_NOW);
         } else {
-            output::data_received(t, &core.proto.env_of(slot, t.flags));
+            acknowledge::data_received(t, &core.proto.env_of(slot, t.flags));
         }
     }
 

@@ -162,6 +162,15 @@ impl Core {
         self.send_control(slot, seq, TcpFlags::ACK, dsack, frame, cx)
     }
 
+    /// As [`send_duplicate_ack`](Self::send_duplicate_ack), in a frame of its own, or with the burst if there is none.
+    pub(super) fn acknowledge_duplicate(&mut self, slot: u32, dsack: Option<SackBlock>, cx: &mut Cx<'_>) {
+        if self.send_duplicate_ack(slot, dsack, None, cx) == Sent::NoRoom
+            && let Some(t) = self.conns.get_mut(slot)
+        {
+            t.set(flag::ACK_NOW);
+        }
+    }
+
     /// The RST that ends connection `slot` (RFC 9293 3.10.5). Its number is the highest sent: the RFC's SND.NXT does not
     /// fall back on a time-out.
     pub(super) fn send_reset(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {

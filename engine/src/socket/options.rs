@@ -2,12 +2,13 @@
 
 use super::table::{Role, Socket, errno};
 use super::{Errno, Fd, Sockets, info};
+use crate::tcp::congestion::Algorithm;
 use crate::tcp::{Keepalive, TcpConfig};
 use core::time::Duration;
 use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET};
 
-/// The one congestion control that there is, under Linux's name for it.
-const CONGESTION: &[u8] = b"reno";
+/// Congestion controls, under Linux's names for them.
+const CONGESTION: [(&[u8], Algorithm); 2] = [(b"cubic", Algorithm::Cubic), (b"reno", Algorithm::NewReno)];
 /// TCP_CA_NAME_MAX.
 const CONGESTION_BYTES: usize = 16;
 /// What TCP_MAXSEG says before there is a connection, as on Linux.
@@ -50,6 +51,8 @@ pub struct Options {
     pub tos: u8,
     /// IP_TTL, IPV6_UNICAST_HOPS; 0: as the shard has it.
     pub ttl: u8,
+    /// TCP_CONGESTION; `None`: as the shard has it.
+    pub congestion: Option<Algorithm>,
 }
 
 impl Default for Options {
@@ -77,6 +80,7 @@ impl Default for Options {
             free_bind: false,
             tos: 0,
             ttl: 0,
+            congestion: None,
         }
     }
 }
@@ -93,6 +97,7 @@ impl Options {
             });
         }
         c.nodelay = self.nodelay;
+        c.congestion = self.congestion.unwrap_or(base.congestion);
         c.receive_buffer_bytes = self.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes);
         c.fin_wait_2 = self.fin_wait_2.unwrap_or(base.fin_wait_2);
         if self.mss > 0 {
@@ -193,7 +198,7 @@ static INT_OPTIONS: [IntOption; 25] = [
     int_option!(IPPROTO_IP, IP_FREEBIND, switch free_bind),
     // Packets are never fragmented, by us or on their way.
     int_option!(IPPROTO_IP, IP_MTU_DISCOVER, |_| libc::IP_PMTUDISC_DO, |_, v| {
-        within(v, libc::IP_PMTUDISC_WANT, libc::IP_PMTUDISC_DO).map(|_| ())
+        within(v, libc::IP_PMTUDISC_DONT, libc::IP_PMTUDISC_OMIT).map(|_| ())
     }),
     int_option!(IPPROTO_IPV6, IPV6_V6ONLY, |_| 0, |_, v| within(v, 0, 0).map(|_| ()).map_err(|_| Errno::NOPROTOOPT)),
 ];
@@ -242,11 +247,17 @@ impl Sockets<'_> {
             (SOL_SOCKET, libc::SO_SNDTIMEO) => s.options.send_timeout = timeout(value)?,
             (IPPROTO_TCP, libc::TCP_CONGESTION) => {
                 let name = value.split(|&b| b == 0).next().unwrap_or(&[]);
-                return if name == CONGESTION { Ok(()) } else { Err(Errno::NOENT) };
+                let known = CONGESTION.iter().find(|c| c.0 == name).ok_or(Errno::NOENT)?;
+                s.options.congestion = Some(known.1);
             }
             _ => {
                 let option = find(level, name).ok_or(Errno::NOPROTOOPT)?;
-                (option.set)(&mut s.options, int(value)?)?;
+                let value = match (level, value) {
+                    // As Linux has it, a byte will do.
+                    (IPPROTO_IP, &[byte]) => byte.into(),
+                    _ => int(value)?,
+                };
+                (option.set)(&mut s.options, value)?;
             }
         }
         let pushes = matches!((level, name), (IPPROTO_TCP, libc::TCP_NODELAY | libc::TCP_CORK));
@@ -268,9 +279,19 @@ impl Sockets<'_> {
             (SOL_SOCKET, libc::SO_RCVTIMEO) => timeval(s.options.receive_timeout),
             (SOL_SOCKET, libc::SO_SNDTIMEO) => timeval(s.options.send_timeout),
             (IPPROTO_TCP, libc::TCP_CONGESTION) => {
-                let mut padded = CONGESTION.to_vec();
+                let algorithm = s.options.congestion.unwrap_or(base.congestion);
+                let name = CONGESTION.iter().find(|c| c.1 == algorithm).map_or(&[][..], |c| c.0);
+                let mut padded = name.to_vec();
                 padded.resize(CONGESTION_BYTES, 0);
                 padded
+            }
+            // There is nothing to tell about either controller.
+            (IPPROTO_TCP, libc::TCP_CC_INFO) => Vec::new(),
+            (SOL_SOCKET, libc::SO_MEMINFO) => {
+                let conn = s.conn().and_then(|id| self.net.conn(id));
+                let (unread, queued) = conn.map_or((0, 0), |c| (c.unread(), c.queued_bytes()));
+                let receive = s.options.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes);
+                info::memory(unread, receive, queued, s.options.send_buffer_bytes)
             }
             (IPPROTO_TCP, libc::TCP_INFO) => {
                 let conn = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info());
@@ -303,9 +324,10 @@ impl Sockets<'_> {
                 self.net.listen(port, differs.then_some(&config));
             }
             Role::Opening(id, _) | Role::Open(id) => {
-                let nodelay = s.options.nodelay;
+                let (nodelay, congestion) = (s.options.nodelay, config.congestion);
                 let Some(mut conn) = self.net.conn(id) else { return Ok(()) };
                 conn.set_nodelay(nodelay);
+                conn.set_congestion(congestion);
                 if differs || conn.config() != base {
                     conn.tune(&config);
                 }

@@ -33,6 +33,8 @@ pub struct TcpConfig {
     pub delayed_ack: Duration,
     /// Diffserv field and TTL of what is sent.
     pub ip: IpFields,
+    /// The first segments with data, so many, are acknowledged without delay, until the application answers.
+    pub quick_acks: u8,
     /// New connections start with Nagle off.
     pub nodelay: bool,
     /// Idle time before keepalive probes, their interval and number; `None`: off (RFC 9293 3.8.4).
@@ -82,6 +84,7 @@ impl Default for TcpConfig {
             fin_wait_2: Duration::from_secs(60),
             delayed_ack: Duration::from_millis(40),
             ip: IpFields::default(),
+            quick_acks: 16,
             nodelay: true,
             keepalive: None,
             initial_window_segments: 10,

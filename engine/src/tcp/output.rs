@@ -6,7 +6,7 @@ use super::env::Env;
 use super::options::window_field;
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
-use super::{congestion, recovery, rtt};
+use super::{acknowledge, congestion, recovery, rtt};
 use crate::base::Event;
 use crate::wire::{Seq, TcpFlags};
 
@@ -58,7 +58,7 @@ fn repair(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
     if t.has(flag::FIN_SENT) && len == left && seq.at_or_before(t.snd_end) {
         flags |= TcpFlags::FIN;
     }
-    if len == left {
+    if len > 0 && len == left {
         flags |= TcpFlags::PSH;
     }
     let plan = Plan { seq, len, flags, retransmit: true, out_of_turn: true, closes_window: false };
@@ -134,6 +134,9 @@ pub fn commit(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
     if !plan.flags.syn() {
         recovery::on_sent(t, plan, end, env);
     }
+    if plan.len > 0 {
+        acknowledge::data_sent(t, env);
+    }
     t.snd_nxt = if plan.out_of_turn { t.snd_nxt.max(end) } else { end };
     if plan.retransmit {
         let event = if plan.flags.syn() { Event::SynRetransmits } else { Event::Retransmits };
@@ -199,16 +202,4 @@ pub fn acknowledge(t: &mut Tcb, unread: u32, env: &Env<'_>, is_syn: bool) -> u16
     t.last_ack_sent = t.rcv_nxt;
     t.clear(flag::ACK_NOW | flag::ACK_ON);
     field
-}
-
-/// In-order bytes have come: acknowledge at once every second full segment, else within the delay
-/// (RFC 9293 3.8.6.3, RFC 5681 4.2).
-#[inline]
-pub fn data_received(t: &mut Tcb, env: &Env<'_>) {
-    if t.rcv_nxt.since(t.last_ack_sent) >= 2 * u32::from(t.mss) {
-        t.set(flag::ACK_NOW);
-    } else if !t.has(flag::ACK_ON) {
-        t.ack_at = env.clock.tick.plus(env.times.delayed_ack);
-        t.set(flag::ACK_ON);
-    }
 }

@@ -64,7 +64,9 @@ fn base_ticks(t: &Tcb, times: &Times) -> u32 {
 pub fn waited_ticks(t: &Tcb, times: &Times) -> u32 {
     let first = base_ticks(t, times);
     let each = |n: u8| (u64::from(first) << n.min(20)).min(u64::from(times.rto_max)) as u32;
-    (0..t.retries).fold(0, |sum: u32, n| sum.saturating_add(each(n)))
+    // A probe that came instead of the first time-out did not back off.
+    let probes = t.retries.saturating_sub(t.backoff);
+    (0..t.retries).fold(0, |sum: u32, n| sum.saturating_add(each(n.saturating_sub(probes))))
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ mod order;
 mod path_mtu;
 mod persist;
 mod pressure;
+mod probes;
+mod quick_acks;
 mod receive;
 mod recovery;
 mod reset;

@@ -52,8 +52,10 @@ fn congestion_controls_are_known_by_name() {
     let fd = net.on(Host::A, |s| s.socket(false));
     let mut name = [9; 16];
     assert_eq!(net.on(Host::A, |s| s.getsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, &mut name)), Ok(16));
-    assert_eq!(&name, b"reno\0\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!(&name, b"cubic\0\0\0\0\0\0\0\0\0\0\0");
     assert_eq!(net.on(Host::A, |s| s.setsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, b"reno")), Ok(()));
+    assert_eq!(net.on(Host::A, |s| s.getsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, &mut name)), Ok(16));
+    assert_eq!(&name, b"reno\0\0\0\0\0\0\0\0\0\0\0\0");
     assert_eq!(net.on(Host::A, |s| s.setsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, b"vegas")), Err(Errno::NOENT));
 }
 
@@ -170,8 +172,8 @@ fn accepted_sockets_inherit_the_listeners_options() {
 fn tcp_info_tells_state_and_windows() {
     let mut net = Net::default();
     let (listener, client, _) = net.connected();
-    let mut info = [0; 200];
-    assert_eq!(net.on(Host::A, |s| s.getsockopt(client, IPPROTO_TCP, libc::TCP_INFO, &mut info)), Ok(152));
+    let mut info = [0; 280];
+    assert_eq!(net.on(Host::A, |s| s.getsockopt(client, IPPROTO_TCP, libc::TCP_INFO, &mut info)), Ok(280));
     let word = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
     assert_eq!((info[0], word(16), word(80)), (1, 1_448, 10), "ESTABLISHED, segment size, initial window");
     assert!((9_900..10_500).contains(&word(68)), "round trip of {} µs", word(68));
