@@ -60,6 +60,9 @@ impl<A: App> Shard<A> {
         let end = t.rcv_nxt;
         output::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
+        if item.rest.is_some() {
+            return self.take_parts(slot, item, start, len, cx);
+        }
         let Some(frame) = item.frame.take() else { return };
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
         let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;

@@ -16,6 +16,7 @@ mod expire;
 mod half_open;
 mod ingest;
 mod locals;
+mod parts;
 mod recv_queue;
 mod recv_ranges;
 mod resolve;

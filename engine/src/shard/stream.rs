@@ -93,6 +93,9 @@ impl<A: App> Shard<A> {
         t.rcv_nxt += u32::from(len);
         output::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
+        if item.rest.is_some() {
+            return self.take_parts(slot, item, start, len, cx);
+        }
         let Some(frame) = item.frame.take() else { return };
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
         let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
@@ -112,7 +115,11 @@ impl<A: App> Shard<A> {
         let ahead = out.data_seq.after(t.rcv_nxt);
         let had_gap = core.recv.has_gap(t.recv, t.rcv_nxt);
         let passing = !ahead && core.recv.unread(t.recv, t.rcv_nxt) == 0;
-        let kept = core.recv.hold(&mut t.recv, passing, out.data_seq, start, out.data_len, &mut item.frame, cx.pool);
+        let kept = match item.rest {
+            None => core.recv.hold(&mut t.recv, passing, out.data_seq, start, out.data_len, &mut item.frame, cx.pool),
+            Some(_) => core.hold_parts(slot, passing, (out.data_seq, start, out.data_len), item, cx),
+        };
+        let Some(t) = core.conns.get_mut(slot) else { return };
         match kept {
             Hold::Kept if ahead => core.proto.counters.event(Event::OutOfOrderIn),
             Hold::Kept => {}

@@ -1,5 +1,7 @@
 //! From decisions to frames: everything the shard sends as TCP goes through here.
 
+mod parts;
+
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use super::trace::TraceEvent;
@@ -125,7 +127,8 @@ impl Core {
         let full = cx.tx.len() == cx.tx.capacity();
         let Some(t) = self.conns.get_mut(slot).filter(|_| self.sends_plain && !full) else { return false };
         let Some(link_dst) = self.neigh.mac(t.neighbour) else { return false };
-        let Some(received) = frame.take() else { return false };
+        let unsent = t.snd_end.since(t.snd_max);
+        let Some(received) = frame.take_if(|f| parts::holds(f, unsent)) else { return false };
         match expected::speak(t, &mut self.proto.env_of(slot, t.flags)) {
             Some(plan) => {
                 self.send_plain(slot, &plan, link_dst, received, cx);
@@ -155,7 +158,8 @@ impl Core {
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
     fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
-        let Some(mut frame) = self.take_frame(cx) else { return Sent::NoRoom };
+        let frame = self.take_frame(cx).and_then(|frame| parts::with_room(frame, plan.len, cx.pool));
+        let Some(mut frame) = frame else { return Sent::NoRoom };
         let Some(t) = self.conns.get_mut(slot) else {
             cx.pool.free(frame);
             return Sent::Done;
@@ -179,6 +183,7 @@ impl Core {
         let (key, block) = (t.key, t.send);
         output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
         if self.sends_plain
+            && !frame.has_more()
             && let Some(options) = PlainOptions::of(&options)
         {
             let (seq, flags, payload_len) = (plan.seq, plan.flags, plan.len as u16);
@@ -199,7 +204,10 @@ impl Core {
             before,
             after: t.state(),
         };
-        let written = self.write(&mut frame, &header, |core, out| core.send.read(block, plan.seq, out));
+        let written = match frame.has_more() {
+            false => self.write(&mut frame, &header, |core, out| core.send.read(block, plan.seq, out)),
+            true => self.write_parts(&mut frame, &header, block),
+        };
         self.push(frame, written, cx);
         Sent::Done
     }
@@ -407,9 +415,15 @@ impl Core {
 
     #[inline]
     fn write(&mut self, frame: &mut Frame, h: &Header<'_>, fill: impl FnOnce(&Core, &mut [u8])) -> bool {
-        let src = self.local_addr(&h.key);
+        let (link, segment) = self.outgoing(h);
+        emit::tcp(frame, &link, &segment, |out| fill(self, out))
+    }
+
+    /// A segment and where it goes, noted in the trace.
+    #[inline(always)]
+    fn outgoing<'a>(&mut self, h: &Header<'a>) -> (LinkOut, SegmentOut<'a>) {
         let segment = SegmentOut {
-            src,
+            src: self.local_addr(&h.key),
             dst: h.key.remote,
             src_port: h.key.local_port,
             dst_port: h.key.remote_port,
@@ -424,8 +438,7 @@ impl Core {
         if self.trace.is_on() {
             self.trace_out(&segment, h.before, h.after);
         }
-        let link = LinkOut { src: self.config.mac, dst: h.dst_mac, vlan: self.config.vlan };
-        emit::tcp(frame, &link, &segment, |out| fill(self, out))
+        (LinkOut { src: self.config.mac, dst: h.dst_mac, vlan: self.config.vlan }, segment)
     }
 
     #[cold]
