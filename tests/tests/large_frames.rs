@@ -1,8 +1,13 @@
-//! Frames larger than a chunk of packet memory, in virtual time: frames of 7000 bytes over chunks of 2048.
+//! Frames larger than a chunk of packet memory: frames of 7000 bytes over chunks of 2048 in virtual time, and segments cut at
+//! random places against the same segments in one piece.
 
 use std::time::Duration;
-use synfin_engine::base::{DropReason, Event};
+use synfin_engine::base::{DropReason, Event, Frame, FramePool, Rng};
 use synfin_engine::io::sim::Impairment;
+use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::parse::VlanTags;
+use synfin_engine::wire::{Seq, TcpFlags, TcpOptions};
+use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER, PEER_MAC, PEER_PORT, plain_config};
 use synfin_tests::pair::{ADDR_A, ADDR_B, MAC_A, Pair, configs};
 use synfin_tests::streams::{Client, Server};
 
@@ -73,5 +78,110 @@ fn a_pool_that_runs_dry_loses_frames_but_no_bytes_and_no_chunk() {
     for frames in [64, 100, 200] {
         let mut pair = pair(7, 60, Impairment { delay: Duration::from_micros(200), ..Impairment::default() }, frames);
         run(&mut pair, 60);
+    }
+}
+
+/// Headers of a segment without options.
+const HEADERS: usize = 14 + 20 + 20;
+
+/// The frame of a segment from the peer.
+fn frame_bytes(seq: u32, data: &[u8], flags: TcpFlags) -> Vec<u8> {
+    let mut pool = FramePool::heap(1, 16_384);
+    let mut frame = pool.alloc().expect("a frame");
+    let link = LinkOut { src: PEER_MAC, dst: OUR_MAC, vlan: VlanTags::default() };
+    let segment = SegmentOut {
+        src: PEER,
+        dst: OURS,
+        src_port: PEER_PORT,
+        dst_port: OUR_PORT,
+        seq: Seq(seq),
+        ack: Seq(301),
+        flags,
+        window: 65_535,
+        options: &TcpOptions::default(),
+        payload_len: data.len() as u16,
+        checksum: ChecksumMode::Full,
+    };
+    assert!(emit::tcp(&mut frame, &link, &segment, |to| to.copy_from_slice(data)));
+    let bytes = frame.bytes().to_vec();
+    pool.free(frame);
+    bytes
+}
+
+/// Lets the frame arrive, cut at these places.
+fn arrive(host: &mut Host, bytes: &[u8], cuts: &[usize]) {
+    let starts = [0].into_iter().chain(cuts.iter().copied());
+    let ends = cuts.iter().copied().chain([bytes.len()]);
+    let mut parts: Vec<Frame> = Vec::new();
+    for (start, end) in starts.zip(ends) {
+        let mut part = host.pool.alloc().expect("a frame");
+        assert!(part.set_len(end - start));
+        part.bytes_mut().copy_from_slice(&bytes[start..end]);
+        parts.push(part);
+    }
+    let packet = host.pool.chain(&mut parts).expect("no more parts than a packet may have");
+    host.turn(vec![packet]);
+}
+
+/// What a host with this appetite has sent when it has seen all segments, and what its application got.
+struct Seen {
+    sent: Vec<(u8, u32, u32, u16)>,
+    bytes: Vec<u8>,
+}
+
+fn show(arrivals: &[(Vec<u8>, Vec<usize>)], appetites: &[usize]) -> Seen {
+    let mut host = Host::accepted(plain_config());
+    host.pool = FramePool::heap(512, 16_384);
+    let mut appetites = appetites.iter().cycle();
+    for (bytes, cuts) in arrivals {
+        let app = host.shard.app_mut();
+        app.appetite = *appetites.next().expect("it goes round");
+        if app.appetite > 0 {
+            host.act(|conn| conn.resume_receive());
+        }
+        arrive(&mut host, bytes, cuts);
+    }
+    host.shard.app_mut().appetite = usize::MAX;
+    host.act(|conn| conn.resume_receive());
+    let sent = host.out.drain(..).map(|s| (s.seg.flags.0, s.seg.seq.0, s.seg.ack.0, s.seg.window)).collect();
+    let bytes = host.shard.app().bytes();
+    host.abort_all();
+    assert_eq!(host.pool.available(), 512, "frames left over");
+    Seen { sent, bytes }
+}
+
+#[test]
+fn segments_cut_anywhere_have_the_effect_of_whole_ones() {
+    let mut rng = Rng::new(11);
+    for _ in 0..300 {
+        let mut below = |n: u64| rng.below(n) as usize;
+        let stream: Vec<u8> = (0..40_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let (mut arrivals, mut at) = (Vec::new(), 0);
+        while at < stream.len() {
+            let end = (at + 1 + below(8900)).min(stream.len());
+            let flags = if end == stream.len() { TcpFlags::ACK | TcpFlags::FIN } else { TcpFlags::ACK };
+            // Some begin with bytes that have come before.
+            let start = at - below(200).min(at);
+            let bytes = frame_bytes(101 + start as u32, &stream[start..end], flags);
+            let mut cuts: Vec<usize> = (0..below(4)).map(|_| HEADERS + below((bytes.len() - HEADERS) as u64)).collect();
+            cuts.sort_unstable();
+            arrivals.push((bytes, cuts));
+            at = end;
+        }
+        for _ in 0..below(4) {
+            let (a, b) = (below(arrivals.len() as u64), below(arrivals.len() as u64));
+            arrivals.swap(a, b);
+        }
+        if below(2) == 0 {
+            let again = arrivals[below(arrivals.len() as u64)].clone();
+            arrivals.push(again);
+        }
+        let appetites =
+            [[usize::MAX; 3], [below(9000), below(9000), usize::MAX], [0, usize::MAX, below(3000)]][below(3)];
+        let cut = show(&arrivals, &appetites);
+        arrivals.iter_mut().for_each(|(_, cuts)| cuts.clear());
+        let whole = show(&arrivals, &appetites);
+        assert!(cut.bytes == whole.bytes && cut.bytes == stream);
+        assert_eq!(cut.sent, whole.sent);
     }
 }

@@ -115,6 +115,7 @@ pub fn tcp_in_parts(
         || empty(frame)
 }
 
+#[inline(always)]
 fn headers_len(link: &LinkOut, segment: &SegmentOut<'_>) -> usize {
     let ip_len = if segment.src.is_v4() { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
     eth::header_len(link.vlan) + ip_len + tcp::HEADER_LEN + options::options_len(segment.options)
