@@ -1,6 +1,7 @@
 //! What a shard consists of, apart from the application. Everything here is owned by one thread.
 
 use super::config::ShardConfig;
+use super::icmp_errors::Troubles;
 use super::locals::Locals;
 use super::recv_queue::RecvPool;
 use super::send_queue::SendPool;
@@ -14,7 +15,7 @@ use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::output;
 use crate::tcp::{
-    ChallengeLimiter, Clock, CookieJar, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
+    ChallengeLimiter, Clock, CookieJar, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
     recovery,
 };
 use crate::timer::{Fifo, Wheel};
@@ -36,7 +37,7 @@ pub struct Cx<'a> {
     pub tx: &'a mut Vec<Frame>,
 }
 
-/// The parts that segment processing needs together ([`Env`] borrows them).
+/// The parts that segment processing needs together ([`Env`](crate::tcp::Env) borrows them).
 pub(super) struct Protocol {
     pub clock: Clock,
     pub config: TcpConfig,
@@ -48,26 +49,11 @@ pub(super) struct Protocol {
     pub tunings: Tunings,
 }
 
-impl Protocol {
-    #[inline(always)]
-    pub fn env(&mut self) -> Env<'_> {
-        Env {
-            clock: &self.clock,
-            config: &self.config,
-            times: &self.times,
-            counters: &mut self.counters,
-            challenge: &mut self.challenge,
-            recovery: &mut self.recovery,
-        }
-    }
-}
-
 pub struct Core {
     pub(super) config: ShardConfig,
     pub(super) proto: Protocol,
-    /// No VLAN: frames may be plain; and those we send may be written so, since nothing traces them.
+    /// No VLAN: frames may be plain.
     pub(super) untagged: bool,
-    pub(super) sends_plain: bool,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
     pub(super) conns: NamedSlab<Tcb>,
@@ -88,6 +74,8 @@ pub struct Core {
     pub(super) pending: ChunkQueue<u32>,
     /// Connections that found no buffer for `send_copy` while they had nothing under way, who has waited longest first.
     pub(super) starved: ChunkQueue<u32>,
+    /// What ICMP said of connections.
+    pub(super) troubles: Troubles,
     pub(super) trace: Trace,
     /// Some address is the kernel's too, which then gets the answers to our ARP and NDP questions.
     pub(super) hears_no_replies: bool,
@@ -120,7 +108,6 @@ impl Core {
                 tunings: Tunings::default(),
             },
             untagged: config.vlan.count == 0,
-            sends_plain: config.vlan.count == 0 && !config.trace,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows: FlowTable::new(key, flows),
             conns: NamedSlab::with_limit(limits.connections),
@@ -138,6 +125,7 @@ impl Core {
             listeners: Vec::new(),
             pending: ChunkQueue::new(),
             starved: ChunkQueue::new(),
+            troubles: Troubles::default(),
             trace: Trace::new(config.trace),
             hears_no_replies: config.locals.iter().any(|net| !net.exclusive),
             spent: Vec::new(),

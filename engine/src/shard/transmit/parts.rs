@@ -1,10 +1,9 @@
 //! Segments that take several frames.
 
-use super::Header;
 use crate::base::frame::chain::PARTS_MAX;
 use crate::base::{Event, Frame, FramePool};
 use crate::shard::core::Core;
-use crate::wire::emit::{self, HEADERS_BYTES_MAX};
+use crate::wire::emit::{self, HEADERS_BYTES_MAX, LinkOut, SegmentOut};
 
 /// Whether a segment with `len` bytes of payload fits into the chunk of `frame`, whatever its headers.
 #[inline(always)]
@@ -46,11 +45,9 @@ fn extended(mut frame: Frame, len: u32, pool: &mut FramePool) -> Option<Frame> {
 impl Core {
     /// Writes a segment with the bytes queued in `block` over `frame` and those behind it.
     #[cold]
-    pub(super) fn write_parts(&mut self, frame: &mut Frame, h: &Header<'_>, block: u32) -> bool {
-        let (link, segment) = self.outgoing(h);
-        let written = emit::tcp_in_parts(frame, &link, &segment, |at, out| {
-            self.send.read(block, h.seq + at as u32, out);
-        });
+    pub(super) fn write_parts(&mut self, frame: &mut Frame, link: &LinkOut, s: &SegmentOut<'_>, block: u32) -> bool {
+        let read = |at: usize, out: &mut [u8]| self.send.read(block, s.seq + at as u32, out);
+        let written = emit::tcp_in_parts(frame, link, s, read);
         let behind = frame.parts().skip(1).map(Frame::len).sum::<usize>();
         self.proto.counters.add(Event::BytesOut, behind as u64);
         written
