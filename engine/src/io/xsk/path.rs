@@ -50,7 +50,7 @@ const _: () = assert!(size_of::<TxMetadata>() == TX_METADATA_BYTES as usize);
 pub(super) struct PathCounts {
     pub rx_frames: u64,
     pub tx_frames: u64,
-    /// Frames that came in more pieces than a packet may have.
+    /// Packets that came in more pieces than one may have, or with a piece lost.
     pub rx_fragmented: u64,
     /// Frames that no kernel would take: empty, of another arena, or with a checksum place outside the packet.
     pub tx_refused: u64,
