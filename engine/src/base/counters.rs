@@ -110,6 +110,7 @@ named_enum! {
         HalfOpenReset = "half_open_reset": "handshakes that the peer reset",
         TimeWaitEntered = "time_wait_entered": "connections that went into TIME-WAIT",
         TimeWaitExpired = "time_wait_expired": "TIME-WAIT records whose 2MSL passed",
+        TimeWaitEvicted = "time_wait_evicted": "TIME-WAIT records that gave way before their time because the table was full",
         TimeWaitReused = "time_wait_reused": "TIME-WAIT records replaced early by a new connection (RFC 6191)",
         TimeWaitReacked = "time_wait_reacked": "FINs acknowledged again from TIME-WAIT",
         Retransmits = "retransmits": "data or FIN segments sent again",

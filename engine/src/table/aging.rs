@@ -44,6 +44,16 @@ struct Mark {
     last: Tick,
 }
 
+/// What became of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kept {
+    InItsOwnPlace,
+    /// The table was full: another record left before its time.
+    InsteadOfTheOldest,
+    /// The limit is zero.
+    Not,
+}
+
 /// See the module's essay.
 pub struct AgingTable<R> {
     ring: Ring<Place<R>>,
@@ -115,20 +125,21 @@ impl<R: Copy> AgingTable<R> {
     }
 
     /// Adds a record, whose life begins, with two bits of its own. One that was there under the same hash is gone then.
-    /// False when the limit is zero.
-    pub fn insert(&mut self, hash: u64, record: R, own: u8, now: Tick) -> bool {
+    pub fn insert(&mut self, hash: u64, record: R, own: u8, now: Tick) -> Kept {
+        let mut kept = Kept::InItsOwnPlace;
         if let Some(old) = self.find(hash) {
             self.remove(old);
         }
-        if self.ring.len() >= self.ring.limit() {
-            self.pop_oldest();
+        if self.ring.len() >= self.ring.limit() && self.pop_oldest() {
+            kept = Kept::InsteadOfTheOldest;
         }
         let stored = hash & !OWN_BITS | u64::from(own) & OWN_BITS;
         let entry = Place { hash: [stored as u32, (stored >> 32) as u32], record };
-        let Some(place) = self.ring.push_back(entry) else { return false };
+        let Some(place) = self.ring.push_back(entry) else { return Kept::Not };
         self.mark(place, now);
         // At most one entry for each place: there is room.
-        self.index.insert(tag_of(hash), place)
+        self.index.insert(tag_of(hash), place);
+        kept
     }
 
     /// Notes when the record in the last place came.
@@ -215,7 +226,7 @@ mod tests {
             while table.pop_expired(now).is_some() {
                 gone += 1;
             }
-            assert!(table.insert(hash(n), n, (n & 3) as u8, now));
+            assert_eq!(table.insert(hash(n), n, (n & 3) as u8, now), Kept::InItsOwnPlace);
             let over = (n + 1).saturating_sub(LIFE);
             assert!(gone <= over && gone + (LIFE >> GRAINS_SHIFT) >= over, "{gone} of {over} at {n}");
             let alive = gone + n % (n - gone + 1);
@@ -258,11 +269,12 @@ mod tests {
     fn the_oldest_gives_way_at_the_limit() {
         let mut table = AgingTable::new(3, LIFE);
         for n in 0..10 {
-            assert!(table.insert(hash(n), n, 0, Tick(n)));
+            let kept = if n < 3 { Kept::InItsOwnPlace } else { Kept::InsteadOfTheOldest };
+            assert_eq!(table.insert(hash(n), n, 0, Tick(n)), kept);
         }
         let there: Vec<u32> = (0..10).filter(|&n| table.find(hash(n)).is_some()).collect();
         assert_eq!(there, [7, 8, 9]);
-        assert!(!AgingTable::new(0, LIFE).insert(hash(1), 1, 0, Tick(0)));
+        assert_eq!(AgingTable::new(0, LIFE).insert(hash(1), 1, 0, Tick(0)), Kept::Not);
     }
 
     #[test]

@@ -27,9 +27,14 @@ const TAGS: u64 = 1 << 32;
 const DENSE: u64 = 188;
 /// The table shrinks when fewer of the places are taken.
 const SPARSE: u64 = 64;
+/// Up to so many entries, memory does not matter: they have more room, and hardly ever stand in each other's way.
+const SMALL: u64 = 1 << 16;
+const DENSE_WHILE_SMALL: u64 = 96;
+const SPARSE_WHILE_SMALL: u64 = 24;
 /// How much of the places is taken, at the least, when there are as many entries as there will ever be.
 const FULL: u64 = 205;
-const LINES_MIN: u64 = 8;
+/// 64 KiB: so many lines are there from the beginning.
+const LINES_MIN: u64 = 1024;
 /// Lines behind the last home, for what finds no place there.
 const SPARE_LINES: u64 = 64;
 /// Lines that an insertion or removal moves at the most; less than one would do on average.
@@ -65,7 +70,9 @@ const fn sound(tag: u32) -> u64 {
 impl Index {
     /// For at most `limit` entries.
     pub fn new(limit: usize) -> Index {
-        let lines_max = ((limit as u64 * 256).div_ceil(FULL * LINE_WORDS as u64)).max(LINES_MIN);
+        let lines_for = |entries: u64, density| (entries * 256).div_ceil(density * LINE_WORDS as u64);
+        let small = lines_for(SMALL.min(limit as u64), DENSE_WHILE_SMALL);
+        let lines_max = lines_for(limit as u64, FULL).max(small).max(LINES_MIN);
         let words = Words::zeroed((lines_max + SPARE_LINES) as usize * LINE_WORDS);
         Index { words, lines: [LINES_MIN; 2], frontier: 0, lines_max, touched: 0, len: 0 }
     }
@@ -209,12 +216,19 @@ impl Index {
 
     #[inline(always)]
     fn is_dense(&self) -> bool {
-        self.len as u64 * 256 > self.places() * DENSE && (self.lines[0] < self.lines_max)
+        let (len, density) = (self.len as u64, if self.is_small() { DENSE_WHILE_SMALL } else { DENSE });
+        len * 256 > self.places() * density && self.lines[0] < self.lines_max
     }
 
     #[inline(always)]
     fn is_sparse(&self) -> bool {
-        self.len as u64 * 256 < self.places() * SPARSE
+        let density = if self.is_small() { SPARSE_WHILE_SMALL } else { SPARSE };
+        self.len as u64 * 256 < self.places() * density
+    }
+
+    #[inline(always)]
+    fn is_small(&self) -> bool {
+        self.len as u64 <= SMALL
     }
 
     /// Moves the frontier down by a line. False when that is not possible.
