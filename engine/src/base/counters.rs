@@ -34,6 +34,7 @@ named_enum! {
         EtherTypeUnknown = "ethertype_unknown": "neither ARP, IPv4 nor IPv6",
         VlanMismatch = "vlan_mismatch": "tagged with a VLAN that is not ours, or untagged where ours is tagged",
         NotOurMac = "not_our_mac": "sent to another station",
+        PartsNotTcp = "parts_not_tcp": "larger than a chunk of packet memory, and not TCP",
         IpVersionBad = "ip_version_bad": "the version field contradicts the ethertype",
         IpHeaderBad = "ip_header_bad": "header length or total length impossible",
         IpChecksumBad = "ip_checksum_bad": "IPv4 header checksum wrong",

@@ -17,6 +17,7 @@ mod half_open;
 mod icmp_errors;
 mod ingest;
 mod locals;
+mod parts;
 mod recv_queue;
 mod recv_ranges;
 mod report;

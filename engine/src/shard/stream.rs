@@ -6,6 +6,7 @@ use super::conn::Conn;
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use super::recv_queue::Hold;
+use super::transmit::Sent;
 use crate::base::{DropReason, Event, Frame};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Outcome};
@@ -108,6 +109,9 @@ impl<A: App> Shard<A> {
         let end = t.rcv_nxt;
         acknowledge::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
+        if item.rest.is_some() {
+            return self.take_parts(slot, item, start, len, cx);
+        }
         let Some(frame) = item.frame.take() else { return };
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
         let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
@@ -133,7 +137,11 @@ impl<A: App> Shard<A> {
         let ahead = out.data_seq.after(t.rcv_nxt);
         let had_gap = core.recv.has_gap(t.recv, t.rcv_nxt);
         let passing = !ahead && core.recv.unread(t.recv, t.rcv_nxt) == 0;
-        let kept = core.recv.hold(&mut t.recv, passing, out.data_seq, start, out.data_len, &mut item.frame, cx.pool);
+        let kept = match item.rest {
+            None => core.recv.hold(&mut t.recv, passing, out.data_seq, start, out.data_len, &mut item.frame, cx.pool),
+            Some(_) => core.hold_parts(slot, passing, (out.data_seq, start, out.data_len), item, cx),
+        };
+        let Some(t) = core.conns.get_mut(slot) else { return };
         match kept {
             Hold::Kept if ahead => core.proto.counters.event(Event::OutOfOrderIn),
             Hold::Kept => {}

@@ -1,5 +1,7 @@
 //! From decisions to frames: everything the shard sends as TCP goes through here.
 
+mod parts;
+
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use super::trace::TraceEvent;
@@ -94,7 +96,8 @@ impl Core {
     #[inline(always)]
     pub(super) fn speak(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> bool {
         let full = cx.tx.len() == cx.tx.capacity();
-        let Some(t) = self.conns.get_mut(slot).filter(|_| !full && frame.is_some()) else { return false };
+        let holds = |t: &&mut Tcb| frame.as_ref().is_some_and(|f| parts::holds(f, t.snd_end.since(t.snd_max)));
+        let Some(t) = self.conns.get_mut(slot).filter(|t| !full && holds(t)) else { return false };
         let Some(dst_mac) = self.neigh.mac(t.neighbour) else { return false };
         let before = t.state();
         let Some(plan) = expected::speak(t, &mut self.proto.env_of(slot, t.flags)) else { return false };
@@ -106,7 +109,8 @@ impl Core {
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
     fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
-        let Some(frame) = self.take_frame(cx) else { return Sent::NoRoom };
+        let frame = self.take_frame(cx).and_then(|frame| parts::with_room(frame, plan.len, cx.pool));
+        let Some(frame) = frame else { return Sent::NoRoom };
         let t = self.conns.get_mut(slot);
         let mac = t.as_ref().and_then(|t| self.neigh.mac(t.neighbour));
         let (Some(t), Some(dst_mac)) = (t, mac) else {
@@ -140,7 +144,10 @@ impl Core {
         let segment = SegmentOut { payload_len: plan.len as u16, ..self.bare(&key, bare, window, &options) };
         self.note(&segment, states);
         let link = self.link(dst_mac);
-        let written = emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, plan.seq, out));
+        let written = match frame.has_more() {
+            false => emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, plan.seq, out)),
+            true => self.write_parts(&mut frame, &link, &segment, block),
+        };
         self.push(ip, frame, written, cx);
     }
 

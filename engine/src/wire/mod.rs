@@ -34,6 +34,8 @@ mod captured_tests;
 #[cfg(test)]
 mod drop_tests;
 #[cfg(test)]
+mod parts_tests;
+#[cfg(test)]
 mod robustness_tests;
 #[cfg(test)]
 mod round_trip_tests;
