@@ -19,6 +19,7 @@ mod ingest;
 mod locals;
 mod recv_queue;
 mod recv_ranges;
+mod report;
 mod resolve;
 mod segment;
 mod send_queue;
@@ -29,7 +30,7 @@ mod transmit;
 pub mod tuning;
 mod users;
 
-pub use app::{App, CloseReason, ConnId, Connect, ConnectError, Generator, Payload, SendError};
+pub use app::{App, CloseReason, ConnId, Connect, ConnectError, Generator, Payload, Report, SendError};
 pub use config::{Limits, LocalNet, Secrets, ShardConfig};
 pub use conn::{Conn, Net};
 pub use control::ConnInfo;

@@ -1,6 +1,7 @@
 //! Times, limits and switches of TCP. Defaults are those of the RFCs unless a comment says otherwise.
 
 use super::congestion::Algorithm;
+use crate::wire::remark::IpFields;
 use core::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,7 +17,7 @@ pub struct TcpConfig {
     /// RFC 6298 says 1 s; like Linux, 200 ms, since delayed ACKs stay far below it.
     pub rto_min: Duration,
     pub rto_max: Duration,
-    /// SYN or SYN-ACK retransmissions before giving up.
+    /// SYN or SYN-ACK retransmissions before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
     pub syn_retries: u8,
     /// Retransmissions of data or FIN, and zero-window probes without answer, before giving up.
     pub data_retries: u8,
@@ -32,6 +33,8 @@ pub struct TcpConfig {
     pub delayed_ack: Duration,
     /// The first segments with data, so many, are acknowledged without delay, until the application answers.
     pub quick_acks: u8,
+    /// Diffserv field and TTL of what is sent.
+    pub ip: IpFields,
     /// New connections start with Nagle off.
     pub nodelay: bool,
     /// Idle time before keepalive probes, their interval and number; `None`: off (RFC 9293 3.8.4).
@@ -73,7 +76,7 @@ impl Default for TcpConfig {
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(60),
-            syn_retries: 6,
+            syn_retries: 7,
             data_retries: 15,
             user_timeout: None,
             mss_max: u16::MAX,
@@ -81,6 +84,7 @@ impl Default for TcpConfig {
             fin_wait_2: Duration::from_secs(60),
             delayed_ack: Duration::from_millis(40),
             quick_acks: 16,
+            ip: IpFields::default(),
             nodelay: true,
             keepalive: None,
             initial_window_segments: 10,

@@ -3,7 +3,7 @@
 //! For programs that need no more than that, and as an example of how the parts fit together. Programs that want several
 //! queues, gateways or taps put the parts together themselves, as the `synfin` program does.
 
-use super::{Clock, RunError, RunOptions, Running, start};
+use super::{Clock, RunError, RunOptions, Running, start_with};
 use crate::control::Control;
 use crate::io::bpf::{FilterAddr, FilterSpec, XdpLink, XdpMode};
 use crate::io::sys::netlink::{self, Interface};
@@ -74,10 +74,14 @@ impl Endpoint {
         A::Conn: Send,
     {
         let clock = Clock::start();
-        let mut shard = Shard::new(self.config, app, clock.now());
-        ports.iter().for_each(|&port| shard.listen(port));
+        let (config, ports) = (self.config, ports.to_vec());
+        let shard = move || {
+            let mut shard = Shard::new(config, app, clock.now());
+            ports.iter().for_each(|&port| shard.listen(port));
+            shard
+        };
         let options = RunOptions { sleep: true, ..RunOptions::default() };
-        let running = start(vec![(shard, self.io)], clock, &options, &Control::new(1))?;
+        let running = start_with(vec![(shard, self.io)], clock, &options, &Control::new(1))?;
         Ok(RunningEndpoint { running, _link: self.link })
     }
 
