@@ -11,7 +11,7 @@ const OURS_V6: Addr = Addr([0x20, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 const PEER_V6: Addr = Addr([0x20, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
 
 /// Reasons for which a frame is dropped before it counts as a TCP segment, an ARP message and so on.
-const BEFORE_TCP: [DropReason; 25] = [
+const BEFORE_TCP: [DropReason; 24] = [
     DropReason::FrameTooShort,
     DropReason::EtherTypeUnknown,
     DropReason::PartsNotTcp,
@@ -33,7 +33,6 @@ const BEFORE_TCP: [DropReason; 25] = [
     DropReason::IcmpStale,
     DropReason::TcpHeaderBad,
     DropReason::TcpChecksumBad,
-    DropReason::TcpOptionBad,
     DropReason::TcpPortZero,
     DropReason::FaultInjected,
     DropReason::HandoffFull,

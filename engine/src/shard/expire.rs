@@ -96,8 +96,12 @@ impl<A: App> Shard<A> {
             // The deadline that the timer was armed for has moved or gone since.
             return core.reschedule(slot);
         }
+        let retries = t.retries;
         let why = match timers::expire(t, &mut core.proto.env_of(slot, t.flags)) {
-            None => return core.mark_pending(slot),
+            None => {
+                core.mark_pending(slot);
+                return self.tell_no_answer(slot, retries);
+            }
             Some(GiveUp::TimedOut) => core.troubles.since(slot, t.snd_una).unwrap_or(CloseReason::TimedOut),
             Some(GiveUp::Orphaned) => CloseReason::Orphaned,
         };

@@ -104,6 +104,7 @@ impl<A: App> Shard<A> {
         drop(frames);
         self.batch = Some(batch);
         self.wake_waiters(cx);
+        self.tell_reports();
     }
 
     /// Looks up all segments of the batch, then runs them lane by lane and empties it.

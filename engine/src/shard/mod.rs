@@ -20,6 +20,7 @@ mod locals;
 mod parts;
 mod recv_queue;
 mod recv_ranges;
+mod report;
 mod resolve;
 mod segment;
 mod send_queue;
@@ -30,7 +31,7 @@ mod transmit;
 pub mod tuning;
 mod users;
 
-pub use app::{App, CloseReason, ConnId, Connect, ConnectError, Generator, Payload, SendError};
+pub use app::{App, CloseReason, ConnId, Connect, ConnectError, Generator, Payload, Report, SendError};
 pub use config::{Limits, LocalNet, Secrets, ShardConfig};
 pub use conn::{Conn, Net};
 pub use control::ConnInfo;

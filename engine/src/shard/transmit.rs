@@ -13,6 +13,7 @@ use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
 use crate::tcp::{HalfOpen, State, Tcb, expected, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
+use crate::wire::remark::{IpFields, remark};
 use crate::wire::segment::SackBlock;
 use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
 
@@ -130,7 +131,7 @@ impl Core {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
         let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), is_syn);
-        let block = t.send;
+        let (block, ip) = (t.send, self.proto.config_of(slot, t.flags).ip);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
         let bare = Bare { seq: plan.seq, ack, flags: plan.flags };
         let (key, states) = (t.key, (before, t.state()));
@@ -141,7 +142,7 @@ impl Core {
             false => emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, plan.seq, out)),
             true => self.write_parts(&mut frame, &link, &segment, block),
         };
-        self.push(frame, written, cx);
+        self.push(ip, frame, written, cx);
     }
 
     /// A bare ACK of connection `slot`, in `frame` if there is one. SACK blocks go with it (RFC 2018).
@@ -213,9 +214,9 @@ impl Core {
         }
         let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
         let bare = Bare { seq, ack: t.rcv_nxt, flags };
-        let (key, state) = (t.key, t.state());
+        let (key, state, ip) = (t.key, t.state(), self.proto.config_of(slot, t.flags).ip);
         let segment = self.bare(&key, bare, window, &options);
-        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
+        self.send_bare(ip, frame, dst_mac, &segment, (state, state), cx);
         Sent::Done
     }
 
@@ -237,11 +238,11 @@ impl Core {
         if !h.has(HalfOpen::SCALED) {
             options.window_scale = None;
         }
-        let window = config.receive_buffer_bytes.min(0xffff) as u16;
+        let (window, ip) = (config.receive_buffer_bytes.min(0xffff) as u16, config.ip);
         let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK };
         let before = if h.retries == 0 { State::Listen } else { State::SynReceived };
         let segment = self.bare(&around.key, bare, window, &options);
-        self.send_bare(frame, dst_mac, &segment, (before, State::SynReceived), cx);
+        self.send_bare(ip, frame, dst_mac, &segment, (before, State::SynReceived), cx);
     }
 
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.
@@ -287,7 +288,7 @@ impl Core {
         let dst_mac = item.sender();
         let Some(frame) = item.frame.take() else { return false };
         let segment = self.bare(&item.key, bare, window, options);
-        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
+        self.send_bare(self.proto.config.ip, frame, dst_mac, &segment, (state, state), cx);
         true
     }
 
@@ -315,10 +316,18 @@ impl Core {
     }
 
     /// Sends a segment without payload. `states`: of its connection before and after.
-    fn send_bare(&mut self, mut frame: Frame, dst: Mac, s: &SegmentOut<'_>, states: (State, State), cx: &mut Cx<'_>) {
+    fn send_bare(
+        &mut self,
+        ip: IpFields,
+        mut frame: Frame,
+        dst: Mac,
+        s: &SegmentOut<'_>,
+        states: (State, State),
+        cx: &mut Cx<'_>,
+    ) {
         self.note(s, states);
         let written = emit::tcp(&mut frame, &self.link(dst), s, |_| {});
-        self.push(frame, written, cx);
+        self.push(ip, frame, written, cx);
     }
 
     /// For the trace, if there is one.
@@ -349,11 +358,15 @@ impl Core {
         });
     }
 
+    /// A segment whose connection wants these fields, into the burst. `written`: there was room for it in the frame.
     #[inline]
-    fn push(&mut self, frame: Frame, written: bool, cx: &mut Cx<'_>) {
+    fn push(&mut self, ip: IpFields, mut frame: Frame, written: bool, cx: &mut Cx<'_>) {
         if !written {
             self.proto.counters.drop(DropReason::NoFrame);
             return cx.pool.free(frame);
+        }
+        if ip != IpFields::default() {
+            remark(&mut frame, ip);
         }
         self.proto.counters.event(Event::SegmentsOut);
         self.push_frame(frame, cx);

@@ -46,8 +46,10 @@ pub struct Options {
     pub tell_unread: bool,
     /// IP_FREEBIND: addresses that are not ours can be bound to.
     pub free_bind: bool,
-    /// IP_TOS is kept and has no effect.
+    /// IP_TOS, IPV6_TCLASS; 0: as the shard has it.
     pub tos: u8,
+    /// IP_TTL, IPV6_UNICAST_HOPS; 0: as the shard has it.
+    pub ttl: u8,
 }
 
 impl Default for Options {
@@ -74,6 +76,7 @@ impl Default for Options {
             tell_unread: false,
             free_bind: false,
             tos: 0,
+            ttl: 0,
         }
     }
 }
@@ -100,6 +103,12 @@ impl Options {
         }
         if self.user_timeout_ms > 0 {
             c.user_timeout = Some(Duration::from_millis(self.user_timeout_ms.into()));
+        }
+        if self.tos > 0 {
+            c.ip.diffserv = self.tos;
+        }
+        if self.ttl > 0 {
+            c.ip.hop_limit = self.ttl;
         }
         c
     }
@@ -139,7 +148,7 @@ macro_rules! int_option {
 /// Linux doubles what is asked for, to have room for its bookkeeping, and says so.
 const BUFFER_MAX: i32 = 1 << 29;
 
-static INT_OPTIONS: [IntOption; 22] = [
+static INT_OPTIONS: [IntOption; 25] = [
     int_option!(SOL_SOCKET, SO_REUSEADDR, switch reuse_address),
     int_option!(SOL_SOCKET, SO_KEEPALIVE, switch keepalive),
     int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32 * 2, |o, v| {
@@ -178,6 +187,9 @@ static INT_OPTIONS: [IntOption; 22] = [
     int_option!(IPPROTO_TCP, TCP_QUICKACK, |_| 1, |_, _| Ok(())),
     int_option!(IPPROTO_TCP, TCP_INQ, switch tell_unread),
     int_option!(IPPROTO_IP, IP_TOS, tos in 0..=255),
+    int_option!(IPPROTO_IP, IP_TTL, ttl in 1..=255),
+    int_option!(IPPROTO_IPV6, IPV6_TCLASS, tos in 0..=255),
+    int_option!(IPPROTO_IPV6, IPV6_UNICAST_HOPS, ttl in 1..=255),
     int_option!(IPPROTO_IP, IP_FREEBIND, switch free_bind),
     // Packets are never fragmented, by us or on their way.
     int_option!(IPPROTO_IP, IP_MTU_DISCOVER, |_| libc::IP_PMTUDISC_DO, |_, v| {
@@ -319,6 +331,10 @@ fn plain(s: &Socket, level: i32, name: i32, mss: Option<i32>, base: &TcpConfig) 
             (None, 0) => DEFAULT_MSS,
             (None, mss) => mss.into(),
         },
+        (IPPROTO_IP, libc::IP_TOS) | (IPPROTO_IPV6, libc::IPV6_TCLASS) => s.options.config(base).ip.diffserv.into(),
+        (IPPROTO_IP, libc::IP_TTL) | (IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS) => {
+            s.options.config(base).ip.hop_limit.into()
+        }
         (IPPROTO_TCP, libc::TCP_SYNCNT) if s.options.syn_retries == 0 => base.syn_retries.into(),
         _ => (find(level, name).ok_or(Errno::NOPROTOOPT)?.get)(&s.options),
     })

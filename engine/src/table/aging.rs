@@ -1,7 +1,7 @@
 //! Records that all live equally long, found by the hash of their key: what TIME-WAIT is kept in.
 //!
 //! The records lie in a ring in the order in which they came: the oldest is always at the front, for expiry
-//! and for making room. An [`Index`] leads from a hash to a place in the ring, 10 bytes or a little more each.
+//! and for making room. An [`Index`] leads from a hash to a place in the ring, 11 bytes or a little more each.
 //! When a record came is written down once for all that came within the same grain of time (1/4096 of their life):
 //! none leaves early, and none stays longer than one grain too long.
 //!
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn at_its_limit_a_record_takes_hardly_more_than_thirty_bytes_and_afterwards_nothing_is_left() {
+    fn at_its_limit_a_record_takes_hardly_more_than_thirty_one_bytes_and_afterwards_nothing_is_left() {
         const RECORDS: u32 = 1_000_000;
         let mut table = AgingTable::new(RECORDS, LIFE);
         let empty = table.memory_bytes();
@@ -286,7 +286,7 @@ mod tests {
             table.insert(hash(n), [n; 3], 0, Tick(n / 100));
         }
         let bytes = table.memory_bytes() as f64 / f64::from(RECORDS);
-        assert!(bytes < 30.5, "{bytes} bytes for each record");
+        assert!(bytes < 31.2, "{bytes} bytes for each record");
         while table.pop_expired(Tick(2 * LIFE)).is_some() {}
         assert!(table.memory_bytes() < empty + RECORDS as usize, "{} bytes left", table.memory_bytes() - empty);
     }

@@ -31,8 +31,6 @@ const SPARSE: u64 = 64;
 const SMALL: u64 = 1 << 16;
 const DENSE_WHILE_SMALL: u64 = 96;
 const SPARSE_WHILE_SMALL: u64 = 24;
-/// How much of the places is taken, at the least, when there are as many entries as there will ever be.
-const FULL: u64 = 205;
 /// 64 KiB: so many lines are there from the beginning.
 const LINES_MIN: u64 = 1024;
 /// Lines behind the last home, for what finds no place there.
@@ -48,6 +46,7 @@ pub struct Index {
     lines: [u64; 2],
     /// 0 to 2^32; at 0 or at 2^32 whenever both numbers are the same.
     frontier: u64,
+    lines_min: u64,
     lines_max: u64,
     /// Behind this line nothing was written since memory was last given back.
     touched: u64,
@@ -72,9 +71,18 @@ impl Index {
     pub fn new(limit: usize) -> Index {
         let lines_for = |entries: u64, density| (entries * 256).div_ceil(density * LINE_WORDS as u64);
         let small = lines_for(SMALL.min(limit as u64), DENSE_WHILE_SMALL);
-        let lines_max = lines_for(limit as u64, FULL).max(small).max(LINES_MIN);
+        let lines_max = lines_for(limit as u64, DENSE).max(small).max(LINES_MIN);
         let words = Words::zeroed((lines_max + SPARE_LINES) as usize * LINE_WORDS);
-        Index { words, lines: [LINES_MIN; 2], frontier: 0, lines_max, touched: 0, len: 0 }
+        Index { words, lines: [LINES_MIN; 2], frontier: 0, lines_min: LINES_MIN, lines_max, touched: 0, len: 0 }
+    }
+
+    /// Makes an empty index as large as it may become, once and for all: it takes all its memory at once.
+    pub fn prepare(&mut self) {
+        if self.is_empty() {
+            (self.lines, self.lines_min) = ([self.lines_max; 2], self.lines_max);
+            self.touched = self.lines_max + SPARE_LINES;
+            self.words.touch(self.touched as usize * LINE_WORDS);
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -251,10 +259,10 @@ impl Index {
     fn shrink(&mut self) -> bool {
         let [below, above] = self.lines;
         if below == above {
-            if self.give_back() || above <= LINES_MIN {
+            if self.give_back() || above <= self.lines_min {
                 return false;
             }
-            self.lines[0] = (above / 2).max(LINES_MIN);
+            self.lines[0] = (above / 2).max(self.lines_min);
             self.frontier = 0;
         }
         let above = self.lines[1];

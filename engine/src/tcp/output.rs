@@ -114,7 +114,8 @@ fn usable_window(t: &Tcb, used: u32, env: &Env<'_>) -> u32 {
 
 /// Less than a full segment: silly-window avoidance (RFC 9293 3.8.6.2.1) and Nagle (3.7.4).
 fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
-    if t.has(flag::PROBE) && used == 0 {
+    if used == 0 && (t.has(flag::PROBE) || (t.snd_nxt + len).at_or_before(t.snd_max)) {
+        // What was sent before is sent again, as far as a window that was taken back still reaches (RFC 9293 3.8.6).
         return true;
     }
     if len < waiting {

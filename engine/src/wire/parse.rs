@@ -194,6 +194,18 @@ pub fn peek_tuple(bytes: &[u8]) -> Option<(Addr, Addr, u16, u16)> {
     Some((src, dst, src_port, dst_port))
 }
 
+/// The urgent pointer of a frame that [`parse`] found to be a segment. Hardly any segment has one that means anything, so
+/// [`TcpSegment`] leaves it out.
+#[cold]
+pub fn peek_urgent(bytes: &[u8]) -> Option<u16> {
+    let link = eth::parse(bytes).ok()?;
+    tcp::peek_urgent(match link.ether_type {
+        eth::TYPE_IPV4 => ipv4::peek_tcp(link.body)?.2,
+        eth::TYPE_IPV6 => ipv6::peek_tcp(link.body)?.2,
+        _ => return None,
+    })
+}
+
 /// The link address that a frame came from.
 #[inline]
 pub fn link_source(bytes: &[u8]) -> Option<Mac> {

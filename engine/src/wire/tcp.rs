@@ -1,4 +1,4 @@
-//! The TCP header (RFC 9293 3.1), read and written. The urgent pointer is ignored and sent as 0.
+//! The TCP header (RFC 9293 3.1), read and written. The urgent pointer is read by [`peek_urgent`] alone and sent as 0.
 
 use super::checksum::Sum;
 use super::emit::{ChecksumMode, SegmentOut};
@@ -33,7 +33,7 @@ pub(super) fn parse(link: &Link<'_>, ip: &Datagram<'_>, verify: bool, behind: &[
         let options = TcpOptions { timestamp, ..TcpOptions::NONE };
         return Ok((link.info(), Packet::Tcp(segment(ip, h, link.len + ip.header_len, header_len, options))));
     }
-    let options = options::parse(option_bytes, TcpFlags(h[13]).syn()).ok_or(DropReason::TcpOptionBad)?;
+    let options = options::parse(option_bytes, TcpFlags(h[13]).syn());
     Ok((link.info(), Packet::Tcp(segment(ip, h, link.len + ip.header_len, header_len, options))))
 }
 
@@ -60,6 +60,11 @@ fn segment(ip: &Datagram<'_>, h: &[u8; HEADER_LEN], at: usize, header_len: usize
 pub(super) fn peek_ports(bytes: &[u8]) -> Option<(u16, u16)> {
     let h = bytes.first_chunk::<4>()?;
     Some((u16_at::<0, _>(h), u16_at::<2, _>(h)))
+}
+
+/// The urgent pointer, whether or not URG says that it means anything.
+pub(super) fn peek_urgent(bytes: &[u8]) -> Option<u16> {
+    Some(u16_at::<18, _>(bytes.first_chunk::<HEADER_LEN>()?))
 }
 
 /// Writes header, options (`header_len` bytes together) and payload over the whole of `out`, which has exactly the

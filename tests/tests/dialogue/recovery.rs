@@ -398,3 +398,39 @@ fn window_shrinks_to_the_initial_one_after_an_idle_time() {
     assert_eq!(window(&mut host), 10_000);
     over(&mut host, 501);
 }
+
+#[test]
+fn time_out_in_a_recovery_ends_it_and_no_other_begins_before_all_of_it_is_acknowledged() {
+    // RFC 6675 5.1.
+    let mut host = under_way(sack_config(), 40_000);
+    host.pass(ms(100));
+    for end in 2..=4 {
+        host.send(sack(0, &[(1, end)]));
+    }
+    assert_eq!(sent(&mut host), [10, 11, 0]);
+    assert_eq!(events(&host, Event::FastRetransmits), 1);
+    host.pass_until_output(seconds(10));
+    assert_eq!(events(&host, Event::RtoExpiries), 1);
+    sent(&mut host);
+    // All that was under way at the time-out was lost but what is SACKed now: no second reduction for that.
+    host.send(sack(4, &[(7, 8)]));
+    for end in 9..=12 {
+        host.send(sack(4, &[(7, end)]));
+    }
+    sent(&mut host);
+    host.pass(ms(100));
+    host.send(sack(6, &[(7, 12)]));
+    assert_eq!(events(&host, Event::FastRetransmits), 1);
+    // Then all of it is acknowledged, and the next loss is a new one.
+    host.send(sack(12, &[]));
+    let next = *sent(&mut host).iter().max().expect("new segments");
+    host.pass(ms(100));
+    host.send(sack(next + 1, &[]));
+    let flight = sent(&mut host);
+    let (first, last) = (flight[0], flight[flight.len() - 1]);
+    assert!(last >= first + 3, "{flight:?}");
+    host.pass(ms(100));
+    host.send(sack(first, &[(first + 1, last + 1)]));
+    assert_eq!(events(&host, Event::FastRetransmits), 2);
+    over(&mut host, 501);
+}

@@ -32,6 +32,9 @@ fn options_say_what_was_set_and_refuse_what_linux_refuses() {
         (IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, 4_000, Ok(4_000)),
         (IPPROTO_TCP, libc::TCP_LINGER2, 5, Ok(5)),
         (IPPROTO_TCP, libc::TCP_FASTOPEN, 5, Err(Errno::NOPROTOOPT)),
+        (libc::IPPROTO_IP, libc::IP_TOS, 0xb8, Ok(0xb8)),
+        (libc::IPPROTO_IP, libc::IP_TTL, 17, Ok(17)),
+        (libc::IPPROTO_IP, libc::IP_TTL, 0, Err(Errno::INVAL)),
         (IPPROTO_TCP, 9_999, 1, Err(Errno::NOPROTOOPT)),
     ];
     for (level, name, value, expected) in cases {
@@ -102,6 +105,25 @@ fn abandoned(prepare: impl FnOnce(&mut Net, i32)) -> (usize, Duration) {
     }
     let sent = net.trace[before..].iter().filter(|e| e.outgoing && !e.flags.rst()).count();
     (sent, Duration::from_nanos(net.now.nanos_since(start)))
+}
+
+#[test]
+fn keepalive_is_off_until_asked_for_and_then_waits_two_hours() {
+    let mut net = Net::default();
+    let (_, client, _) = net.connected();
+    assert_eq!(get(&mut net, Host::A, client, SOL_SOCKET, libc::SO_KEEPALIVE), Ok(0));
+    let outgoing = |net: &Net| net.trace.iter().filter(|e| e.outgoing).count();
+    let before = outgoing(&net);
+    net.pass(Duration::from_secs(10_000));
+    assert_eq!(outgoing(&net), before);
+    set(&mut net, Host::A, client, SOL_SOCKET, libc::SO_KEEPALIVE, 1).expect("SO_KEEPALIVE");
+    net.pass(Duration::from_secs(7_199));
+    assert_eq!(outgoing(&net), before);
+    net.pass(Duration::from_secs(2));
+    assert_eq!(outgoing(&net), before + 1, "one probe");
+    set(&mut net, Host::A, client, SOL_SOCKET, libc::SO_KEEPALIVE, 0).expect("SO_KEEPALIVE");
+    net.pass(Duration::from_secs(10_000));
+    assert_eq!(outgoing(&net), before + 1);
 }
 
 #[test]
