@@ -2,11 +2,11 @@
 
 use super::Site;
 use crate::cli::NetArgs;
-use crate::cli::net::TcpArgs;
+use crate::cli::net::{EcnMode, TcpArgs};
 use crate::failure::Failure;
 use std::io::Read;
 use synfin_engine::shard::{Limits, LocalNet, Secrets, ShardConfig};
-use synfin_engine::tcp::TcpConfig;
+use synfin_engine::tcp::{Ecn, TcpConfig};
 use synfin_engine::wire::emit::ChecksumMode;
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Mac};
@@ -63,6 +63,11 @@ fn tcp(args: &TcpArgs) -> TcpConfig {
     TcpConfig {
         timestamps: !args.no_timestamps,
         sack: !args.no_sack,
+        ecn: match args.ecn {
+            EcnMode::Off => Ecn::Off,
+            EcnMode::Accept => Ecn::Accept,
+            EcnMode::On => Ecn::Request,
+        },
         time_wait: args.time_wait,
         delayed_ack: args.delayed_ack,
         nodelay: !args.nagle,

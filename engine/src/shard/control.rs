@@ -30,6 +30,7 @@ pub struct ConnInfo {
     pub receive_window: u32,
     pub timestamps: bool,
     pub sack: bool,
+    pub ecn: bool,
     pub in_recovery: bool,
     /// Shift counts, the peer's and ours.
     pub send_scale: u8,
@@ -132,6 +133,7 @@ impl<U> Conn<'_, U> {
             receive_window: t.rcv_wnd(),
             timestamps: t.has(flag::TIMESTAMPS),
             sack: t.has(flag::SACK),
+            ecn: t.has(flag::ECN),
             in_recovery: recovery::is_recovering(t, &self.core.proto.recovery),
             send_scale: t.snd_scale(),
             receive_scale: t.rcv_scale(),

@@ -9,7 +9,7 @@ use crate::tcp::open::Surroundings;
 use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
-use crate::tcp::{HalfOpen, State, Tcb, expected, flag, options, rtt};
+use crate::tcp::{HalfOpen, State, Tcb, ecn, expected, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
 use crate::wire::plain::write::{PlainOptions, PlainOut, write};
 use crate::wire::segment::SackBlock;
@@ -35,6 +35,7 @@ struct Header<'a> {
     window: u16,
     options: &'a TcpOptions,
     payload_len: u16,
+    ecn: u8,
     /// For the trace.
     before: State,
     after: State,
@@ -177,11 +178,14 @@ impl Core {
         let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), is_syn);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
         let (key, block) = (t.key, t.send);
-        output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
+        let env = &mut self.proto.env_of(slot, t.flags);
+        let (flags, ecn) = if t.has(flag::ECN) { ecn::outgoing(t, plan, env) } else { (plan.flags, 0) };
+        output::commit(t, plan, env);
         if self.sends_plain
+            && ecn == 0
             && let Some(options) = PlainOptions::of(&options)
         {
-            let (seq, flags, payload_len) = (plan.seq, plan.flags, plan.len as u16);
+            let (seq, payload_len) = (plan.seq, plan.len as u16);
             let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, dst_mac) };
             let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
             self.push(frame, written, cx);
@@ -192,10 +196,11 @@ impl Core {
             dst_mac,
             seq: plan.seq,
             ack,
-            flags: plan.flags,
+            flags,
             window,
             options: &options,
             payload_len: plan.len as u16,
+            ecn,
             before,
             after: t.state(),
         };
@@ -260,6 +265,7 @@ impl Core {
         };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let flags = ecn::echo(t, flags);
         if self.sends_plain && t.recv == crate::tcp::NONE && dsack.is_none() {
             let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
             let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
@@ -288,6 +294,7 @@ impl Core {
             window,
             options: &options,
             payload_len: 0,
+            ecn: 0,
             before: t.state(),
             after: t.state(),
         };
@@ -318,10 +325,11 @@ impl Core {
         // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2).
         options.timestamp = h.has(HalfOpen::TIMESTAMPS).then_some((ts_val, h.ts_recent));
         options.sack_permitted &= h.has(HalfOpen::SACK);
-        if !h.has(HalfOpen::SCALED) {
+        if !h.is_scaled() {
             options.window_scale = None;
         }
-        let (seq, ack, flags) = (h.iss, h.irs + 1, TcpFlags::SYN | TcpFlags::ACK);
+        let echo = if h.has(HalfOpen::ECN) { TcpFlags::ECE } else { TcpFlags(0) };
+        let (seq, ack, flags) = (h.iss, h.irs + 1, TcpFlags::SYN | TcpFlags::ACK | echo);
         let window = config.receive_buffer_bytes.min(0xffff) as u16;
         if self.sends_plain
             && let Some(options) = PlainOptions::of(&options)
@@ -339,6 +347,7 @@ impl Core {
             window,
             options: &options,
             payload_len: 0,
+            ecn: 0,
             before: if h.retries == 0 { State::Listen } else { State::SynReceived },
             after: State::SynReceived,
         };
@@ -397,6 +406,7 @@ impl Core {
             window,
             options,
             payload_len: 0,
+            ecn: 0,
             before: state,
             after: state,
         };
@@ -419,6 +429,7 @@ impl Core {
             window: h.window,
             options: h.options,
             payload_len: h.payload_len,
+            ecn: h.ecn,
             checksum: self.config.checksum,
         };
         if self.trace.is_on() {

@@ -1,6 +1,7 @@
 //! Times, limits and switches of TCP. Defaults are those of the RFCs unless a comment says otherwise.
 
 use super::congestion::Algorithm;
+use super::ecn::Ecn;
 use core::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,6 +10,8 @@ pub struct TcpConfig {
     pub timestamps: bool,
     /// Offer (and accept) SACK, RFC 2018.
     pub sack: bool,
+    /// Explicit congestion notification, RFC 3168.
+    pub ecn: Ecn,
     /// Receive buffer in bytes: the largest window offered. Decides the window scale.
     pub receive_buffer_bytes: u32,
     /// First RTO (RFC 6298: 1 s), its bounds, and the bound of back-off.
@@ -67,6 +70,7 @@ impl Default for TcpConfig {
         TcpConfig {
             timestamps: true,
             sack: true,
+            ecn: Ecn::Off,
             receive_buffer_bytes: 256 * 1024,
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),

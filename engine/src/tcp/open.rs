@@ -2,6 +2,7 @@
 
 use super::State;
 use super::congestion;
+use super::ecn;
 use super::env::Env;
 use super::half_open::HalfOpen;
 use super::options::{self, Agreed};
@@ -78,6 +79,10 @@ pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'
     if h.has(HalfOpen::SACK) {
         t.set(flag::SACK);
     }
+    if h.has(HalfOpen::ECN) {
+        t.set(flag::ECN);
+        env.counters.event(Event::EcnAgreed);
+    }
     if config.nodelay {
         t.set(flag::NODELAY);
     }
@@ -119,6 +124,10 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
         return out;
     }
     take_syn(t, seg, own_mss, env);
+    if ecn::is_agreed(t, seg, env.config.ecn) {
+        t.set(flag::ECN);
+        env.counters.event(Event::EcnAgreed);
+    }
     if seg.flags.ack() {
         if t.take(flag::RTT_TIMING) && t.retries == 0 {
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));

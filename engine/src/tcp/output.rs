@@ -6,7 +6,7 @@ use super::env::Env;
 use super::options::window_field;
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
-use super::{congestion, recovery, rtt};
+use super::{congestion, ecn, recovery, rtt};
 use crate::base::Event;
 use crate::wire::{Seq, TcpFlags};
 
@@ -28,7 +28,7 @@ pub struct Plan {
 /// The next segment that may be sent now, bare ACKs not counted.
 pub fn next(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
     match t.state() {
-        State::SynSent => syn(t, TcpFlags::SYN),
+        State::SynSent => syn(t, TcpFlags::SYN | ecn::of_syn(t, env.config.ecn)),
         State::SynReceived => syn(t, TcpFlags::SYN | TcpFlags::ACK),
         State::Closed | State::Listen | State::TimeWait => None,
         _ => repair(t, env).or_else(|| data(t, env)),

@@ -97,6 +97,7 @@ fn out_of(s: &TcpSegment, checksum: ChecksumMode) -> SegmentOut<'_> {
         window: s.window,
         options: &s.options,
         payload_len: s.payload_len,
+        ecn: 0,
         checksum,
     }
 }

@@ -1,6 +1,7 @@
 //! `--so_flags`: `key=value` pairs with commas between them.
 
 use std::net::IpAddr;
+use synfin_engine::tcp::Ecn;
 use synfin_engine::wire::Addr;
 
 /// Without `local=`: any address in the range from which packetdrill draws its IPv4 ones.
@@ -20,6 +21,8 @@ pub struct Settings {
     /// `timestamps=0`, `sack=0`: do not offer them.
     pub timestamps: bool,
     pub sack: bool,
+    /// `ecn=`: as Linux numbers `net.ipv4.tcp_ecn`: 0 off, 1 on, 2 if the peer asks.
+    pub ecn: Ecn,
 }
 
 impl Default for Settings {
@@ -32,6 +35,7 @@ impl Default for Settings {
             send_buffer_bytes: 256 * 1024,
             timestamps: true,
             sack: true,
+            ecn: Ecn::Off,
         }
     }
 }
@@ -53,6 +57,7 @@ impl Settings {
                 "sndbuf" => s.send_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "timestamps" => s.timestamps = number(key, value, 0, 1)? == 1,
                 "sack" => s.sack = number(key, value, 0, 1)? == 1,
+                "ecn" => s.ecn = Ecn::from_number(number(key, value, 0, 2)?).unwrap_or_default(),
                 _ => return Err(format!("there is no flag '{key}'")),
             }
         }

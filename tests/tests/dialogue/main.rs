@@ -4,6 +4,7 @@
 mod close;
 mod close_loss;
 mod cookies;
+mod ecn;
 mod flags;
 mod icmp;
 mod keepalive;

@@ -55,6 +55,7 @@ fn strangers(host: &mut Host, first: u32) {
                 window: 1000,
                 options: &TcpOptions::default(),
                 payload_len: 0,
+                ecn: 0,
                 checksum: ChecksumMode::Full,
             };
             assert!(emit::tcp(&mut frame, &link, &segment, |_| {}));

@@ -99,6 +99,7 @@ fn syn(host: &mut Host, n: u32) -> Frame {
         window: 1000,
         options: &TcpOptions::default(),
         payload_len: 0,
+        ecn: 0,
         checksum: ChecksumMode::Full,
     };
     assert!(emit::tcp(&mut frame, &link, &segment, |_| {}));
