@@ -31,6 +31,8 @@ pub struct ConnInfo {
     pub timestamps: bool,
     pub sack: bool,
     pub ecn: bool,
+    /// The SYN carried data, all of which were taken (RFC 7413).
+    pub syn_data: bool,
     pub in_recovery: bool,
     /// Shift counts, the peer's and ours.
     pub send_scale: u8,
@@ -134,6 +136,7 @@ impl<U> Conn<'_, U> {
             timestamps: t.has(flag::TIMESTAMPS),
             sack: t.has(flag::SACK),
             ecn: t.has(flag::ECN),
+            syn_data: self.core.fast.took_data(self.slot),
             in_recovery: recovery::is_recovering(t, &self.core.proto.recovery),
             send_scale: t.snd_scale(),
             receive_scale: t.rcv_scale(),

@@ -13,7 +13,7 @@ use crate::tcp::{HalfOpen, State, Tcb, ecn, expected, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
 use crate::wire::plain::write::{PlainOptions, PlainOut, write};
 use crate::wire::segment::SackBlock;
-use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
+use crate::wire::{FastOpenCookie, Mac, Seq, TcpFlags, TcpOptions};
 
 /// What became of a segment that was to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +47,9 @@ impl Core {
         for behind in 0.. {
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
             let Some(mut plan) = output::next(t, &self.proto.env_of(slot, t.flags)) else { break };
+            if plan.flags.syn() {
+                self.fill_syn(slot, &mut plan);
+            }
             if behind > 0 && plan.closes_window {
                 // The end of a burst is pushed, though more is queued: the receiver need not wait for what the window
                 // holds back (RFC 9293 3.9.1.2 leaves that to us).
@@ -155,7 +158,7 @@ impl Core {
     }
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
-    fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
+    pub(super) fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
         let Some(mut frame) = self.take_frame(cx) else { return Sent::NoRoom };
         let Some(t) = self.conns.get_mut(slot) else {
             cx.pool.free(frame);
@@ -171,13 +174,14 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let options = if is_syn {
             let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
-            syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val)
+            let options = syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val);
+            TcpOptions { fast_open: self.fast.option(slot, plan), ..options }
         } else {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
         let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), is_syn);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
-        let (key, block) = (t.key, t.send);
+        let (key, block, data_at) = (t.key, t.send, plan.seq + u32::from(is_syn));
         let env = &mut self.proto.env_of(slot, t.flags);
         let (flags, ecn) = if t.has(flag::ECN) { ecn::outgoing(t, plan, env) } else { (plan.flags, 0) };
         output::commit(t, plan, env);
@@ -187,7 +191,7 @@ impl Core {
         {
             let (seq, payload_len) = (plan.seq, plan.len as u16);
             let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, dst_mac) };
-            let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
+            let written = write(&mut frame, &plain, |out| self.send.read(block, data_at, out));
             self.push(frame, written, cx);
             return Sent::Done;
         }
@@ -204,7 +208,7 @@ impl Core {
             before,
             after: t.state(),
         };
-        let written = self.write(&mut frame, &header, |core, out| core.send.read(block, plan.seq, out));
+        let written = self.write(&mut frame, &header, |core, out| core.send.read(block, data_at, out));
         self.push(frame, written, cx);
         Sent::Done
     }
@@ -311,7 +315,14 @@ impl Core {
     }
 
     /// The SYN,ACK of a half-open connection, in `frame`.
-    pub(super) fn send_syn_ack(&mut self, slot: u32, around: &Surroundings, mut frame: Frame, cx: &mut Cx<'_>) {
+    pub(super) fn send_syn_ack(
+        &mut self,
+        slot: u32,
+        around: &Surroundings,
+        grant: Option<FastOpenCookie>,
+        mut frame: Frame,
+        cx: &mut Cx<'_>,
+    ) {
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
             return cx.pool.free(frame);
         };
@@ -325,6 +336,7 @@ impl Core {
         // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2).
         options.timestamp = h.has(HalfOpen::TIMESTAMPS).then_some((ts_val, h.ts_recent));
         options.sack_permitted &= h.has(HalfOpen::SACK);
+        options.fast_open = grant;
         if !h.is_scaled() {
             options.window_scale = None;
         }

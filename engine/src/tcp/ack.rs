@@ -35,6 +35,10 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
         open::established(t, env);
         t.snd_una += 1;
         t.snd_nxt = t.snd_nxt.max(t.snd_una);
+        if t.snd_nxt != t.snd_una {
+            // Data went out behind the SYN,ACK.
+            t.arm_rtx(env.clock.tick.plus(rtt::rto_ticks(t, env.times)));
+        }
         out.happened |= Happened::ESTABLISHED;
         // Whatever the handshake's windows were: this one counts.
         t.snd_wl1 = seg.seq - 1;

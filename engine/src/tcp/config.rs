@@ -2,6 +2,7 @@
 
 use super::congestion::Algorithm;
 use super::ecn::Ecn;
+use super::fast_open::FastOpen;
 use core::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +13,8 @@ pub struct TcpConfig {
     pub sack: bool,
     /// Explicit congestion notification, RFC 3168.
     pub ecn: Ecn,
+    /// Data in SYNs, RFC 7413.
+    pub fast_open: FastOpen,
     /// Receive buffer in bytes: the largest window offered. Decides the window scale.
     pub receive_buffer_bytes: u32,
     /// First RTO (RFC 6298: 1 s), its bounds, and the bound of back-off.
@@ -71,6 +74,7 @@ impl Default for TcpConfig {
             timestamps: true,
             sack: true,
             ecn: Ecn::Off,
+            fast_open: FastOpen::default(),
             receive_buffer_bytes: 256 * 1024,
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),

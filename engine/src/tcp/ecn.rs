@@ -50,6 +50,11 @@ pub fn of_syn(t: &Tcb, ecn: Ecn) -> TcpFlags {
     if ecn == Ecn::Request && t.retries < SYNS_THAT_ASK { SETUP } else { TcpFlags(0) }
 }
 
+/// The additional flags of the SYN,ACK of a connection that has its control block already.
+pub fn of_syn_ack(t: &Tcb) -> TcpFlags {
+    if t.has(flag::ECN) { TcpFlags::ECE } else { TcpFlags(0) }
+}
+
 /// A SYN asks for it, and we agree.
 pub fn is_accepted(syn: &TcpSegment, ecn: Ecn) -> bool {
     ecn != Ecn::Off && syn.flags.0 & SETUP.0 == SETUP.0

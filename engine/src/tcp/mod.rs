@@ -2,7 +2,7 @@
 //!
 //! One job a file: [`open`] and [`half_open`] the handshake, [`receive`] (with [`dispatch`] and `ack`) what a segment
 //! does, [`output`] what to send next, [`timers`] what a deadline does, [`timewait`] what is left afterwards,
-//! [`rtt`], [`congestion`] and [`recovery`] when, how much and what again, [`cookie`], [`ecn`], [`isn`], [`options`], [`reset`]
+//! [`rtt`], [`congestion`] and [`recovery`] when, how much and what again, [`cookie`], [`ecn`], [`fast_open`], [`isn`], [`options`], [`reset`]
 //! what their names say. Segment
 //! processing returns an [`receive::Outcome`]; one `transition()` writes the state.
 //!
@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod ecn;
 pub mod env;
 pub mod expected;
+pub mod fast_open;
 pub mod half_open;
 pub mod isn;
 pub mod open;
@@ -35,6 +36,7 @@ pub use config::{Keepalive, SynCookies, TcpConfig};
 pub use cookie::CookieJar;
 pub use ecn::Ecn;
 pub use env::{ChallengeLimiter, Clock, Env, Times};
+pub use fast_open::{FastOpen, FastOpenKeys};
 pub use half_open::{HalfOpen, HalfVerdict};
 pub use isn::IsnGenerator;
 pub use state::State;

@@ -80,7 +80,7 @@ impl Outcome {
     }
 
     /// Fills in what of the payload and FIN lies in the window. `syn` is 1 when the segment has a SYN.
-    pub(super) fn payload(&mut self, seg: &TcpSegment, t: &Tcb, syn: u32) {
+    pub fn payload(&mut self, seg: &TcpSegment, t: &Tcb, syn: u32) {
         let start = seg.seq + syn;
         let end = start + u32::from(seg.payload_len);
         let left = start.max(t.rcv_nxt);

@@ -14,6 +14,7 @@
 mod adapter;
 mod calls;
 mod convert;
+mod fast_open;
 pub mod interface;
 mod machine;
 pub mod settings;

@@ -43,6 +43,7 @@ fn config(s: &Settings) -> ShardConfig {
     config.mtu = s.mtu;
     config.tcp.receive_buffer_bytes = s.receive_buffer_bytes;
     (config.tcp.timestamps, config.tcp.sack, config.tcp.ecn) = (s.timestamps, s.sack, s.ecn);
+    config.tcp.fast_open = s.fast_open;
     config.limits = Limits {
         connections: 256,
         half_open: 256,

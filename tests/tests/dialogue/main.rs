@@ -5,6 +5,8 @@ mod close;
 mod close_loss;
 mod cookies;
 mod ecn;
+mod fast_open;
+mod fast_open_client;
 mod flags;
 mod icmp;
 mod keepalive;

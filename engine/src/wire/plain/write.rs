@@ -31,7 +31,7 @@ impl PlainOptions {
     #[inline(always)]
     pub fn of(options: &TcpOptions) -> Option<PlainOptions> {
         match options {
-            TcpOptions { sack_len: 1.., .. } => None,
+            TcpOptions { sack_len: 1.., .. } | TcpOptions { fast_open: Some(_), .. } => None,
             TcpOptions {
                 mss: Some(mss), window_scale: Some(scale), sack_permitted: true, timestamp: Some(t), ..
             } => Some(PlainOptions::Syn { mss: *mss, timestamp: *t, window_scale: *scale }),
