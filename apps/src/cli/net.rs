@@ -196,6 +196,13 @@ pub struct TcpArgs {
     #[arg(long)]
     pub no_sack: bool,
 
+    /// TCP Fast Open (RFC 7413): load sends its requests with the SYN, serve takes them
+    ///
+    /// The first connection from an address to a server asks for a cookie, those that follow bring it. A server may get
+    /// such a request twice.
+    #[arg(long)]
+    pub fast_open: bool,
+
     /// Explicit congestion notification (RFC 3168): routers mark packets instead of dropping them
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = EcnMode::Off)]
     pub ecn: EcnMode,

@@ -131,7 +131,7 @@ impl Core {
         counters.add(Event::BytesIn, frame.len() as u64);
         let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
         let verify = self.config.verify_checksums;
-        if !(self.untagged && plain::read::read(frame.bytes(), self.config.mac, verify, &mut item.seg)) {
+        if !(self.untagged && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg)) {
             match self.classify_any(frame, cx, resolved) {
                 Some((frame, seg)) => (item.seg, item.frame) = (seg, Some(frame)),
                 None => return,

@@ -52,7 +52,7 @@ pub struct Shard<A: App> {
     users: Users<A::Conn>,
     app: A,
     /// Scratch space, kept for its capacity.
-    batch: Option<Batch>,
+    batch: Option<Box<Batch>>,
     due: Vec<u32>,
     touched: Vec<u32>,
     /// The slot at which `abort_all` goes on.
@@ -66,7 +66,7 @@ impl<A: App> Shard<A> {
             core: Core::new(config, now),
             users: Users::new(),
             app,
-            batch: Some(Batch::new()),
+            batch: Some(Box::new(Batch::new())),
             due: Vec::new(),
             touched: Vec::new(),
             abort_next: 0,

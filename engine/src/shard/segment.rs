@@ -105,7 +105,8 @@ impl<A: App> Shard<A> {
     }
 
     /// Releases acknowledged bytes and tells the application about the room.
-    fn acknowledged(&mut self, slot: u32, bytes: u32) {
+    #[inline]
+    pub(super) fn acknowledged(&mut self, slot: u32, bytes: u32) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         core.send.release(&mut t.send, bytes);

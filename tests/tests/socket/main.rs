@@ -1,6 +1,7 @@
 //! The socket layer as programs use it: two stacks joined in memory, in virtual time.
 
 mod errors;
+mod fast_open;
 mod options;
 mod ready;
 mod stream;
