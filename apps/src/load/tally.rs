@@ -41,7 +41,7 @@ impl FailReason {
             CloseReason::Refused => Some(FailReason::Refused),
             CloseReason::Reset => Some(FailReason::Reset),
             CloseReason::TimedOut => Some(FailReason::RetriesUsedUp),
-            CloseReason::Unreachable => Some(FailReason::Unreachable),
+            CloseReason::Unreachable | CloseReason::NetUnreachable => Some(FailReason::Unreachable),
             CloseReason::Orphaned => Some(FailReason::CloseTimeout),
             CloseReason::Graceful | CloseReason::Aborted => None,
         }

@@ -52,12 +52,15 @@ pub enum CloseReason {
     Graceful,
     /// RST from the peer.
     Reset,
-    /// RST in answer to our SYN.
+    /// RST in answer to our SYN, or word by ICMP that nobody there takes it.
     Refused,
     /// Retries used up: SYN, data, FIN, or window and keepalive probes.
     TimedOut,
-    /// A hard ICMP error, or the next hop answers neither ARP nor neighbour solicitations.
+    /// The host cannot be reached: a hard ICMP error while opening, any that came before the retries were used up, or
+    /// the next hop answers neither ARP nor neighbour solicitations.
     Unreachable,
+    /// As before, but it is the network that cannot be reached.
+    NetUnreachable,
     /// We reset it ourselves: `abort`, data after `close`, or shutdown of the shard.
     Aborted,
     /// We closed and were acknowledged, but the peer never closed its side (FIN-WAIT-2 limit).
@@ -65,12 +68,13 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [CloseReason; 7] = [
+    pub const ALL: [CloseReason; 8] = [
         CloseReason::Graceful,
         CloseReason::Reset,
         CloseReason::Refused,
         CloseReason::TimedOut,
         CloseReason::Unreachable,
+        CloseReason::NetUnreachable,
         CloseReason::Aborted,
         CloseReason::Orphaned,
     ];
@@ -82,6 +86,7 @@ impl CloseReason {
             CloseReason::Refused => "refused",
             CloseReason::TimedOut => "timed_out",
             CloseReason::Unreachable => "unreachable",
+            CloseReason::NetUnreachable => "net_unreachable",
             CloseReason::Aborted => "aborted",
             CloseReason::Orphaned => "orphaned",
         }

@@ -1,6 +1,7 @@
 //! What socket layers ask of a connection beyond what every application needs: bytes read out instead of lent, times and
 //! limits of its own, and how it is doing. None of it lies on the way of a segment.
 
+use super::app::CloseReason;
 use super::conn::{Conn, Net};
 use crate::base::time::TICK_SHIFT;
 use crate::tcp::{State, Tcb, TcpConfig, flag, recovery, rtt};
@@ -111,6 +112,15 @@ impl<U> Conn<'_, U> {
     /// The configuration that applies to this connection.
     pub fn config(&self) -> TcpConfig {
         *self.core.proto.config_of(self.slot, self.tcb().map_or(0, |t| t.flags))
+    }
+
+    /// What ICMP said of this connection, though it goes on (a soft error, RFC 9293 3.9.2.2), unless something was
+    /// acknowledged since. Told once.
+    pub fn take_soft_error(&mut self) -> Option<CloseReason> {
+        let una = self.tcb()?.snd_una;
+        let error = self.core.troubles.since(self.slot, una);
+        self.core.troubles.forget(self.slot);
+        error
     }
 
     pub fn info(&self) -> Option<ConnInfo> {

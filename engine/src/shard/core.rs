@@ -2,6 +2,7 @@
 
 use super::config::ShardConfig;
 use super::fast_open::FastOpens;
+use super::icmp_errors::Troubles;
 use super::locals::Locals;
 use super::recv_queue::RecvPool;
 use super::send_queue::SendPool;
@@ -75,6 +76,8 @@ pub struct Core {
     pub(super) pending: ChunkQueue<u32>,
     /// Connections that found no buffer for `send_copy` while they had nothing under way, who has waited longest first.
     pub(super) starved: ChunkQueue<u32>,
+    /// What ICMP said of connections.
+    pub(super) troubles: Troubles,
     pub(super) trace: Trace,
     /// Some address is the kernel's too, which then gets the answers to our ARP and NDP questions.
     pub(super) hears_no_replies: bool,
@@ -125,6 +128,7 @@ impl Core {
             listeners: Vec::new(),
             pending: ChunkQueue::new(),
             starved: ChunkQueue::new(),
+            troubles: Troubles::default(),
             trace: Trace::new(config.trace),
             hears_no_replies: config.locals.iter().any(|net| !net.exclusive),
             spent: Vec::new(),

@@ -206,8 +206,11 @@ impl Core {
         let half = HalfOpen::new(seg, &around, iss, env);
         let tcb = open::fast(&half, &around, seg, env);
         let slot = self.conns.insert(tcb)?;
+        if !self.flows.insert(item.hash, FlowRef::new(FlowKind::Conn, slot)) {
+            self.conns.remove(slot);
+            return None;
+        }
         self.inherit_tuning(slot, port);
-        self.flows.insert(item.hash, FlowRef::new(FlowKind::Conn, slot));
         if self.trace.is_on() {
             self.trace_in(seg, State::Listen, State::SynReceived);
         }

@@ -190,7 +190,10 @@ impl Core {
         for (index, item) in items.iter_mut().enumerate() {
             item.flow = self.flows.candidate(item.hash);
             lanes.push(lane(item.seg.flags, item.flow.is_some()), index as u8);
-            let Some(flow) = item.flow else { continue };
+            let Some(flow) = item.flow else {
+                self.time_wait.prefetch(item.hash);
+                continue;
+            };
             match flow.kind() {
                 FlowKind::Conn => self.conns.get(flow.index()).map(prefetch),
                 FlowKind::HalfOpen => self.halves.get(flow.index()).map(prefetch),

@@ -15,6 +15,7 @@ mod expected;
 mod expire;
 mod fast_open;
 mod half_open;
+mod icmp_errors;
 mod ingest;
 mod locals;
 mod recv_queue;
@@ -124,7 +125,7 @@ impl<A: App> Shard<A> {
         if !t.take(flag::PENDING) {
             return Sent::Done;
         }
-        if t.has(flag::RESUME | flag::ABORT | flag::UNREACHABLE) && self.emit_special(slot, cx) {
+        if t.has(flag::RESUME | flag::ABORT) && self.emit_special(slot, cx) {
             return Sent::Done;
         }
         let sent = self.core.output(slot, cx);
@@ -149,10 +150,10 @@ impl<A: App> Shard<A> {
         }
         // The application may have aborted just now.
         let Some(t) = self.core.conns.get(slot) else { return true };
-        if !t.has(flag::ABORT | flag::UNREACHABLE) {
+        if !t.has(flag::ABORT) {
             return false;
         }
-        let why = if t.has(flag::ABORT) { CloseReason::Aborted } else { CloseReason::Unreachable };
+        let why = self.core.troubles.end_of(slot).unwrap_or(CloseReason::Aborted);
         if self.core.send_reset(slot, cx) == Sent::NoRoom {
             self.core.mark_pending(slot);
         } else {
@@ -208,27 +209,5 @@ impl<A: App> Shard<A> {
         let hop = self.core.locals.next_hop(id, remote)?;
         let neighbour = self.core.neigh.lookup_or_create(hop, now)?;
         Some((hop, self.core.neigh.state(neighbour)))
-    }
-
-    /// Ends all connections with RST (and `closed(Aborted)`), as `cx.tx` has room for; call until it returns 0.
-    /// Returns how many are left.
-    pub fn abort_all(&mut self, cx: &mut Cx<'_>) -> u32 {
-        self.core.set_clock(cx.now);
-        let slots = self.core.conns.slots();
-        for _ in 0..slots {
-            if cx.tx.len() == cx.tx.capacity() || self.core.conns.is_empty() {
-                break;
-            }
-            // On from where the last call stopped: those before are gone.
-            let slot = self.abort_next;
-            self.abort_next = (slot + 1) % slots;
-            if self.core.conns.is_live(slot, self.core.conns.generation(slot))
-                && let Some(t) = self.core.conns.get_mut(slot)
-            {
-                t.set(flag::ABORT | flag::PENDING);
-                self.emit_conn(slot, cx);
-            }
-        }
-        self.core.conns.len()
     }
 }

@@ -1,12 +1,12 @@
-//! What is not TCP: ARP, neighbour discovery, pings, and what ICMP has to say about our segments.
+//! What is not TCP: ARP, neighbour discovery, pings. What ICMP has to say about our segments goes on to
+//! `icmp_errors`.
 
 use super::core::{Core, Cx};
+use super::icmp_errors;
 use crate::base::{DropReason, Event, Frame};
 use crate::neigh::Probe;
-use crate::table::{FlowKey, FlowKind};
-use crate::tcp::{State, flag, options};
 use crate::wire::emit::{self, LinkOut};
-use crate::wire::parse::{Arp, IcmpError, IcmpErrorKind, LinkInfo, Ndp, Packet};
+use crate::wire::parse::{Arp, LinkInfo, Ndp, Packet};
 use crate::wire::{Addr, Mac};
 
 /// Handles one frame that is not a TCP segment. `resolved` receives the slots that waited for a neighbour.
@@ -23,7 +23,7 @@ pub(super) fn other_packet(
         Packet::Arp(a) => take_arp(core, a, cx, resolved).map(|reply| (reply, arp_answer as Answer)),
         Packet::Ndp(n) => take_ndp(core, n, cx, resolved).map(|reply| (reply, ndp_answer as Answer)),
         Packet::EchoRequest { dst, .. } => take_echo(core, dst).map(|reply| (reply, echo_answer as Answer)),
-        Packet::IcmpError(e) => take_icmp_error(core, e).map(|reply| (reply, echo_answer as Answer)),
+        Packet::IcmpError(e) => icmp_errors::take(core, e).map(|reply| (reply, echo_answer as Answer)),
         Packet::Other(reason) => Err(*reason),
         Packet::Tcp(_) => Err(DropReason::IcmpIgnored),
     };
@@ -98,42 +98,6 @@ fn take_echo(core: &mut Core, dst: &Addr) -> Taken {
 fn echo_answer(core: &mut Core, mut frame: Frame, _: &LinkInfo, _: &Packet, cx: &mut Cx<'_>) {
     let written = emit::echo_reply_in_place(&mut frame);
     core.send_answer(frame, written, Event::IcmpEchoReplies, cx);
-}
-
-/// RFC 1122 4.2.3.9 and RFC 5927: believed only for a live connection and a sequence number that is under way.
-fn take_icmp_error(core: &mut Core, e: &IcmpError) -> Taken {
-    let local = core.locals.id_of(&e.local).ok_or(DropReason::IpNotForUs)?;
-    let key = FlowKey { remote: e.remote, remote_port: e.remote_port, local_port: e.local_port, local, reserved: 0 };
-    let hash = core.flows.hash(&key);
-    let flow = core.find(hash, &key).filter(|f| f.kind() == FlowKind::Conn).ok_or(DropReason::IcmpStale)?;
-    let slot = flow.index();
-    let t = core.conns.get_mut(slot).ok_or(DropReason::IcmpStale)?;
-    if !e.seq.within(t.snd_una, t.flight()) {
-        return Err(DropReason::IcmpStale);
-    }
-    core.proto.counters.event(Event::IcmpErrorsIn);
-    match e.kind {
-        IcmpErrorKind::TooBig { mtu } => {
-            let v4 = t.key.remote.is_v4();
-            // RFC 1191 and 8201: no less than what every link must carry; 0 is an old router that does not say.
-            let floor = if v4 { 576 } else { 1280 };
-            let mtu = mtu.max(floor).min(u32::from(core.config.mtu)) as u16;
-            let options = if t.has(flag::TIMESTAMPS) { options::TIMESTAMP_BYTES } else { 0 };
-            let mss = options::own_mss(mtu, v4) - options;
-            if mss < t.mss {
-                t.mss = mss;
-                t.snd_nxt = t.snd_una;
-                core.mark_pending(slot);
-            }
-        }
-        IcmpErrorKind::UnreachableHard if t.state() == State::SynSent => {
-            t.set(flag::UNREACHABLE);
-            core.mark_pending(slot);
-        }
-        // Soft errors, and hard ones on a connection that works: the retransmission timer decides (RFC 5461).
-        _ => {}
-    }
-    Ok(false)
 }
 
 /// Sends the questions that the neighbour table wants asked.

@@ -222,13 +222,13 @@ impl Core {
         let Some(slot) = self.halves.insert(half) else {
             return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         };
-        if !self.queue_half_open(slot) {
-            // Nothing would ever end it.
+        // Without an entry in a queue nothing would ever end it.
+        if !self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot)) || !self.queue_half_open(slot) {
+            self.flows.remove(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
             self.halves.remove(slot);
             return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         }
         self.proto.counters.event(Event::PassiveOpens);
-        self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
         let grant = self.fast_open_grant(item);
         if let Some(frame) = item.frame.take() {
             self.send_syn_ack(slot, &around, grant, frame, cx);

@@ -216,6 +216,7 @@ impl<A: App> Shard<A> {
         let Some(mut t) = core.conns.remove(slot) else { return };
         core.forget_tuning(slot, t.flags);
         core.forget_fast_open(slot, &t.key, why);
+        core.troubles.forget(slot);
         core.send.discard(&mut t.send);
         core.recv.discard(&mut t.recv, cx.pool);
         core.proto.recovery.release(&mut t);
@@ -224,7 +225,7 @@ impl<A: App> Shard<A> {
             CloseReason::Reset => Event::ClosedReset,
             CloseReason::Refused => Event::ClosedRefused,
             CloseReason::TimedOut => Event::ClosedTimeout,
-            CloseReason::Unreachable => Event::ClosedUnreachable,
+            CloseReason::Unreachable | CloseReason::NetUnreachable => Event::ClosedUnreachable,
             CloseReason::Aborted => Event::ClosedAborted,
             CloseReason::Orphaned => Event::ClosedOrphan,
         });

@@ -1,6 +1,6 @@
 //! `setsockopt` and `getsockopt`: options of a socket, and the configuration of its connection that follows from them.
 
-use super::table::{Role, Socket};
+use super::table::{Role, Socket, errno};
 use super::{Errno, Fd, Sockets, fast_open, info};
 use crate::tcp::{FastOpenKeys, Keepalive, TcpConfig};
 use core::time::Duration;
@@ -277,7 +277,7 @@ impl Sockets<'_> {
         self.apply_options(fd)
     }
 
-    /// Writes the option's value into `out` and returns its length.
+    /// Writes the option's value into `out` and returns its length. SO_ERROR is forgotten by being read.
     pub fn getsockopt(&mut self, fd: Fd, level: i32, name: i32, out: &mut [u8]) -> Result<usize, Errno> {
         let base = self.table.base;
         let s = self.table.socket(fd)?;
@@ -299,6 +299,11 @@ impl Sockets<'_> {
             (IPPROTO_TCP, libc::TCP_INFO) => {
                 let conn = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info());
                 info::encode(conn.as_ref(), matches!(s.role, Role::Listening { .. })).to_vec()
+            }
+            (SOL_SOCKET, libc::SO_ERROR) => {
+                let soft = |id| self.net.conn(id).and_then(|mut c| c.take_soft_error()).and_then(errno);
+                let error = s.error.take().or_else(|| s.conn().and_then(soft));
+                error.map_or(0, |e| e.0).to_ne_bytes().to_vec()
             }
             _ => {
                 let mss = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info()).map(|i| i.mss.into());
@@ -335,10 +340,9 @@ impl Sockets<'_> {
     }
 }
 
-/// An option that is one `int`; SO_ERROR is forgotten by being read.
-fn plain(s: &mut Socket, level: i32, name: i32, mss: Option<i32>, base: &TcpConfig) -> Result<i32, Errno> {
+/// An option that is one `int`.
+fn plain(s: &Socket, level: i32, name: i32, mss: Option<i32>, base: &TcpConfig) -> Result<i32, Errno> {
     Ok(match (level, name) {
-        (SOL_SOCKET, libc::SO_ERROR) => s.error.take().map_or(0, |e| e.0),
         (SOL_SOCKET, libc::SO_TYPE) => libc::SOCK_STREAM,
         (SOL_SOCKET, libc::SO_PROTOCOL) => IPPROTO_TCP,
         (SOL_SOCKET, libc::SO_DOMAIN) => [libc::AF_INET, libc::AF_INET6][usize::from(s.v6)],

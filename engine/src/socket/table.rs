@@ -273,13 +273,7 @@ impl App for Table {
     fn closed(&mut self, owner: Owner, why: CloseReason, _now: Instant) {
         let Owner(Some(fd)) = owner else { return };
         let Ok(s) = self.socket(fd) else { return };
-        s.error = match why {
-            CloseReason::Graceful | CloseReason::Aborted | CloseReason::Orphaned => s.error,
-            CloseReason::Reset => Some(Errno::CONNRESET),
-            CloseReason::Refused => Some(Errno::CONNREFUSED),
-            CloseReason::TimedOut => Some(Errno::TIMEDOUT),
-            CloseReason::Unreachable => Some(Errno::HOSTUNREACH),
-        };
+        s.error = errno(why).or(s.error);
         s.role = Role::Ended;
         s.corked_until = None;
         self.wake(fd);
@@ -302,6 +296,18 @@ impl App for Table {
             _ => None,
         };
         self.corks.iter().filter_map(at).min()
+    }
+}
+
+/// What the program is told of such an end.
+pub fn errno(why: CloseReason) -> Option<Errno> {
+    match why {
+        CloseReason::Graceful | CloseReason::Aborted | CloseReason::Orphaned => None,
+        CloseReason::Reset => Some(Errno::CONNRESET),
+        CloseReason::Refused => Some(Errno::CONNREFUSED),
+        CloseReason::TimedOut => Some(Errno::TIMEDOUT),
+        CloseReason::Unreachable => Some(Errno::HOSTUNREACH),
+        CloseReason::NetUnreachable => Some(Errno::NETUNREACH),
     }
 }
 

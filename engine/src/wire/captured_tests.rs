@@ -179,7 +179,7 @@ fn the_kernels_icmp_errors_name_the_rejected_segment() {
         (UNREACHABLE_V6, US_V6, PEER_V6, 38_644, Seq(0x82e4_984d)),
     ] {
         let Ok((_, Packet::IcmpError(e))) = parse(&bytes(hex), VERIFY) else { panic!("not an error: {hex}") };
-        assert_eq!((e.kind, e.reporter, e.local, e.remote), (IcmpErrorKind::UnreachableHard, remote, local, remote));
+        assert_eq!((e.kind, e.reporter, e.local, e.remote), (IcmpErrorKind::Refused, remote, local, remote));
         assert_eq!((e.local_port, e.remote_port, e.seq), (port, 81, seq));
     }
 }

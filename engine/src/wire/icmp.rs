@@ -50,11 +50,15 @@ pub(super) fn parse_v4(ip: &Datagram<'_>, verify: bool) -> Result<Packet, DropRe
 /// RFC 1122 4.2.3.9 with the codes of RFC 1812 5.2.7.1 sorted in.
 fn unreachable_v4(code: u8, next_hop_mtu: u16) -> IcmpErrorKind {
     match code {
-        // Protocol, port; network, host, communication administratively prohibited.
-        2 | 3 | 9 | 10 | 13 => IcmpErrorKind::UnreachableHard,
+        // Protocol, port.
+        2 | 3 => IcmpErrorKind::Refused,
+        // Network, host, communication administratively prohibited.
+        9 | 10 | 13 => IcmpErrorKind::Prohibited,
         // RFC 1191 4: routers that do not know it leave the field 0.
         4 => IcmpErrorKind::TooBig { mtu: u32::from(next_hop_mtu) },
-        _ => IcmpErrorKind::UnreachableSoft,
+        // Network unreachable, unknown, unreachable for this type of service.
+        0 | 6 | 11 => IcmpErrorKind::NetUnreachable,
+        _ => IcmpErrorKind::HostUnreachable,
     }
 }
 
@@ -84,9 +88,13 @@ pub(super) fn parse_v6(ip: &Datagram<'_>, verify: bool) -> Result<Packet, DropRe
 /// RFC 4443 3.1, sorted as RFC 5461 2.1 sorts it.
 fn unreachable_v6(code: u8) -> IcmpErrorKind {
     match code {
-        // Administratively prohibited, port, and the two refinements of the first: source policy, reject route.
-        1 | 4 | 5 | 6 => IcmpErrorKind::UnreachableHard,
-        _ => IcmpErrorKind::UnreachableSoft,
+        // No route.
+        0 => IcmpErrorKind::NetUnreachable,
+        // Port.
+        4 => IcmpErrorKind::Refused,
+        // Administratively prohibited, and its two refinements: source policy, reject route.
+        1 | 5 | 6 => IcmpErrorKind::Prohibited,
+        _ => IcmpErrorKind::HostUnreachable,
     }
 }
 
@@ -94,6 +102,7 @@ fn unreachable_v6(code: u8) -> IcmpErrorKind {
 struct Quote {
     local: Addr,
     remote: Addr,
+    len: u16,
     tcp: [u8; 8],
 }
 
@@ -112,7 +121,8 @@ fn quote_v4(bytes: &[u8]) -> Result<Option<Quote>, DropReason> {
         return Ok(None);
     }
     let tcp = bytes.get(header_len..).and_then(|rest| rest.first_chunk::<8>()).ok_or(DropReason::IcmpBad)?;
-    Ok(Some(Quote { local: Addr::v4(get::<12, 4, _>(h)), remote: Addr::v4(get::<16, 4, _>(h)), tcp: *tcp }))
+    let (local, remote) = (Addr::v4(get::<12, 4, _>(h)), Addr::v4(get::<16, 4, _>(h)));
+    Ok(Some(Quote { local, remote, len: u16_at::<2, _>(h), tcp: *tcp }))
 }
 
 /// As [`quote_v4`]. We send no extension headers, so TCP follows at once or it is not ours.
@@ -126,7 +136,8 @@ fn quote_v6(bytes: &[u8]) -> Result<Option<Quote>, DropReason> {
         return Ok(None);
     }
     let tcp = rest.first_chunk::<8>().ok_or(DropReason::IcmpBad)?;
-    Ok(Some(Quote { local, remote, tcp: *tcp }))
+    let len = u16_at::<4, _>(h).saturating_add(ipv6::HEADER_LEN as u16);
+    Ok(Some(Quote { local, remote, len, tcp: *tcp }))
 }
 
 fn error(ip: &Datagram<'_>, kind: IcmpErrorKind, quote: Option<Quote>) -> Result<Packet, DropReason> {
@@ -139,6 +150,7 @@ fn error(ip: &Datagram<'_>, kind: IcmpErrorKind, quote: Option<Quote>) -> Result
         local_port: u16_at::<0, _>(&quote.tcp),
         remote_port: u16_at::<2, _>(&quote.tcp),
         seq: Seq(u32_at::<4, _>(&quote.tcp)),
+        datagram_len: quote.len,
     }))
 }
 

@@ -69,12 +69,16 @@ pub struct Ndp {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IcmpErrorKind {
-    /// Network or host unreachable, and the like: soft errors (RFC 1122 4.2.3.9, RFC 5461).
-    UnreachableSoft,
-    /// Protocol or port unreachable, administratively prohibited: hard errors.
-    UnreachableHard,
+    /// No way to the network, or to the host in it: soft errors (RFC 1122 4.2.3.9, RFC 5461).
+    NetUnreachable,
+    HostUnreachable,
+    /// Nobody there takes it (protocol, port), or nobody may send it: hard errors.
+    Refused,
+    Prohibited,
     /// Fragmentation needed, or packet too big, with the next-hop MTU in bytes (0: not told).
-    TooBig { mtu: u32 },
+    TooBig {
+        mtu: u32,
+    },
     /// Time exceeded, parameter problem: soft.
     Other,
 }
@@ -89,6 +93,8 @@ pub struct IcmpError {
     pub local_port: u16,
     pub remote_port: u16,
     pub seq: super::Seq,
+    /// Length of the datagram that it quotes, IP header included, as that says.
+    pub datagram_len: u16,
 }
 
 /// What is checked on receive.

@@ -16,6 +16,7 @@ mod neighbour;
 mod open;
 mod open_loss;
 mod order;
+mod path_mtu;
 mod persist;
 mod pressure;
 mod receive;
