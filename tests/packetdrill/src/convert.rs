@@ -2,7 +2,7 @@
 
 use libc::{AF_INET, AF_INET6, iovec, msghdr, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
 use std::ffi::{c_int, c_void};
-use synfin_engine::socket::Errno;
+use synfin_engine::socket::{Errno, Flags};
 use synfin_engine::wire::Addr;
 
 /// The address in a `struct sockaddr`; `None` for AF_UNSPEC.
