@@ -257,6 +257,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(mut t) = core.conns.remove(slot) else { return };
         core.forget_tuning(slot, t.flags);
+        core.forget_fast_open(slot, &t.key, why);
         core.troubles.forget(slot);
         core.send.discard(&mut t.send);
         core.recv.discard(&mut t.recv, cx.pool);

@@ -1,6 +1,8 @@
 //! Times, limits and switches of TCP. Defaults are those of the RFCs unless a comment says otherwise.
 
 use super::congestion::Algorithm;
+use super::ecn::Ecn;
+use super::fast_open::FastOpen;
 use crate::wire::remark::IpFields;
 use core::time::Duration;
 
@@ -10,6 +12,10 @@ pub struct TcpConfig {
     pub timestamps: bool,
     /// Offer (and accept) SACK, RFC 2018.
     pub sack: bool,
+    /// Explicit congestion notification, RFC 3168.
+    pub ecn: Ecn,
+    /// Data in SYNs, RFC 7413.
+    pub fast_open: FastOpen,
     /// Receive buffer in bytes: the largest window offered. Decides the window scale.
     pub receive_buffer_bytes: u32,
     /// First RTO (RFC 6298: 1 s), its bounds, and the bound of back-off.
@@ -72,6 +78,8 @@ impl Default for TcpConfig {
         TcpConfig {
             timestamps: true,
             sack: true,
+            ecn: Ecn::Off,
+            fast_open: FastOpen::default(),
             receive_buffer_bytes: 256 * 1024,
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),

@@ -60,6 +60,9 @@ impl SimLink {
             }
             let mut bytes = self.spare.pop().unwrap_or_default();
             bytes.extend_from_slice(frame_bytes);
+            if fate.marked {
+                dice.mark(&mut bytes);
+            }
             if fate.corrupted && !is_duplicate {
                 dice.flip_bits(&mut bytes);
             }

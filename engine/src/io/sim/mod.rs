@@ -11,6 +11,7 @@
 pub mod backend;
 pub mod impair;
 pub mod link;
+pub mod mark;
 pub mod memory;
 pub mod schedule;
 

@@ -35,7 +35,7 @@ fn error<T>(text: String) -> Result<T, FaultSpecError> {
 
 /// The names, for help texts.
 pub const FAULT_NAMES: &str = "loss, dup, reorder, reorder-frames, reorder-delay, corrupt, corrupt-bits, delay, \
-                               jitter, rate, queue, seed";
+                               jitter, mark, rate, queue, seed";
 
 impl FromStr for FaultSpec {
     type Err = FaultSpecError;
@@ -77,6 +77,7 @@ fn set(spec: &mut Impairment, name: &str, value: &str) -> Result<(), FaultSpecEr
             }
         }
         "delay" => spec.delay = duration(name, value)?,
+        "mark" => spec.mark = share(name, value)?,
         "jitter" => spec.jitter = duration(name, value)?,
         "rate" => spec.rate_bits_per_s = rate(name, value)?,
         "queue" => spec.queue_bytes = size_bytes(name, value)?,
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_name_of_the_list_is_understood_and_changes_something() {
-        let values = ["0.5", "0.5", "0.5", "9", "9ms", "0.5", "9", "9us", "9ns", "9.5Gbit", "9k", "9"];
+        let values = ["0.5", "0.5", "0.5", "9", "9ms", "0.5", "9", "9us", "9ns", "0.5", "9.5Gbit", "9k", "9"];
         let names: Vec<&str> = FAULT_NAMES.split(", ").collect();
         assert_eq!(names.len(), values.len());
         for (name, value) in names.iter().zip(values) {

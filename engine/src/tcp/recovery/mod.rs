@@ -2,7 +2,7 @@
 //!
 //! One job a file: [`records`] and [`scoreboard`] which segments are under way (RFC 2018, 6675), [`rack`] which of them
 //! are lost (RFC 8985), [`tlp`] probes at the tail, [`prr`] the window during a recovery (RFC 6937), [`undo`] taking a
-//! reduction back (RFC 3522, 3708), `reno` recovery without SACK (RFC 6582); `acked`, `sent` and `timer` what an ACK, a
+//! reduction back (RFC 3522, 3708), `reno` recovery without SACK (RFC 6582), [`ecn`] marks of congestion (RFC 3168); `acked`, `sent` and `timer` what an ACK, a
 //! transmission and a deadline do to all of that.
 //!
 //! The state lives in a side block that a connection has only while there is something to remember: more than one segment
@@ -12,6 +12,7 @@
 //! NewReno, and go-back-N after a time-out, until nothing is under way. Both are counted (`recovery_exhausted`).
 
 mod acked;
+pub(super) mod ecn;
 pub mod prr;
 pub mod rack;
 pub mod records;
@@ -34,6 +35,7 @@ use super::tcb::{NONE, Tcb, flag};
 use crate::base::time::Tick;
 use crate::table::Recycler;
 use crate::wire::Seq;
+use ecn::Notice;
 use prr::Prr;
 use rack::Rack;
 use records::Chunks;
@@ -70,6 +72,7 @@ pub struct Block {
     undo: Undo,
     probe: Probe,
     memory: Memory,
+    notice: Notice,
     /// The window was full when what ends here was sent: its ACKs let the window grow.
     limited_until: Option<Seq>,
     /// The most that was under way meanwhile.
@@ -92,6 +95,7 @@ impl Default for Block {
             undo: Undo::default(),
             probe: Probe::default(),
             memory: Memory::default(),
+            notice: Notice::default(),
             limited_until: None,
             burst: 0,
             is_forced: false,
@@ -120,6 +124,7 @@ impl Block {
     /// Nothing that the next flight of segments would miss.
     fn is_idle(&self) -> bool {
         let is_settled = self.phase == Phase::Open && !self.undo.is_set() && !self.probe.is_pending();
+        let is_settled = is_settled && !self.notice.is_due();
         is_settled && self.rack.is_plain() && self.memory.cubic.is_plain()
     }
 }
@@ -236,6 +241,7 @@ fn enter_recovery(t: &mut Tcb, b: &mut Block) {
     b.phase = Phase::Recovery;
     b.recover = t.snd_nxt;
     b.prr = Prr::start(outstanding);
+    b.notice.reduced(t);
     b.probe.forget();
     t.clear(flag::RTT_TIMING);
 }
