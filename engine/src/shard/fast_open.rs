@@ -92,7 +92,10 @@ impl FastOpens {
     }
 
     fn pending(&mut self, port: u16, now: Instant) -> u32 {
-        while let Some((_, port)) = self.reset.pop_front_if(|(until, _)| *until <= now) {
+        while let Some(&(until, port)) = self.reset.front()
+            && until <= now
+        {
+            self.reset.pop_front();
             self.no_longer_pending(port);
         }
         self.pending.get(&port).copied().unwrap_or(0)

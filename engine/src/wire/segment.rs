@@ -105,7 +105,11 @@ impl FastOpenCookie {
         let len = cookie.len();
         let mut bytes = [0; 16];
         bytes.get_mut(..len)?.copy_from_slice(cookie);
-        (len == 0 || (len >= 4 && len % 2 == 0)).then_some(FastOpenCookie { bytes, len: len as u8, experimental })
+        (len == 0 || (len >= 4 && len.is_multiple_of(2))).then_some(FastOpenCookie {
+            bytes,
+            len: len as u8,
+            experimental,
+        })
     }
 
     pub fn is_request(&self) -> bool {

@@ -1,7 +1,7 @@
 //! What may happen to a frame on its way, and the dice that decide it.
 
 use super::mark;
-use crate::base::Rng;
+use crate::base::{Instant, Rng};
 use core::time::Duration;
 
 /// What one direction of a link does to its frames. The default does nothing at all.
@@ -77,6 +77,27 @@ pub struct LinkStats {
     pub queue_dropped: u64,
     /// Lost because the receiver (or a duplicate) found no free frame, or none that is large enough.
     pub no_frame: u64,
+    /// How much later than it should have come the latest frame was handed over. On a real clock only: it tells how far
+    /// the link itself can be believed.
+    pub late_max_ns: u64,
+    /// Of all delivered frames together.
+    pub late_total_ns: u64,
+    /// Frames that were late by more than [`LATE`].
+    pub late: u64,
+}
+
+/// Beyond this a frame counts as late: a tenth of the shortest delays that are worth imitating.
+pub const LATE: Duration = Duration::from_millis(1);
+
+impl LinkStats {
+    /// A frame that was due at `due` is handed over at `now`.
+    pub fn delivered_at(&mut self, due: Instant, now: Instant) {
+        let late_ns = now.nanos_since(due);
+        self.delivered += 1;
+        self.late_max_ns = self.late_max_ns.max(late_ns);
+        self.late_total_ns += late_ns;
+        self.late += u64::from(u128::from(late_ns) > LATE.as_nanos());
+    }
 }
 
 /// What happens to one frame.

@@ -62,6 +62,14 @@ impl FromStr for FaultSpec {
     }
 }
 
+/// Changes one direction as a list of `name=value` says, the names without a prefix.
+pub fn apply(spec: &mut Impairment, list: &str) -> Result<(), FaultSpecError> {
+    list.split(',').map(str::trim).try_for_each(|part| match part.split_once('=') {
+        Some((name, value)) => set(spec, name.trim(), value.trim()),
+        None => error(format!("fault `{part}` has no value: write it as name=value, for example loss=0.01")),
+    })
+}
+
 fn set(spec: &mut Impairment, name: &str, value: &str) -> Result<(), FaultSpecError> {
     match name {
         "loss" => spec.loss = share(name, value)?,
@@ -147,6 +155,16 @@ mod tests {
         assert_eq!((spec.rx.duplicate, spec.tx.duplicate), (0.05, 0.0));
         assert_eq!((spec.rx.delay, spec.tx.delay), (Duration::ZERO, Duration::from_millis(2)));
         assert_eq!(spec.seed, Some(7));
+    }
+
+    #[test]
+    fn a_list_for_one_direction_knows_neither_seed_nor_prefix_and_later_values_win() {
+        let mut spec = Impairment { loss: 0.5, ..Impairment::default() };
+        apply(&mut spec, "loss=1%, delay=2ms,loss=2%").unwrap();
+        assert_eq!((spec.loss, spec.delay), (0.02, Duration::from_millis(2)));
+        for wrong in ["seed=1", "rx.loss=1%", "loss", ""] {
+            assert!(apply(&mut spec, wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

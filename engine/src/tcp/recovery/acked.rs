@@ -122,6 +122,8 @@ fn measure(t: &mut Tcb, b: &mut Block, rtt_us: u32, end: Seq) {
 /// Looks for signs that a reduction was not called for.
 fn take_back(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, counters: &mut Counters) {
     let mut is_refuted = ack.advanced > 0 && b.in_recovery() && b.undo.is_refuted_by_echo(&ack.at);
+    // ACKs that come in one burst are read before anything is sent.
+    is_refuted |= b.phase == Phase::Recovery && b.undo.is_without_resent() && !b.board.has_lost();
     if let Some(block) = ack.dsack {
         counters.event(Event::DsacksIn);
         if !b.probe.is_for(block.end) {

@@ -248,11 +248,10 @@ fn enter_recovery(t: &mut Tcb, b: &mut Block) {
 
 /// The reduction was not called for: everything is as before.
 fn undo(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks) {
-    if t.cwnd < b.undo.cwnd {
-        t.cwnd = b.undo.cwnd;
-        t.ssthresh = t.ssthresh.max(b.undo.ssthresh);
-        b.memory.cubic = b.undo.cubic;
-    }
+    // Also where the window is no smaller by now: a small one hardly shrinks, but slow start would be over.
+    t.cwnd = t.cwnd.max(b.undo.cwnd);
+    t.ssthresh = t.ssthresh.max(b.undo.ssthresh);
+    b.memory.cubic = b.undo.cubic;
     if b.in_recovery() {
         b.board.find_lost(chunks);
         b.phase = Phase::Open;
