@@ -43,6 +43,7 @@ fn config(s: &Settings) -> ShardConfig {
     config.mtu = s.mtu;
     config.tcp.receive_buffer_bytes = s.receive_buffer_bytes;
     (config.tcp.timestamps, config.tcp.sack) = (s.timestamps, s.sack);
+    config.tcp.quick_acks = s.quick_acks;
     config.limits = Limits {
         connections: 256,
         half_open: 256,

@@ -20,6 +20,8 @@ pub struct Settings {
     /// `timestamps=0`, `sack=0`: do not offer them.
     pub timestamps: bool,
     pub sack: bool,
+    /// `quick_acks=`: segments that are acknowledged at once when a connection is young; 0: ACKs are delayed from the start.
+    pub quick_acks: u8,
 }
 
 impl Default for Settings {
@@ -32,6 +34,7 @@ impl Default for Settings {
             send_buffer_bytes: 256 * 1024,
             timestamps: true,
             sack: true,
+            quick_acks: 16,
         }
     }
 }
@@ -52,6 +55,7 @@ impl Settings {
                 "rcvbuf" => s.receive_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "sndbuf" => s.send_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "timestamps" => s.timestamps = number(key, value, 0, 1)? == 1,
+                "quick_acks" => s.quick_acks = number(key, value, 0, 255)? as u8,
                 "sack" => s.sack = number(key, value, 0, 1)? == 1,
                 _ => return Err(format!("there is no flag '{key}'")),
             }
