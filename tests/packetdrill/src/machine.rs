@@ -44,6 +44,7 @@ fn config(s: &Settings) -> ShardConfig {
     config.tcp.receive_buffer_bytes = s.receive_buffer_bytes;
     (config.tcp.timestamps, config.tcp.sack, config.tcp.ecn) = (s.timestamps, s.sack, s.ecn);
     config.tcp.fast_open = s.fast_open;
+    config.tcp.quick_acks = s.quick_acks;
     config.limits = Limits {
         connections: 256,
         half_open: 256,

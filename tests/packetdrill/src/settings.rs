@@ -27,6 +27,8 @@ pub struct Settings {
     /// cookies, 1024 all listeners.
     /// `fastopen-key=`: as in `net.ipv4.tcp_fastopen_key`.
     pub fast_open: FastOpen,
+    /// `quick_acks=`: segments that are acknowledged at once when a connection is young; 0: ACKs are delayed from the start.
+    pub quick_acks: u8,
 }
 
 /// Listeners that TCP_FASTOPEN says nothing about have so many pending ones at most.
@@ -44,6 +46,7 @@ impl Default for Settings {
             sack: true,
             ecn: Ecn::Off,
             fast_open: FastOpen::default(),
+            quick_acks: 16,
         }
     }
 }
@@ -64,6 +67,7 @@ impl Settings {
                 "rcvbuf" => s.receive_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "sndbuf" => s.send_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "timestamps" => s.timestamps = number(key, value, 0, 1)? == 1,
+                "quick_acks" => s.quick_acks = number(key, value, 0, 255)? as u8,
                 "sack" => s.sack = number(key, value, 0, 1)? == 1,
                 "fastopen" => set_fast_open(&mut s.fast_open, number(key, value, 0, u32::MAX)?),
                 "fastopen-key" => s.fast_open.keys = Some(fast_open_key(value)?),
