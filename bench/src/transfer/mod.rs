@@ -62,7 +62,8 @@ impl Arrivals {
     }
 
     pub fn end(&self) {
-        self.ended.fetch_add(1, Ordering::Relaxed);
+        // Whoever sees the end sees all that came before it.
+        self.ended.fetch_add(1, Ordering::Release);
     }
 
     fn bytes(&self) -> [u64; FLOWS_MAX] {
@@ -73,7 +74,7 @@ impl Arrivals {
     /// not counted. `None` when nobody connects within `patience`, or `is_over` says that nothing more will come.
     pub fn measure(&self, flows: usize, times: &Times, is_over: impl Fn() -> bool) -> Option<Measured> {
         let asked = Instant::now();
-        let mut skipped = None;
+        let mut skipped = times.skip.is_zero().then_some((Duration::ZERO, [0; FLOWS_MAX]));
         loop {
             std::thread::sleep(Duration::from_millis(1));
             let Some(start) = self.start.get() else {
@@ -86,7 +87,7 @@ impl Arrivals {
             if skipped.is_none() && elapsed >= times.skip {
                 skipped = Some((elapsed, self.bytes()));
             }
-            let ended = self.ended.load(Ordering::Relaxed) as usize >= flows;
+            let ended = self.ended.load(Ordering::Acquire) as usize >= flows;
             if let Some((since, before)) = skipped
                 && (ended || elapsed >= times.limit || is_over())
             {

@@ -24,7 +24,7 @@ pub struct Settings {
     /// `ecn=`: as Linux numbers `net.ipv4.tcp_ecn`: 0 off, 1 on, 2 if the peer asks.
     pub ecn: Ecn,
     /// `fastopen=`: as Linux numbers `net.ipv4.tcp_fastopen`: 1 as a client, 2 as a server, 4 and 512 the same without
-    /// cookies, 1024 all listeners.
+    /// cookies, 1024 all listeners. By default 1027.
     /// `fastopen-key=`: as in `net.ipv4.tcp_fastopen_key`.
     pub fast_open: FastOpen,
     /// `quick_acks=`: segments that are acknowledged at once when a connection is young; 0: ACKs are delayed from the start.
@@ -34,8 +34,15 @@ pub struct Settings {
 /// Listeners that TCP_FASTOPEN says nothing about have so many pending ones at most.
 const FAST_OPEN_PENDING_MAX: u32 = 128;
 
+/// As scripts for Linux set them: a client, and listeners that need not ask for it.
+const FAST_OPEN: u32 = 0x403;
+/// The key with which scripts for Linux compute their cookies.
+const FAST_OPEN_KEY: &str = "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4";
+
 impl Default for Settings {
     fn default() -> Settings {
+        let mut fast_open = FastOpen { keys: fast_open_key(FAST_OPEN_KEY).ok(), ..FastOpen::default() };
+        set_fast_open(&mut fast_open, FAST_OPEN);
         Settings {
             locals: Vec::new(),
             mtu: 1500,
@@ -45,7 +52,7 @@ impl Default for Settings {
             timestamps: true,
             sack: true,
             ecn: Ecn::Off,
-            fast_open: FastOpen::default(),
+            fast_open,
             quick_acks: 16,
         }
     }
