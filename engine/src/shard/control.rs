@@ -29,6 +29,8 @@ pub struct ConnInfo {
     /// The peer's window, and what of ours is left.
     pub send_window: u32,
     pub receive_window: u32,
+    /// The largest window that we would offer now.
+    pub receive_buffer_bytes: u32,
     pub timestamps: bool,
     pub sack: bool,
     pub in_recovery: bool,
@@ -68,7 +70,7 @@ impl<U> Conn<'_, U> {
             t.clear(flag::RECEIVE_STALLED);
             self.core.recv.give_back_if_empty(&mut t.recv);
         }
-        let buffer = self.core.proto.config_of(self.slot, t.flags).receive_buffer_bytes;
+        let buffer = self.core.proto.buffer_of(self.slot, t.flags);
         // Each ACK tells the window anyway: one more is only worth it when the window is twice what the peer knows.
         if buffer.saturating_sub(unread) >= t.rcv_wnd().saturating_mul(2) {
             self.core.window_opened(self.slot);
@@ -140,6 +142,7 @@ impl<U> Conn<'_, U> {
             unsent_bytes: unsent_bytes(t),
             send_window: t.snd_wnd,
             receive_window: t.rcv_wnd(),
+            receive_buffer_bytes: self.core.proto.buffer_of(self.slot, t.flags),
             timestamps: t.has(flag::TIMESTAMPS),
             sack: t.has(flag::SACK),
             in_recovery: recovery::is_recovering(t, &self.core.proto.recovery),

@@ -17,6 +17,7 @@ mod half_open;
 mod icmp_errors;
 mod ingest;
 mod locals;
+mod pacing;
 mod recv_queue;
 mod recv_ranges;
 mod resolve;
@@ -28,6 +29,7 @@ pub mod trace;
 mod transmit;
 pub mod tuning;
 mod users;
+mod window;
 
 pub use app::{App, CloseReason, ConnId, Connect, ConnectError, Generator, Payload, SendError};
 pub use config::{Limits, LocalNet, Secrets, ShardConfig};

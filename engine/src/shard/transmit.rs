@@ -43,7 +43,13 @@ struct Header<'a> {
 impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
+        self.watch_window(slot);
+        let mut is_held_back = false;
         for behind in 0.. {
+            is_held_back = self.is_held_back(slot);
+            if is_held_back {
+                break;
+            }
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
             let Some(mut plan) = output::next(t, &self.proto.env_of(slot, t.flags)) else { break };
             if behind > 0 && plan.closes_window {
@@ -52,13 +58,15 @@ impl Core {
                 plan.flags |= TcpFlags::PSH;
             }
             match self.send_any(slot, &plan, cx) {
-                Sent::Done => {}
+                Sent::Done => self.pace(slot, plan.len),
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
                 Sent::NoRoom => return Sent::NoRoom,
             }
         }
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-        output::settle(t, &self.proto.env_of(slot, t.flags));
+        if !is_held_back {
+            output::settle(t, &self.proto.env_of(slot, t.flags));
+        }
         if t.take(flag::KEEPALIVE_PROBE) {
             let seq = t.snd_nxt - 1;
             return self.send_ack(slot, seq, None, cx);
@@ -143,7 +151,7 @@ impl Core {
     fn send_plain(&mut self, slot: u32, plan: &Plan, link_dst: Mac, mut frame: Frame, cx: &mut Cx<'_>) {
         let Some(t) = self.conns.get_mut(slot) else { return cx.pool.free(frame) };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
+        let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let (seq, ack, flags, payload_len) = (plan.seq, t.rcv_nxt, plan.flags, plan.len as u16);
         let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
@@ -174,7 +182,7 @@ impl Core {
         } else {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
-        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), is_syn);
+        let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), is_syn);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
         let (key, block) = (t.key, t.send);
         output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
@@ -261,7 +269,7 @@ impl Core {
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         if self.sends_plain && t.recv == crate::tcp::NONE && dsack.is_none() {
-            let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
+            let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
             let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
             let (key, ack) = (t.key, t.rcv_nxt);
             let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&key, dst_mac) };
@@ -278,7 +286,7 @@ impl Core {
             let blocks = self.recv.sack_blocks(t.recv, t.rcv_nxt, &mut options.sack[first..room]);
             options.sack_len = (first + blocks) as u8;
         }
-        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
+        let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
         let header = Header {
             key: t.key,
             dst_mac,

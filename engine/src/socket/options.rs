@@ -2,12 +2,14 @@
 
 use super::table::{Role, Socket, errno};
 use super::{Errno, Fd, Sockets, info};
-use crate::tcp::{Keepalive, TcpConfig};
+use crate::shard::ConnInfo;
+use crate::tcp::congestion::Algorithm;
+use crate::tcp::{Keepalive, Pacing, TcpConfig};
 use core::time::Duration;
 use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET};
 
-/// The one congestion control that there is, under Linux's name for it.
-const CONGESTION: &[u8] = b"reno";
+/// Congestion controls, under Linux's names for them.
+const CONGESTION: [(Algorithm, &[u8]); 2] = [(Algorithm::Cubic, b"cubic"), (Algorithm::NewReno, b"reno")];
 /// TCP_CA_NAME_MAX.
 const CONGESTION_BYTES: usize = 16;
 /// What TCP_MAXSEG says before there is a connection, as on Linux.
@@ -48,6 +50,10 @@ pub struct Options {
     pub free_bind: bool,
     /// IP_TOS is kept and has no effect.
     pub tos: u8,
+    /// TCP_CONGESTION; `None`: as the shard has it.
+    pub congestion: Option<Algorithm>,
+    /// SO_MAX_PACING_RATE in bytes per second.
+    pub max_pacing_rate: Option<u64>,
 }
 
 impl Default for Options {
@@ -74,6 +80,8 @@ impl Default for Options {
             tell_unread: false,
             free_bind: false,
             tos: 0,
+            congestion: None,
+            max_pacing_rate: None,
         }
     }
 }
@@ -90,7 +98,14 @@ impl Options {
             });
         }
         c.nodelay = self.nodelay;
-        c.receive_buffer_bytes = self.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes);
+        c.congestion = self.congestion.unwrap_or(base.congestion);
+        if let Some(max_bytes_per_s) = self.max_pacing_rate {
+            c.pacing = Some(Pacing { max_bytes_per_s });
+        }
+        if let Some(bytes) = self.receive_buffer_bytes {
+            // What the program asks for stays.
+            c = c.with_fixed_receive_buffer(bytes);
+        }
         c.fin_wait_2 = self.fin_wait_2.unwrap_or(base.fin_wait_2);
         if self.mss > 0 {
             c.mss_max = self.mss;
@@ -139,7 +154,7 @@ macro_rules! int_option {
 /// Linux doubles what is asked for, to have room for its bookkeeping, and says so.
 const BUFFER_MAX: i32 = 1 << 29;
 
-static INT_OPTIONS: [IntOption; 22] = [
+static INT_OPTIONS: [IntOption; 23] = [
     int_option!(SOL_SOCKET, SO_REUSEADDR, switch reuse_address),
     int_option!(SOL_SOCKET, SO_KEEPALIVE, switch keepalive),
     int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32 * 2, |o, v| {
@@ -154,6 +169,8 @@ static INT_OPTIONS: [IntOption; 22] = [
         o.receive_low_water = if v <= 0 { 1 } else { v as u32 };
         Ok(())
     }),
+    // Urgent bytes are bytes of the stream like all others (RFC 6093).
+    int_option!(SOL_SOCKET, SO_OOBINLINE, |_| 1, |_, _| Ok(())),
     // Kept, without effect: every packet of a socket has the same rank.
     int_option!(SOL_SOCKET, SO_PRIORITY, |_| 0, |_, _| Ok(())),
     int_option!(IPPROTO_TCP, TCP_NODELAY, switch nodelay),
@@ -214,6 +231,15 @@ fn timeout(value: &[u8]) -> Result<Option<Duration>, Errno> {
     Ok((!d.is_zero()).then_some(d))
 }
 
+/// Bytes per second, in 32 or 64 bits; all ones: no limit.
+fn pacing_rate(value: &[u8]) -> Result<Option<u64>, Errno> {
+    if let Some(wide) = value.first_chunk::<8>() {
+        return Ok(Some(u64::from_ne_bytes(*wide)).filter(|&rate| rate != u64::MAX));
+    }
+    let narrow = int(value)? as u32;
+    Ok((narrow != u32::MAX).then_some(narrow.into()))
+}
+
 impl Sockets<'_> {
     pub fn options(&mut self, fd: Fd) -> Result<&Options, Errno> {
         Ok(&self.table.socket(fd)?.options)
@@ -230,8 +256,10 @@ impl Sockets<'_> {
             (SOL_SOCKET, libc::SO_SNDTIMEO) => s.options.send_timeout = timeout(value)?,
             (IPPROTO_TCP, libc::TCP_CONGESTION) => {
                 let name = value.split(|&b| b == 0).next().unwrap_or(&[]);
-                return if name == CONGESTION { Ok(()) } else { Err(Errno::NOENT) };
+                let known = CONGESTION.iter().find(|(_, n)| *n == name).ok_or(Errno::NOENT)?;
+                s.options.congestion = Some(known.0);
             }
+            (SOL_SOCKET, libc::SO_MAX_PACING_RATE) => s.options.max_pacing_rate = pacing_rate(value)?,
             _ => {
                 let option = find(level, name).ok_or(Errno::NOPROTOOPT)?;
                 (option.set)(&mut s.options, int(value)?)?;
@@ -256,9 +284,18 @@ impl Sockets<'_> {
             (SOL_SOCKET, libc::SO_RCVTIMEO) => timeval(s.options.receive_timeout),
             (SOL_SOCKET, libc::SO_SNDTIMEO) => timeval(s.options.send_timeout),
             (IPPROTO_TCP, libc::TCP_CONGESTION) => {
-                let mut padded = CONGESTION.to_vec();
+                let algorithm = s.options.congestion.unwrap_or(base.congestion);
+                let name = CONGESTION.iter().find(|(a, _)| *a == algorithm).map_or(&[][..], |(_, name)| name);
+                let mut padded = name.to_vec();
                 padded.resize(CONGESTION_BYTES, 0);
                 padded
+            }
+            (SOL_SOCKET, libc::SO_MAX_PACING_RATE) => {
+                let rate = s.options.max_pacing_rate.unwrap_or(u64::MAX);
+                match out.len() {
+                    8.. => rate.to_ne_bytes().to_vec(),
+                    _ => u32::try_from(rate).unwrap_or(u32::MAX).to_ne_bytes().to_vec(),
+                }
             }
             (IPPROTO_TCP, libc::TCP_INFO) => {
                 let conn = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info());
@@ -270,8 +307,8 @@ impl Sockets<'_> {
                 error.map_or(0, |e| e.0).to_ne_bytes().to_vec()
             }
             _ => {
-                let mss = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info()).map(|i| i.mss.into());
-                plain(s, level, name, mss, &base)?.to_ne_bytes().to_vec()
+                let conn = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info());
+                plain(s, level, name, conn.as_ref(), &base)?.to_ne_bytes().to_vec()
             }
         };
         let n = value.len().min(out.len());
@@ -294,6 +331,7 @@ impl Sockets<'_> {
                 let nodelay = s.options.nodelay;
                 let Some(mut conn) = self.net.conn(id) else { return Ok(()) };
                 conn.set_nodelay(nodelay);
+                conn.set_congestion(config.congestion);
                 if differs || conn.config() != base {
                     conn.tune(&config);
                 }
@@ -305,17 +343,18 @@ impl Sockets<'_> {
 }
 
 /// An option that is one `int`.
-fn plain(s: &Socket, level: i32, name: i32, mss: Option<i32>, base: &TcpConfig) -> Result<i32, Errno> {
+fn plain(s: &Socket, level: i32, name: i32, conn: Option<&ConnInfo>, base: &TcpConfig) -> Result<i32, Errno> {
     Ok(match (level, name) {
         (SOL_SOCKET, libc::SO_TYPE) => libc::SOCK_STREAM,
         (SOL_SOCKET, libc::SO_PROTOCOL) => IPPROTO_TCP,
         (SOL_SOCKET, libc::SO_DOMAIN) => [libc::AF_INET, libc::AF_INET6][usize::from(s.v6)],
         (SOL_SOCKET, libc::SO_ACCEPTCONN) => matches!(s.role, Role::Listening { .. }).into(),
         (SOL_SOCKET, libc::SO_RCVBUF) => {
-            s.options.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes).min(BUFFER_MAX as u32) as i32 * 2
+            let asked = s.options.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes);
+            conn.map_or(asked, |c| c.receive_buffer_bytes).min(BUFFER_MAX as u32) as i32 * 2
         }
-        (IPPROTO_TCP, libc::TCP_MAXSEG) => match (mss, s.options.mss) {
-            (Some(mss), _) => mss,
+        (IPPROTO_TCP, libc::TCP_MAXSEG) => match (conn, s.options.mss) {
+            (Some(conn), _) => conn.mss.into(),
             (None, 0) => DEFAULT_MSS,
             (None, mss) => mss.into(),
         },

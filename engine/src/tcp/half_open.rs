@@ -87,7 +87,7 @@ impl HalfOpen {
 
     /// Shift counts as in [`super::Tcb::scales`].
     pub fn scales(&self, config: &TcpConfig) -> u8 {
-        let own = if self.has(Self::SCALED) { options::own_scale(config.receive_buffer_bytes) } else { 0 };
+        let own = if self.has(Self::SCALED) { options::own_scale(config) } else { 0 };
         self.flags & 0xf0 | own
     }
 

@@ -1,7 +1,7 @@
 //! What a connection does when a deadline has come.
 
 use super::env::Env;
-use super::recovery::timer;
+use super::recovery::{path_mtu, timer};
 use super::tcb::{Tcb, flag};
 use super::{State, rtt};
 use crate::base::Event;
@@ -58,6 +58,7 @@ fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
             t.snd_nxt = t.snd_una;
         } else {
             timer::on_timeout(t, env);
+            path_mtu::on_timeout(t, env);
         }
     }
     t.clear(flag::RTT_TIMING);

@@ -1,10 +1,12 @@
 //! The connection's life as dialogues: one real shard opposite a scripted peer, in virtual time. Unless a test says
 //! otherwise the host has ISN 300, the peer 100 (when it opens) or 500 (when it accepts); no timestamps, no SACK.
 
+mod autotune;
 mod close;
 mod close_loss;
 mod cookies;
 mod flags;
+mod frto;
 mod icmp;
 mod keepalive;
 mod loss;

@@ -18,6 +18,9 @@ fn options_say_what_was_set_and_refuse_what_linux_refuses() {
         (SOL_SOCKET, libc::SO_KEEPALIVE, 5, Ok(1)),
         (SOL_SOCKET, libc::SO_SNDBUF, 10_000, Ok(20_000)),
         (SOL_SOCKET, libc::SO_RCVBUF, 10_000, Ok(20_000)),
+        (SOL_SOCKET, libc::SO_OOBINLINE, 0, Ok(1)),
+        (SOL_SOCKET, libc::SO_MAX_PACING_RATE, 1_000_000, Ok(1_000_000)),
+        (SOL_SOCKET, libc::SO_MAX_PACING_RATE, -1, Ok(-1)),
         (IPPROTO_TCP, libc::TCP_NODELAY, 1, Ok(1)),
         (IPPROTO_TCP, libc::TCP_CORK, 1, Ok(1)),
         (IPPROTO_TCP, libc::TCP_MAXSEG, 1_000, Ok(1_000)),
@@ -49,8 +52,10 @@ fn congestion_controls_are_known_by_name() {
     let fd = net.on(Host::A, |s| s.socket(false));
     let mut name = [9; 16];
     assert_eq!(net.on(Host::A, |s| s.getsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, &mut name)), Ok(16));
-    assert_eq!(&name, b"reno\0\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!(&name, b"cubic\0\0\0\0\0\0\0\0\0\0\0");
     assert_eq!(net.on(Host::A, |s| s.setsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, b"reno")), Ok(()));
+    assert_eq!(net.on(Host::A, |s| s.getsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, &mut name)), Ok(16));
+    assert_eq!(&name, b"reno\0\0\0\0\0\0\0\0\0\0\0\0");
     assert_eq!(net.on(Host::A, |s| s.setsockopt(fd, IPPROTO_TCP, libc::TCP_CONGESTION, b"vegas")), Err(Errno::NOENT));
 }
 
