@@ -6,7 +6,7 @@ mod smoltcp_rig;
 
 use smoltcp_rig::SmoltcpRig;
 use std::process::ExitCode;
-use synfin_bench::callgrind::{self, Start, measured};
+use synfin_bench::callgrind::{self, measured};
 use synfin_bench::lifecycle::Form;
 use synfin_bench::lifecycle::rig::{IDLE, Rig, Run, WARM_UP};
 use synfin_bench::results::Results;
@@ -21,18 +21,7 @@ const SMOLTCP_RUNS: [(u32, u64); 2] = [(0, 10_000), (IDLE, 10)];
 const SMOLTCP_WARM_UP: u64 = 2;
 
 fn main() -> ExitCode {
-    let end = match Start::of_this_program() {
-        Start::Child(args) => child(&args),
-        Start::Bench => bench(),
-        Start::Test => Ok(()),
-    };
-    match end {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(what) => {
-            eprintln!("lifecycle_instructions: {what}");
-            ExitCode::FAILURE
-        }
-    }
+    callgrind::main("lifecycle_instructions", child, bench)
 }
 
 /// What the child has to do: a run of ours by its index, or one of smoltcp's.
@@ -54,10 +43,6 @@ fn child(args: &[String]) -> Result<(), String> {
 }
 
 fn bench() -> Result<(), String> {
-    if !callgrind::is_there() {
-        println!("lifecycle_instructions: skipped: valgrind not found");
-        return Ok(());
-    }
     let columns = "stack,form,family,in_flight,idle,connections,instructions";
     let mut results = Results::new("lifecycle-instructions", columns);
     println!("lifecycle: instructions per connection, both ends together (callgrind)\n");

@@ -1,7 +1,7 @@
 //! Instructions that small parts of the engine take, counted by callgrind: `cargo bench --bench micro_instructions`.
 
 use std::process::ExitCode;
-use synfin_bench::callgrind::{self, Start};
+use synfin_bench::callgrind;
 use synfin_bench::micro;
 use synfin_bench::results::Results;
 
@@ -9,18 +9,7 @@ use synfin_bench::results::Results;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let end = match Start::of_this_program() {
-        Start::Child(args) => child(&args),
-        Start::Bench => bench(),
-        Start::Test => Ok(()),
-    };
-    match end {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(what) => {
-            eprintln!("micro_instructions: {what}");
-            ExitCode::FAILURE
-        }
-    }
+    callgrind::main("micro_instructions", child, bench)
 }
 
 fn child(args: &[String]) -> Result<(), String> {
@@ -32,10 +21,6 @@ fn child(args: &[String]) -> Result<(), String> {
 }
 
 fn bench() -> Result<(), String> {
-    if !callgrind::is_there() {
-        println!("micro_instructions: skipped: valgrind not found");
-        return Ok(());
-    }
     let mut results = Results::new("micro-instructions", "group,case,things,instructions");
     println!("{:<48} {:>12}", "instructions (callgrind)", "each");
     for case in micro::all() {

@@ -4,11 +4,11 @@
 //! only what runs inside [`measured`] is counted.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// First argument of the child; what follows is the program's own.
-pub const CHILD: &str = "--run";
+const CHILD: &str = "--run";
 
 /// Runs `work` and tells how long it took. Callgrind knows this function by its name.
 #[inline(never)]
@@ -18,8 +18,33 @@ pub fn measured(work: &mut dyn FnMut()) -> Duration {
     start.elapsed()
 }
 
+/// The whole of a bench program, `name`: what it does under `cargo bench`, and as its own child with these arguments.
+/// When it is merely tried out (`cargo test --all-targets`) it does nothing.
+pub fn main(
+    name: &str,
+    child: impl FnOnce(&[String]) -> Result<(), String>,
+    bench: impl FnOnce() -> Result<(), String>,
+) -> ExitCode {
+    let end = match Start::of_this_program() {
+        Start::Child(args) => child(&args),
+        Start::Bench if is_there() => bench(),
+        Start::Bench => {
+            println!("{name}: skipped: valgrind not found");
+            Ok(())
+        }
+        Start::Test => Ok(()),
+    };
+    match end {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(what) => {
+            eprintln!("{name}: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// How a bench program was started.
-pub enum Start {
+enum Start {
     /// `cargo bench`.
     Bench,
     /// As its own child, with these arguments.
@@ -29,7 +54,7 @@ pub enum Start {
 }
 
 impl Start {
-    pub fn of_this_program() -> Start {
+    fn of_this_program() -> Start {
         let mut args = std::env::args().skip(1);
         match args.next() {
             Some(first) if first == CHILD => Start::Child(args.collect()),
@@ -39,7 +64,7 @@ impl Start {
     }
 }
 
-pub fn is_there() -> bool {
+fn is_there() -> bool {
     let found = Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
 }

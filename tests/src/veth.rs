@@ -4,6 +4,8 @@
 //! Without the privileges for that, a test prints `skipped: why` and returns.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use synfin_engine::io::bpf::{FilterAddr, FilterSpec, XdpLink, XdpMode};
 use synfin_engine::io::sys::netlink;
 use synfin_engine::io::xsk::{XskConfig, XskIo, XskSet};
@@ -108,4 +110,19 @@ pub fn marked_frame(mark: u64) -> [u8; 64] {
 pub fn mark_of(frame: &[u8]) -> Option<u64> {
     let ours = frame.len() == 64 && frame[26..34] == [FIRST_ADDRESS, SECOND_ADDRESS].concat();
     ours.then(|| u64::from_be_bytes(frame[54..62].try_into().expect("eight bytes")))
+}
+
+/// Sends back what comes, in the frame it came in, until told to stop.
+pub fn pong(io: &mut dyn PacketIo, stop: &AtomicBool) {
+    let (mut rx, mut tx) = (Vec::with_capacity(64), Vec::with_capacity(256));
+    while !stop.load(Ordering::Relaxed) {
+        if io.rx_burst(&mut rx) == 0 {
+            io.wait(Duration::from_millis(1));
+        }
+        tx.append(&mut rx);
+        io.tx_burst(&mut tx);
+        io.reclaim();
+        io.kick();
+    }
+    tx.drain(..).for_each(|f| io.pool().free(f));
 }

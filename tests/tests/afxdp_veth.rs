@@ -138,21 +138,6 @@ fn frames_of_every_size_arrive_whole_and_those_too_large_are_refused() {
     });
 }
 
-/// Sends back what comes, in the frame it came in, until told to stop.
-fn pong(io: &mut AfxdpIo, stop: &AtomicBool) {
-    let (mut rx, mut tx) = (Vec::with_capacity(64), Vec::with_capacity(256));
-    while !stop.load(Ordering::Relaxed) {
-        if io.rx_burst(&mut rx) == 0 {
-            io.wait(Duration::from_millis(1));
-        }
-        tx.append(&mut rx);
-        io.tx_burst(&mut tx);
-        io.reclaim();
-        io.kick();
-    }
-    tx.drain(..).for_each(|f| io.pool().free(f));
-}
-
 /// Keeps 64 frames under way until each of `rounds` marks has come back.
 fn ping(io: &mut AfxdpIo, rounds: u64) {
     let (mut rx, mut tx) = (Vec::with_capacity(64), Vec::with_capacity(256));
@@ -190,7 +175,7 @@ fn frames_come_back_in_the_frames_they_went_in_a_hundred_thousand_times_and_none
             let (mut a, mut b) = (open("va", mode, 1).unwrap(), open("vb", mode, 1).unwrap());
             let (a, b, stop) = (&mut a.queues[0], &mut b.queues[0], AtomicBool::new(false));
             std::thread::scope(|scope| {
-                scope.spawn(|| pong(b, &stop));
+                scope.spawn(|| veth::pong(b, &stop));
                 let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ping(a, 100_000)));
                 stop.store(true, Ordering::Relaxed);
                 ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));

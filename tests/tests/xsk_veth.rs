@@ -104,22 +104,6 @@ fn one_kick_sends_a_whole_burst() {
     });
 }
 
-/// Sends back what comes until told to stop, with the same calls as a worker.
-fn pong(end: &mut End, stop: &AtomicBool) {
-    let io = &mut end.queues[0];
-    let (mut rx, mut tx) = (Vec::with_capacity(64), Vec::with_capacity(256));
-    while !stop.load(Ordering::Relaxed) {
-        if io.rx_burst(&mut rx) == 0 {
-            io.wait(Duration::from_millis(1));
-        }
-        tx.append(&mut rx);
-        io.tx_burst(&mut tx);
-        io.reclaim();
-        io.kick();
-    }
-    tx.drain(..).for_each(|f| io.pool().free(f));
-}
-
 /// Keeps 64 frames under way until `total` have come back, each exactly once and in order.
 fn ping(end: &mut End, total: u64) {
     let io = &mut end.queues[0];
@@ -156,7 +140,7 @@ fn a_million_frames_go_there_and_back_in_order_with_none_lost_and_none_leaked() 
             let (mut a, mut b) = (End::open("va", mode, 1).unwrap(), End::open("vb", mode, 1).unwrap());
             let stop = AtomicBool::new(false);
             std::thread::scope(|scope| {
-                scope.spawn(|| pong(&mut b, &stop));
+                scope.spawn(|| veth::pong(&mut b.queues[0], &stop));
                 let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ping(&mut a, 1_000_000)));
                 stop.store(true, Ordering::Relaxed);
                 result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -30,8 +30,8 @@ pub struct NetArgs {
     #[arg(long, value_name = "ID[,ID]", value_delimiter = ',', value_parser = values::vlan_id)]
     pub vlan: Vec<u16>,
 
-    /// IP MTU in bytes [default: that of the interface, at most 3498]
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..=3498))]
+    /// IP MTU in bytes [default: that of the interface, as far as its frames can be taken]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..))]
     pub mtu: Option<u16>,
 
     #[command(flatten)]

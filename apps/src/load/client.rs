@@ -10,7 +10,7 @@ use super::tally::{MissReason, Tally};
 use super::timeouts::{Timeouts, Verdict};
 use super::tuples::Tuples;
 use crate::cli::load::CloseMode;
-use crate::live::{Board, Figures, Signals};
+use crate::live::{Board, Signals};
 use crate::pipe::Pipe;
 use std::sync::Arc;
 use synfin_engine::base::{Instant, Rng};
@@ -305,15 +305,7 @@ impl<P: Protocol> Client<P> {
             return;
         }
         self.published = now;
-        let t = &self.dialogue.tally;
-        self.board.publish(&Figures {
-            started: t.started,
-            established: t.established,
-            completed: t.completed,
-            failed: t.failed_total(),
-            missed: t.missed_total(),
-            requests: t.responses_total(),
-        });
+        self.board.publish(&self.dialogue.tally.figures());
     }
 
     fn due(&self) -> Option<Instant> {

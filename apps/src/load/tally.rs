@@ -4,6 +4,7 @@
 //! when the run was over), or given up (we failed it ourselves). Launches that were due but never begun are missed, and counted apart: they are the
 //! generator's failure, not the target's.
 
+use crate::live::Figures;
 use synfin_engine::shard::CloseReason;
 
 synfin_engine::named_enum! {
@@ -82,6 +83,18 @@ impl Tally {
 
     pub fn response(&mut self, status: u16) {
         self.responses[usize::from(status / 100).min(5)] += 1;
+    }
+
+    /// For the live line.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            started: self.started,
+            established: self.established,
+            completed: self.completed,
+            failed: self.failed_total(),
+            missed: self.missed_total(),
+            requests: self.responses_total(),
+        }
     }
 
     pub fn failed_total(&self) -> u64 {

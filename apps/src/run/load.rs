@@ -173,7 +173,7 @@ where
     let mut device = Device::open(&args.net, site, &filter(order), clock, order.seed)?;
     device.notes.extend(tuple_note(order));
     device.tell_notes();
-    let config = shard::config(&args.net, site, neighbours, device.offload, limits.connections)?;
+    let config = shard::config(&args.net, site, neighbours, &device, limits.connections)?;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
     let runner = |(worker, board): (usize, &Arc<Board>)| {

@@ -50,7 +50,7 @@ impl Parts {
         let environment = Environment::new(
             site.interface.name.clone(),
             driver.unwrap_or_else(|| "unknown driver".into()),
-            site.mtu,
+            device.mtu,
             backend,
             device.mode.to_string(),
         );

@@ -27,6 +27,8 @@ pub struct Device {
     pub notes: Vec<String>,
     /// Sent checksums are left to the device.
     pub offload: bool,
+    /// The site's MTU, as far as the queues can receive and send its frames.
+    pub mtu: u16,
     pub pcap: Option<PcapSink>,
 }
 
@@ -61,14 +63,15 @@ impl Device {
             ));
         }
         let pcap = open_pcap(&args.output)?;
-        let notes = notes(machine, site, &link);
+        let mtu = sockets.iter().map(|io| io.mtu_max()).min().map_or(site.mtu, |max| max.min(site.mtu.into()) as u16);
+        let notes = notes(machine, site, &link, mtu);
         let mode = link.mode();
         let queues = sockets
             .into_iter()
             .zip(0u64..)
             .map(|(io, n)| with_taps(io, fault, fault_seed.wrapping_add(n), &pcap, clock))
             .collect();
-        Ok(Device { queues, guard: Guard { _link: link, _membership: membership }, mode, notes, offload, pcap })
+        Ok(Device { queues, guard: Guard { _link: link, _membership: membership }, mode, notes, offload, mtu, pcap })
     }
 
     /// Says beforehand, on standard error, what a person should know; the report says it again at the end.
@@ -176,7 +179,7 @@ fn with_taps(io: BoxIo, fault: Option<FaultSpec>, seed: u64, pcap: &Option<PcapS
     }
 }
 
-fn notes(machine: &MachineArgs, site: &Site, link: &XdpLink) -> Vec<String> {
+fn notes(machine: &MachineArgs, site: &Site, link: &XdpLink, mtu: u16) -> Vec<String> {
     let mut notes = Vec::new();
     if !link.note().is_empty() && link.mode() == XdpMode::Skb {
         notes.push(link.note().to_owned());
@@ -186,6 +189,13 @@ fn notes(machine: &MachineArgs, site: &Site, link: &XdpLink) -> Vec<String> {
         notes.push(format!(
             "{name} has {queues} receive queues, and {workers} with a worker: what the device puts on the others goes \
              to the kernel (ethtool -L {name} changes their number)"
+        ));
+    }
+    if mtu < site.mtu {
+        notes.push(format!(
+            "frames of MTU {} cannot be taken from {name} here: segments are kept to an MTU of {mtu}, and peers are told so \
+             (MSS option)",
+            site.mtu
         ));
     }
     notes

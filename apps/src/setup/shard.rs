@@ -1,6 +1,6 @@
 //! What a shard is told.
 
-use super::Site;
+use super::{Device, Site};
 use crate::cli::NetArgs;
 use crate::cli::net::{CongestionControl, Cookies, TcpArgs};
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ pub fn config(
     args: &NetArgs,
     site: &Site,
     neighbours: Vec<(Addr, Mac)>,
-    offload: bool,
+    device: &Device,
     connections_max: u64,
 ) -> Result<ShardConfig, Failure> {
     let local = |o: &super::OwnRange| LocalNet {
@@ -41,7 +41,7 @@ pub fn config(
     };
     let mut config = ShardConfig::new(site.interface.mac, site.own.iter().map(local).collect());
     config.vlan = vlan(&args.vlan);
-    config.mtu = site.mtu;
+    config.mtu = device.mtu;
     config.gateway_v4 = site.gateway_v4;
     config.gateway_v6 = site.gateway_v6;
     config.static_neighbours = neighbours;
@@ -49,7 +49,7 @@ pub fn config(
     let connections = u32::try_from(connections_max).unwrap_or(u32::MAX);
     config.limits = Limits { connections, send_queue_bytes: SEND_QUEUE_BYTES, ..Limits::default() };
     config.verify_checksums = !args.machine.no_verify_checksums;
-    config.checksum = if offload { ChecksumMode::Offload } else { ChecksumMode::Full };
+    config.checksum = if device.offload { ChecksumMode::Offload } else { ChecksumMode::Full };
     config.secrets = Secrets::from_seed(random_u64()?);
     config.trace = args.output.trace;
     Ok(config)

@@ -4,7 +4,6 @@ use crate::cli::NetArgs;
 use crate::cli::values::AddressRange;
 use crate::failure::Failure;
 use synfin_engine::io::sys::{self, Capabilities, Interface};
-use synfin_engine::io::xsk::MTU_MAX;
 use synfin_engine::wire::Addr;
 
 /// Addresses of ours that are all shared with the kernel, or all ours alone.
@@ -22,6 +21,7 @@ pub struct Site {
     pub own: Vec<OwnRange>,
     pub gateway_v4: Option<Addr>,
     pub gateway_v6: Option<Addr>,
+    /// Asked for, or the interface's. [`Device::mtu`](super::Device) is what of it can be had.
     pub mtu: u16,
 }
 
@@ -80,7 +80,7 @@ fn mtu(asked: Option<u16>, interface: &Interface) -> Result<u16, Failure> {
             format!("Lower --mtu, or raise the interface's: ip link set dev {name} mtu {mtu}"),
         )),
         Some(mtu) => Ok(mtu),
-        None => Ok(interface.mtu.min(MTU_MAX) as u16),
+        None => Ok(u16::try_from(interface.mtu).unwrap_or(u16::MAX)),
     }
 }
 

@@ -57,7 +57,7 @@ fn connections(entries: u32) -> Connections {
     let mut table = FlowTable::new(KEY, entries);
     let records = (0..entries).map(|n| Record { key: key(n), rest: [u64::from(n); 13] }).collect();
     for n in 0..entries {
-        table.insert(table.hash(&key(n)), FlowRef::new(FlowKind::Conn, n));
+        assert!(table.insert(table.hash(&key(n)), FlowRef::new(FlowKind::Conn, n)), "there is room for all");
     }
     Connections { table, records }
 }

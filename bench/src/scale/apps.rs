@@ -32,8 +32,18 @@ impl Tuples {
     }
 
     pub fn take(&mut self) -> Connect {
-        let (address, port) = (self.next / PORTS, self.next % PORTS);
+        let taken = self.nth(self.next);
         self.next = (self.next + 1) % self.count;
+        taken
+    }
+
+    /// Those that will be taken next.
+    pub fn upcoming(&self, count: u32) -> impl Iterator<Item = Connect> {
+        (self.next..self.next + count).map(|n| self.nth(n % self.count))
+    }
+
+    fn nth(&self, n: u32) -> Connect {
+        let (address, port) = (n / PORTS, n % PORTS);
         Connect {
             local: self.first.plus(address),
             local_port: FIRST_PORT + port as u16,
@@ -123,6 +133,8 @@ impl App for Client {
     }
 
     fn poll(&mut self, net: &mut Net<'_, Purpose>) {
+        let tuples = if self.idle_left == 0 { &self.exchange } else { &self.idle };
+        tuples.upcoming(PER_TURN.min(IN_FLIGHT - self.in_flight)).for_each(|to| net.prepare(&to));
         for _ in 0..PER_TURN {
             if self.in_flight >= IN_FLIGHT || (self.idle_left == 0 && self.exchanges_left == 0) {
                 return;

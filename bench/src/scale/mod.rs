@@ -2,7 +2,8 @@
 //! one turn of the poll loop takes while they all come, go, or expire at once.
 //!
 //! Two shards joined in memory on one thread, in virtual time. Memory is the resident set, not a sum of sizes. A turn
-//! is timed by the thread's CPU clock as well as by the wall clock: whoever shares the machine shows in the latter only.
+//! is timed by the thread's CPU clock as well as by the wall clock, and turns in which the system gave the core to another
+//! thread are counted: whoever shares the machine shows there.
 
 pub mod apps;
 pub mod pauses;

@@ -1,6 +1,6 @@
 //! What is done with the connections, one phase to a process, so that each one's memory is seen alone.
 
-use super::pauses::thread_cpu_time;
+use super::pauses::{CLOCKS, thread_cpu_time};
 use super::rig::Room;
 use super::{Pauses, Rig, resident_bytes};
 use std::time::Duration;
@@ -38,7 +38,9 @@ impl Figures {
 
     fn add_pauses(&mut self, what: &str, pauses: &Pauses) {
         self.add(format!("{what}: turns"), pauses.turns() as f64, "turns");
-        for (clock, values) in ["cpu", "wall"].iter().zip(pauses.quantiles_us()) {
+        self.add(format!("{what}: turns disturbed by other threads"), pauses.disturbed() as f64, "turns");
+        self.add(format!("{what}: page faults"), pauses.page_faults() as f64, "faults");
+        for (clock, values) in CLOCKS.iter().zip(pauses.quantiles_us()) {
             for (quantile, value) in ["p50", "p99", "p99.9", "max"].iter().zip(values) {
                 self.add(format!("{what}: turn {quantile} ({clock})"), value, "us");
             }
@@ -91,6 +93,8 @@ pub fn idle(connections: u32) -> Figures {
     figures.add_bytes_each("idle connection and end", before, resident_bytes(), ends);
     figures.add_pauses("opening (client)", &client);
     figures.add_pauses("opening (server)", &server);
+    few.let_timers_run_out();
+    many.let_timers_run_out();
     compare(&mut few, &mut many, connections, &mut figures);
     let (mut aborting, mut client, mut server) = (Pauses::default(), Pauses::default(), Pauses::default());
     while many.server.live().0 > 0 || many.client.live().0 > 0 {

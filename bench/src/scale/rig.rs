@@ -18,6 +18,8 @@ const TX_FRAMES: usize = 256;
 const POOL_FRAMES: u32 = 4096;
 /// Virtual time that a turn of both ends takes.
 const TURN_NS: u64 = 20_000;
+/// Longer than the first retransmission time-out.
+const SYN_TIMERS: Duration = Duration::from_secs(2);
 /// 4-tuples of the connections that live beside the idle ones.
 const EXCHANGE_TUPLES: u32 = 400_000;
 
@@ -149,6 +151,16 @@ impl Rig {
         let deadlines = [self.client.next_deadline(self.now), self.server.next_deadline(self.now)];
         if let Some(soonest) = deadlines.into_iter().flatten().min().filter(|_| self.under_way() == 0) {
             self.now = self.now.max(soonest);
+        }
+    }
+
+    /// Lets the retransmission timers pass that were armed for handshakes and are not cancelled when these succeed.
+    pub fn let_timers_run_out(&mut self) {
+        let end = self.now + SYN_TIMERS;
+        let (mut client, mut server) = (Pauses::default(), Pauses::default());
+        while self.now < end {
+            self.skip_idle_time();
+            self.turn(&mut client, &mut server);
         }
     }
 

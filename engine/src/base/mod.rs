@@ -11,11 +11,14 @@ pub mod room;
 pub mod segmented;
 pub mod time;
 pub mod tuple_hash;
+pub mod words;
 
 pub use counters::{Counters, DropReason, Event};
 pub use frame::{Frame, FramePool};
+pub use pages::Leaving;
 pub use queue::ChunkQueue;
 pub use rng::Rng;
 pub use room::Room;
 pub use segmented::{SEGMENT_LEN, Segmented};
 pub use time::Instant;
+pub use words::Words;

@@ -4,7 +4,7 @@
 //! pages that are mapped for one purpose take what they hold and no more, are touched only when elements are
 //! written, and go back at once. Left out on purpose: growing.
 
-use super::pages;
+use super::pages::{self, Leaving};
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 
@@ -77,6 +77,17 @@ impl<T> Room<T> {
         self.len = 0;
         // SAFETY: the elements were initialised, and nobody reaches them any more, since `len` is 0.
         unsafe { ptr::drop_in_place(elements) };
+    }
+
+    /// Drops all elements and lets the memory go, as fast as the receiver wants.
+    pub fn leave(mut self) -> Option<Leaving> {
+        self.clear();
+        if !core::mem::take(&mut self.is_mapped) || Self::BYTES == 0 {
+            return None;
+        }
+        // SAFETY: these pages were mapped by `map` with this size; they hold no element, and `drop` does not know of them
+        // any more.
+        Some(unsafe { Leaving::new(self.base.cast(), Self::BYTES) })
     }
 
     /// Bytes mapped.

@@ -5,6 +5,7 @@
 //! What slabs, timer nodes and the data beside connections are made of. Left out on purpose: removal of single
 //! elements, iteration.
 
+use super::pages::Leaving;
 use super::room::{ROOM_LEN, Room};
 
 /// Elements per segment.
@@ -111,6 +112,11 @@ impl<T> Segmented<T> {
         if let Some(segment) = self.segments.get_mut(segment as usize) {
             *segment = Room::new();
         }
+    }
+
+    /// As [`Segmented::release`], except that the caller gives the memory back.
+    pub fn take_memory(&mut self, segment: u32) -> Option<Leaving> {
+        core::mem::take(self.segments.get_mut(segment as usize)?).leave()
     }
 
     /// The written elements of a segment.

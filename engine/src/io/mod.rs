@@ -49,6 +49,11 @@ pub trait PacketIo {
     /// What this is and how it runs, for people: e.g. `xsk veth0#0 native copy need-wakeup`.
     fn describe(&self) -> String;
 
+    /// The largest MTU whose frames can be received and sent.
+    fn mtu_max(&self) -> u32 {
+        xsk::MTU_MAX
+    }
+
     /// Whether `Frame::request_checksum` is honoured.
     fn checksum_offload(&self) -> bool {
         false
@@ -92,6 +97,10 @@ impl<I: PacketIo + ?Sized> PacketIo for Box<I> {
 
     fn describe(&self) -> String {
         (**self).describe()
+    }
+
+    fn mtu_max(&self) -> u32 {
+        (**self).mtu_max()
     }
 
     fn checksum_offload(&self) -> bool {

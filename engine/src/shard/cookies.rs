@@ -24,9 +24,13 @@ impl<A: App> Shard<A> {
         match core.half_of_cookie(item, cx) {
             Ok((half, around)) => {
                 if let Some(slot) = core.establish(&half, &around, item) {
+                    if !core.flows.insert(item.hash, FlowRef::new(FlowKind::Conn, slot)) {
+                        core.conns.remove(slot);
+                        core.proto.counters.drop(DropReason::TableFull);
+                        return true;
+                    }
                     core.proto.counters.event(Event::PassiveOpens);
                     core.proto.counters.event(Event::SynCookiesAccepted);
-                    core.flows.insert(item.hash, FlowRef::new(FlowKind::Conn, slot));
                     self.begin(slot, item, cx);
                 }
             }

@@ -17,7 +17,7 @@ use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::output;
 use crate::tcp::{
-    ChallengeLimiter, Clock, CookieJar, Env, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
+    ChallengeLimiter, Clock, CookieJar, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
     recovery,
 };
 use crate::timer::{Fifo, Wheel};
@@ -39,7 +39,7 @@ pub struct Cx<'a> {
     pub tx: &'a mut Vec<Frame>,
 }
 
-/// The parts that segment processing needs together ([`Env`] borrows them).
+/// The parts that segment processing needs together ([`Env`](crate::tcp::Env) borrows them).
 pub(super) struct Protocol {
     pub clock: Clock,
     pub config: TcpConfig,
@@ -53,26 +53,11 @@ pub(super) struct Protocol {
     pub windows: Windows,
 }
 
-impl Protocol {
-    #[inline(always)]
-    pub fn env(&mut self) -> Env<'_> {
-        Env {
-            clock: &self.clock,
-            config: &self.config,
-            times: &self.times,
-            counters: &mut self.counters,
-            challenge: &mut self.challenge,
-            recovery: &mut self.recovery,
-        }
-    }
-}
-
 pub struct Core {
     pub(super) config: ShardConfig,
     pub(super) proto: Protocol,
-    /// No VLAN: frames may be plain; and those we send may be written so, since nothing traces them.
+    /// No VLAN: frames may be plain.
     pub(super) untagged: bool,
-    pub(super) sends_plain: bool,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
     pub(super) conns: NamedSlab<Tcb>,
@@ -129,7 +114,6 @@ impl Core {
                 windows: Windows::new(limits.held_frames),
             },
             untagged: config.vlan.count == 0,
-            sends_plain: config.vlan.count == 0 && !config.trace,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows: FlowTable::new(key, flows),
             conns: NamedSlab::with_limit(limits.connections),

@@ -4,7 +4,7 @@
 use super::Shard;
 use super::app::{App, CloseReason};
 use super::conn::wants_writable;
-use super::core::Cx;
+use super::core::{Core, Cx};
 use super::ingest::BURST;
 use super::resolve;
 use super::transmit::Sent;
@@ -17,6 +17,9 @@ use crate::tcp::{State, flag};
 /// can bring, so that expiry keeps pace, and no more, since each may cost several cache misses.
 const BUDGET: usize = BURST;
 
+/// Slots that one call of `abort_all` looks at.
+const ABORT_SLOTS: u32 = 4096;
+
 impl<A: App> Shard<A> {
     /// Handles what is due. Segments that result from it are sent by [`Shard::emit`].
     pub fn expire(&mut self, cx: &mut Cx<'_>) {
@@ -25,6 +28,10 @@ impl<A: App> Shard<A> {
         self.core.wheel.advance(self.core.proto.clock.tick, BUDGET, &mut due);
         // All are fetched at once: timers of one time lie anywhere.
         due.iter().filter_map(|&slot| self.core.conns.get(slot)).for_each(prefetch);
+        if due.len() == BUDGET {
+            // When so many are due, their peers are gone, and they will leave the flow table.
+            self.core.prefetch_flows(&due);
+        }
         for slot in due.drain(..) {
             self.expire_conn(slot, cx);
         }
@@ -34,6 +41,37 @@ impl<A: App> Shard<A> {
         resolve::ask_neighbours(&mut self.core, cx);
         self.neighbours_failed(cx);
         self.feed_starved();
+        self.core.conns.give_back();
+        self.core.halves.give_back();
+    }
+
+    /// Ends all connections with RST (and `closed(Aborted)`), as `cx.tx` has room for, and no more than a burst at a time;
+    /// call until it returns 0. Returns how many are left.
+    pub fn abort_all(&mut self, cx: &mut Cx<'_>) -> u32 {
+        self.core.set_clock(cx.now);
+        let room = (cx.tx.capacity() - cx.tx.len()).min(BUDGET);
+        let slots = self.core.conns.slots();
+        let mut found = std::mem::take(&mut self.due);
+        for _ in 0..slots.min(ABORT_SLOTS) {
+            if found.len() == room || found.len() == self.core.conns.len() as usize {
+                break;
+            }
+            // On from where the last call stopped: those before are gone.
+            let slot = self.abort_next;
+            self.abort_next = (slot + 1) % slots;
+            if self.core.conns.is_live(slot, self.core.conns.generation(slot)) {
+                found.push(slot);
+            }
+        }
+        self.core.prefetch_flows(&found);
+        for slot in found.drain(..) {
+            if let Some(t) = self.core.conns.get_mut(slot) {
+                t.set(flag::ABORT | flag::PENDING);
+                self.emit_conn(slot, cx);
+            }
+        }
+        self.due = found;
+        self.core.conns.len()
     }
 
     /// Tells connections that had no buffer for their bytes, as long as there are some.
@@ -54,6 +92,10 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         // Timers are not cancelled when a connection ends: the slot's next tenant will most likely want one by then.
         let Some(t) = core.conns.get_mut(slot).filter(|t| t.state() != State::Closed) else { return };
+        if t.next_deadline().is_none_or(|at| !at.is_due(core.proto.clock.tick)) {
+            // The deadline that the timer was armed for has moved or gone since.
+            return core.reschedule(slot);
+        }
         let why = match timers::expire(t, &mut core.proto.env_of(slot, t.flags)) {
             None => return core.mark_pending(slot),
             Some(GiveUp::TimedOut) => core.troubles.since(slot, t.snd_una).unwrap_or(CloseReason::TimedOut),
@@ -96,7 +138,7 @@ impl<A: App> Shard<A> {
     /// When the shard next has something to do on its own account; `now` if it has already.
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let core = &self.core;
-        if !core.pending.is_empty() {
+        if !core.pending.is_empty() || core.conns.is_giving_back() || core.halves.is_giving_back() {
             return Some(now);
         }
         let ticks = [core.wheel.next_deadline(), core.time_wait.next_deadline()];
@@ -106,5 +148,13 @@ impl<A: App> Shard<A> {
             .into_iter()
             .flatten()
             .min()
+    }
+}
+
+impl Core {
+    /// Fetches the places of these connections in the flow table.
+    fn prefetch_flows(&self, slots: &[u32]) {
+        let connections = slots.iter().filter_map(|&slot| self.conns.get(slot));
+        connections.filter(|t| t.state() != State::Closed).for_each(|t| self.flows.prefetch(self.flows.hash(&t.key)));
     }
 }

@@ -131,7 +131,7 @@ impl Core {
         counters.add(Event::BytesIn, frame.len() as u64);
         let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
         let verify = self.config.verify_checksums;
-        if !(self.untagged && plain::read::read(frame.bytes(), self.config.mac, verify, &mut item.seg)) {
+        if !(self.untagged && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg)) {
             match self.classify_any(frame, cx, resolved) {
                 Some((frame, seg)) => (item.seg, item.frame) = (seg, Some(frame)),
                 None => return,
@@ -190,7 +190,10 @@ impl Core {
         for (index, item) in items.iter_mut().enumerate() {
             item.flow = self.flows.candidate(item.hash);
             lanes.push(lane(item.seg.flags, item.flow.is_some()), index as u8);
-            let Some(flow) = item.flow else { continue };
+            let Some(flow) = item.flow else {
+                self.time_wait.prefetch(item.hash);
+                continue;
+            };
             match flow.kind() {
                 FlowKind::Conn => self.conns.get(flow.index()).map(prefetch),
                 FlowKind::HalfOpen => self.halves.get(flow.index()).map(prefetch),

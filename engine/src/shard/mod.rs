@@ -54,7 +54,7 @@ pub struct Shard<A: App> {
     users: Users<A::Conn>,
     app: A,
     /// Scratch space, kept for its capacity.
-    batch: Option<Batch>,
+    batch: Option<Box<Batch>>,
     due: Vec<u32>,
     touched: Vec<u32>,
     /// The slot at which `abort_all` goes on.
@@ -68,7 +68,7 @@ impl<A: App> Shard<A> {
             core: Core::new(config, now),
             users: Users::new(),
             app,
-            batch: Some(Batch::new()),
+            batch: Some(Box::new(Batch::new())),
             due: Vec::new(),
             touched: Vec::new(),
             abort_next: 0,
@@ -210,27 +210,5 @@ impl<A: App> Shard<A> {
         let hop = self.core.locals.next_hop(id, remote)?;
         let neighbour = self.core.neigh.lookup_or_create(hop, now)?;
         Some((hop, self.core.neigh.state(neighbour)))
-    }
-
-    /// Ends all connections with RST (and `closed(Aborted)`), as `cx.tx` has room for; call until it returns 0.
-    /// Returns how many are left.
-    pub fn abort_all(&mut self, cx: &mut Cx<'_>) -> u32 {
-        self.core.set_clock(cx.now);
-        let slots = self.core.conns.slots();
-        for _ in 0..slots {
-            if cx.tx.len() == cx.tx.capacity() || self.core.conns.is_empty() {
-                break;
-            }
-            // On from where the last call stopped: those before are gone.
-            let slot = self.abort_next;
-            self.abort_next = (slot + 1) % slots;
-            if self.core.conns.is_live(slot, self.core.conns.generation(slot))
-                && let Some(t) = self.core.conns.get_mut(slot)
-            {
-                t.set(flag::ABORT | flag::PENDING);
-                self.emit_conn(slot, cx);
-            }
-        }
-        self.core.conns.len()
     }
 }

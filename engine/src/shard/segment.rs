@@ -99,7 +99,8 @@ impl<A: App> Shard<A> {
     }
 
     /// Releases acknowledged bytes and tells the application about the room.
-    fn acknowledged(&mut self, slot: u32, bytes: u32) {
+    #[inline]
+    pub(super) fn acknowledged(&mut self, slot: u32, bytes: u32) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         core.send.release(&mut t.send, bytes);
@@ -211,13 +212,13 @@ impl Core {
         let Some(slot) = self.halves.insert(half) else {
             return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         };
-        if !self.queue_half_open(slot) {
-            // Nothing would ever end it.
+        // Without an entry in a queue nothing would ever end it.
+        if !self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot)) || !self.queue_half_open(slot) {
+            self.flows.remove(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
             self.halves.remove(slot);
             return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         }
         self.proto.counters.event(Event::PassiveOpens);
-        self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
         if let Some(frame) = item.frame.take() {
             self.send_syn_ack(slot, &around, frame, cx);
         }

@@ -3,7 +3,7 @@
 use super::Shard;
 use super::app::{App, CloseReason};
 use super::conn::Conn;
-use super::core::Cx;
+use super::core::{Core, Cx};
 use super::ingest::Item;
 use super::recv_queue::Hold;
 use super::transmit::Sent;
@@ -34,8 +34,11 @@ impl<A: App> Shard<A> {
             // Before its bytes, so that their duplicate ACK tells of the FIN too.
             self.core.recv.note_fin(&mut t.recv, fin);
         }
-        if out.data_len > 0 && !self.take_bytes(slot, item, out, cx) {
-            return;
+        if out.data_len > 0 {
+            if !self.core.takes_bytes(slot) {
+                return;
+            }
+            self.take_bytes(slot, item, out, cx);
         }
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
@@ -48,14 +51,15 @@ impl<A: App> Shard<A> {
         }
         if out.fin == Some(t.rcv_nxt) || core.recv.fin_due(t.recv, t.rcv_nxt) {
             core.recv.clear_fin(&mut t.recv);
-            t.rcv_nxt += 1;
-            t.rcv_adv = t.rcv_adv.max(t.rcv_nxt);
-            receive::on_fin(t);
-            if core.trace.is_on() {
-                core.trace.amend(t.key.local_port, t.key.remote_port, t.state());
-            }
+            core.pass_fin(slot);
         }
         self.offer_held(slot, cx);
+        self.stream_ended(slot, item, cx);
+    }
+
+    /// If the peer's FIN is passed: tells the application, and if ours is acknowledged too, that is the end.
+    #[inline]
+    pub(super) fn stream_ended(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         self.tell_peer_closed(slot);
         if self.core.conns.get(slot).is_some_and(|t| t.state() == State::TimeWait) {
             self.acknowledge_last(slot, item, cx);
@@ -63,34 +67,22 @@ impl<A: App> Shard<A> {
         }
     }
 
-    /// The payload. False: the connection is being reset because of it.
-    fn take_bytes(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) -> bool {
-        let core = &mut self.core;
-        let Some(t) = core.conns.get_mut(slot) else { return false };
-        if t.has(flag::ABORT) {
-            return false;
-        }
-        if t.has(flag::RECEIVE_SHUT) {
-            // RFC 9293 3.10.4: nobody will ever read this.
-            core.proto.counters.drop(DropReason::DataAfterClose);
-            t.set(flag::ABORT);
-            return false;
-        }
+    fn take_bytes(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) {
         let start = item.seg.payload_start + out.data_skip;
-        if out.data_seq == t.rcv_nxt && t.recv == NONE {
+        if self.core.conns.get(slot).is_some_and(|t| out.data_seq == t.rcv_nxt && t.recv == NONE) {
             self.take_in_order(slot, item, start, out.data_len, cx);
         } else {
             self.hold(slot, item, start, out, cx);
         }
-        true
     }
 
     /// The ordinary case: the next bytes, and nothing is waiting.
-    #[inline]
-    fn take_in_order(&mut self, slot: u32, item: &mut Item, start: u16, len: u16, cx: &mut Cx<'_>) {
+    #[inline(always)]
+    pub(super) fn take_in_order(&mut self, slot: u32, item: &mut Item, start: u16, len: u16, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         t.rcv_nxt += u32::from(len);
+        let end = t.rcv_nxt;
         output::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
         let Some(frame) = item.frame.take() else { return };
@@ -98,11 +90,9 @@ impl<A: App> Shard<A> {
         let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
         if taken == len {
             item.frame = Some(frame);
-            return;
+        } else {
+            self.leave(slot, frame, start + taken, len - taken, end, cx);
         }
-        let Some(t) = self.core.conns.get(slot) else { return cx.pool.free(frame) };
-        let end = t.rcv_nxt;
-        self.leave(slot, frame, start + taken, len - taken, end, cx);
     }
 
     /// Out of order, or behind bytes that the application has not taken.
@@ -248,5 +238,34 @@ impl<A: App> Shard<A> {
             self.users.release(segment);
         }
         self.app.closed(user, why, cx.now);
+    }
+}
+
+impl Core {
+    /// The application may be given bytes. False: the connection is being reset, perhaps because of them.
+    #[inline(always)]
+    pub(super) fn takes_bytes(&mut self, slot: u32) -> bool {
+        let Some(t) = self.conns.get_mut(slot) else { return false };
+        if t.flags & (flag::ABORT | flag::RECEIVE_SHUT) == 0 {
+            return true;
+        }
+        if !t.has(flag::ABORT) {
+            // RFC 9293 3.10.4: nobody will ever read this.
+            self.proto.counters.drop(DropReason::DataAfterClose);
+            t.set(flag::ABORT);
+        }
+        false
+    }
+
+    /// The peer's FIN is next in order.
+    #[inline]
+    pub(super) fn pass_fin(&mut self, slot: u32) {
+        let Some(t) = self.conns.get_mut(slot) else { return };
+        t.rcv_nxt += 1;
+        t.rcv_adv = t.rcv_adv.max(t.rcv_nxt);
+        receive::on_fin(t);
+        if self.trace.is_on() {
+            self.trace.amend(t.key.local_port, t.key.remote_port, t.state());
+        }
     }
 }

@@ -61,6 +61,7 @@ impl Core {
     /// Lets records go whose 2MSL is over, as many as `budget`.
     pub(super) fn expire_time_wait(&mut self, budget: usize) {
         let now = self.proto.clock.tick;
+        self.time_wait.prefetch_expired(budget, now);
         for _ in 0..budget {
             match self.time_wait.pop_expired(now) {
                 Some(true) => self.proto.counters.event(Event::TimeWaitExpired),

@@ -11,7 +11,6 @@ use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
 use crate::tcp::{HalfOpen, State, Tcb, expected, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
-use crate::wire::plain::write::{PlainOptions, PlainOut, write};
 use crate::wire::segment::SackBlock;
 use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
 
@@ -23,21 +22,6 @@ pub(super) enum Sent {
     NoRoom,
     /// The next hop's link address is not known yet.
     NoNeighbour,
-}
-
-/// Everything about a segment that is not the connection's business.
-struct Header<'a> {
-    key: FlowKey,
-    dst_mac: Mac,
-    seq: Seq,
-    ack: Seq,
-    flags: TcpFlags,
-    window: u16,
-    options: &'a TcpOptions,
-    payload_len: u16,
-    /// For the trace.
-    before: State,
-    after: State,
 }
 
 impl Core {
@@ -107,73 +91,40 @@ impl Core {
         cx.pool.alloc()
     }
 
-    /// A bare ACK of what `key` has received, without options; its owner fills in what it says.
-    #[inline(always)]
-    fn plain(&self, key: &FlowKey, link_dst: Mac) -> PlainOut {
-        PlainOut {
-            link_src: self.config.mac,
-            link_dst,
-            src: self.locals.addr(key.local),
-            dst: key.remote,
-            src_port: key.local_port,
-            dst_port: key.remote_port,
-            seq: Seq(0),
-            ack: Seq(0),
-            flags: TcpFlags::ACK,
-            window: 0,
-            options: PlainOptions::None,
-            payload_len: 0,
-            checksum: self.config.checksum,
-        }
-    }
-
     /// Says all that the application has said, in `frame`, if one segment holds it and nothing is in the way of it.
     #[inline(always)]
     pub(super) fn speak(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> bool {
         let full = cx.tx.len() == cx.tx.capacity();
-        let Some(t) = self.conns.get_mut(slot).filter(|_| self.sends_plain && !full) else { return false };
-        let Some(link_dst) = self.neigh.mac(t.neighbour) else { return false };
-        let Some(received) = frame.take() else { return false };
-        match expected::speak(t, &mut self.proto.env_of(slot, t.flags)) {
-            Some(plan) => {
-                self.send_plain(slot, &plan, link_dst, received, cx);
-                true
-            }
-            None => {
-                *frame = Some(received);
-                false
-            }
+        let Some(t) = self.conns.get_mut(slot).filter(|_| !full && frame.is_some()) else { return false };
+        let Some(dst_mac) = self.neigh.mac(t.neighbour) else { return false };
+        let before = t.state();
+        let Some(plan) = expected::speak(t, &mut self.proto.env_of(slot, t.flags)) else { return false };
+        if let Some(frame) = frame.take() {
+            self.send_plan(slot, &plan, before, dst_mac, frame, cx);
         }
-    }
-
-    /// Data and FIN, the short way.
-    #[inline(always)]
-    fn send_plain(&mut self, slot: u32, plan: &Plan, link_dst: Mac, mut frame: Frame, cx: &mut Cx<'_>) {
-        let Some(t) = self.conns.get_mut(slot) else { return cx.pool.free(frame) };
-        let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
-        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
-        let (seq, ack, flags, payload_len) = (plan.seq, t.rcv_nxt, plan.flags, plan.len as u16);
-        let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
-        let (key, block) = (t.key, t.send);
-        let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, link_dst) };
-        let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
-        self.push(frame, written, cx);
+        true
     }
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
     fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
-        let Some(mut frame) = self.take_frame(cx) else { return Sent::NoRoom };
-        let Some(t) = self.conns.get_mut(slot) else {
-            cx.pool.free(frame);
-            return Sent::Done;
-        };
-        let Some(dst_mac) = self.neigh.mac(t.neighbour) else {
+        let Some(frame) = self.take_frame(cx) else { return Sent::NoRoom };
+        let t = self.conns.get_mut(slot);
+        let mac = t.as_ref().and_then(|t| self.neigh.mac(t.neighbour));
+        let (Some(t), Some(dst_mac)) = (t, mac) else {
             cx.pool.free(frame);
             return if self.seek_neighbour(slot) { self.send_any(slot, plan, cx) } else { Sent::NoNeighbour };
         };
-        let is_syn = plan.flags.syn();
         let before = t.state();
+        output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
+        self.send_plan(slot, plan, before, dst_mac, frame, cx);
+        Sent::Done
+    }
+
+    /// The segment of a plan that is taken note of as sent; the connection was in state `before` then.
+    #[inline(never)]
+    fn send_plan(&mut self, slot: u32, plan: &Plan, before: State, dst_mac: Mac, mut frame: Frame, cx: &mut Cx<'_>) {
+        let Some(t) = self.conns.get_mut(slot) else { return cx.pool.free(frame) };
+        let is_syn = plan.flags.syn();
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let options = if is_syn {
@@ -183,33 +134,15 @@ impl Core {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
         let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), is_syn);
+        let block = t.send;
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
-        let (key, block) = (t.key, t.send);
-        output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
-        if self.sends_plain
-            && let Some(options) = PlainOptions::of(&options)
-        {
-            let (seq, flags, payload_len) = (plan.seq, plan.flags, plan.len as u16);
-            let plain = PlainOut { seq, ack, flags, window, options, payload_len, ..self.plain(&key, dst_mac) };
-            let written = write(&mut frame, &plain, |out| self.send.read(block, seq, out));
-            self.push(frame, written, cx);
-            return Sent::Done;
-        }
-        let header = Header {
-            key,
-            dst_mac,
-            seq: plan.seq,
-            ack,
-            flags: plan.flags,
-            window,
-            options: &options,
-            payload_len: plan.len as u16,
-            before,
-            after: t.state(),
-        };
-        let written = self.write(&mut frame, &header, |core, out| core.send.read(block, plan.seq, out));
+        let bare = Bare { seq: plan.seq, ack, flags: plan.flags };
+        let (key, states) = (t.key, (before, t.state()));
+        let segment = SegmentOut { payload_len: plan.len as u16, ..self.bare(&key, bare, window, &options) };
+        self.note(&segment, states);
+        let link = self.link(dst_mac);
+        let written = emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, plan.seq, out));
         self.push(frame, written, cx);
-        Sent::Done
     }
 
     /// A bare ACK of connection `slot`, in `frame` if there is one. SACK blocks go with it (RFC 2018).
@@ -255,7 +188,7 @@ impl Core {
         cx: &mut Cx<'_>,
     ) -> Sent {
         let full = cx.tx.len() == cx.tx.capacity();
-        let Some(mut frame) = frame.or_else(|| self.take_frame(cx)) else { return Sent::NoRoom };
+        let Some(frame) = frame.or_else(|| self.take_frame(cx)) else { return Sent::NoRoom };
         let t = self.conns.get_mut(slot);
         let mac = t.as_ref().and_then(|t| self.neigh.mac(t.neighbour));
         let (Some(t), Some(dst_mac), false) = (t, mac, full) else {
@@ -268,13 +201,6 @@ impl Core {
         };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
-        if self.sends_plain && t.recv == crate::tcp::NONE && dsack.is_none() {
-            let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
-            let options = PlainOptions::timestamp(t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent)));
-            let (key, ack) = (t.key, t.rcv_nxt);
-            let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&key, dst_mac) };
-            return self.push_plain(frame, &plain, cx);
-        }
         let mut options = timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent);
         if t.has(flag::SACK) && (t.recv != crate::tcp::NONE || dsack.is_some()) {
             let room = if t.has(flag::TIMESTAMPS) { 3 } else { 4 };
@@ -287,32 +213,15 @@ impl Core {
             options.sack_len = (first + blocks) as u8;
         }
         let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
-        let header = Header {
-            key: t.key,
-            dst_mac,
-            seq,
-            ack: t.rcv_nxt,
-            flags,
-            window,
-            options: &options,
-            payload_len: 0,
-            before: t.state(),
-            after: t.state(),
-        };
-        let written = self.write(&mut frame, &header, |_, _| {});
-        self.push(frame, written, cx);
-        Sent::Done
-    }
-
-    #[inline]
-    fn push_plain(&mut self, mut frame: Frame, plain: &PlainOut, cx: &mut Cx<'_>) -> Sent {
-        let written = write(&mut frame, plain, |_| {});
-        self.push(frame, written, cx);
+        let bare = Bare { seq, ack: t.rcv_nxt, flags };
+        let (key, state) = (t.key, t.state());
+        let segment = self.bare(&key, bare, window, &options);
+        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
         Sent::Done
     }
 
     /// The SYN,ACK of a half-open connection, in `frame`.
-    pub(super) fn send_syn_ack(&mut self, slot: u32, around: &Surroundings, mut frame: Frame, cx: &mut Cx<'_>) {
+    pub(super) fn send_syn_ack(&mut self, slot: u32, around: &Surroundings, frame: Frame, cx: &mut Cx<'_>) {
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
             return cx.pool.free(frame);
         };
@@ -329,29 +238,11 @@ impl Core {
         if !h.has(HalfOpen::SCALED) {
             options.window_scale = None;
         }
-        let (seq, ack, flags) = (h.iss, h.irs + 1, TcpFlags::SYN | TcpFlags::ACK);
         let window = config.receive_buffer_bytes.min(0xffff) as u16;
-        if self.sends_plain
-            && let Some(options) = PlainOptions::of(&options)
-        {
-            let plain = PlainOut { seq, ack, flags, window, options, ..self.plain(&around.key, dst_mac) };
-            self.push_plain(frame, &plain, cx);
-            return;
-        }
-        let header = Header {
-            key: around.key,
-            dst_mac,
-            seq,
-            ack,
-            flags,
-            window,
-            options: &options,
-            payload_len: 0,
-            before: if h.retries == 0 { State::Listen } else { State::SynReceived },
-            after: State::SynReceived,
-        };
-        let written = self.write(&mut frame, &header, |_, _| {});
-        self.push(frame, written, cx);
+        let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK };
+        let before = if h.retries == 0 { State::Listen } else { State::SynReceived };
+        let segment = self.bare(&around.key, bare, window, &options);
+        self.send_bare(frame, dst_mac, &segment, (before, State::SynReceived), cx);
     }
 
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.
@@ -395,45 +286,48 @@ impl Core {
             return false;
         }
         let dst_mac = item.sender();
-        let Some(mut frame) = item.frame.take() else { return false };
-        let header = Header {
-            key: item.key,
-            dst_mac,
+        let Some(frame) = item.frame.take() else { return false };
+        let segment = self.bare(&item.key, bare, window, options);
+        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
+        true
+    }
+
+    /// A segment without payload from our end of `key` to the other.
+    #[inline(always)]
+    fn bare<'a>(&self, key: &FlowKey, bare: Bare, window: u16, options: &'a TcpOptions) -> SegmentOut<'a> {
+        SegmentOut {
+            src: self.local_addr(key),
+            dst: key.remote,
+            src_port: key.local_port,
+            dst_port: key.remote_port,
             seq: bare.seq,
             ack: bare.ack,
             flags: bare.flags,
             window,
             options,
             payload_len: 0,
-            before: state,
-            after: state,
-        };
-        let written = self.write(&mut frame, &header, |_, _| {});
-        self.push(frame, written, cx);
-        true
+            checksum: self.config.checksum,
+        }
     }
 
-    #[inline]
-    fn write(&mut self, frame: &mut Frame, h: &Header<'_>, fill: impl FnOnce(&Core, &mut [u8])) -> bool {
-        let src = self.local_addr(&h.key);
-        let segment = SegmentOut {
-            src,
-            dst: h.key.remote,
-            src_port: h.key.local_port,
-            dst_port: h.key.remote_port,
-            seq: h.seq,
-            ack: h.ack,
-            flags: h.flags,
-            window: h.window,
-            options: h.options,
-            payload_len: h.payload_len,
-            checksum: self.config.checksum,
-        };
+    #[inline(always)]
+    fn link(&self, dst: Mac) -> LinkOut {
+        LinkOut { src: self.config.mac, dst, vlan: self.config.vlan }
+    }
+
+    /// Sends a segment without payload. `states`: of its connection before and after.
+    fn send_bare(&mut self, mut frame: Frame, dst: Mac, s: &SegmentOut<'_>, states: (State, State), cx: &mut Cx<'_>) {
+        self.note(s, states);
+        let written = emit::tcp(&mut frame, &self.link(dst), s, |_| {});
+        self.push(frame, written, cx);
+    }
+
+    /// For the trace, if there is one.
+    #[inline(always)]
+    fn note(&mut self, segment: &SegmentOut<'_>, (before, after): (State, State)) {
         if self.trace.is_on() {
-            self.trace_out(&segment, h.before, h.after);
+            self.trace_out(segment, before, after);
         }
-        let link = LinkOut { src: self.config.mac, dst: h.dst_mac, vlan: self.config.vlan };
-        emit::tcp(frame, &link, &segment, |out| fill(self, out))
     }
 
     #[cold]

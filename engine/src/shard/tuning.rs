@@ -25,31 +25,30 @@ fn tuning(config: &TcpConfig) -> Tuning {
 }
 
 impl Protocol {
-    /// As [`Protocol::env`], with the times and limits of connection `slot`.
+    /// The parts that segment processing needs, with the shard's own times and limits.
+    #[inline(always)]
+    pub fn env(&mut self) -> Env<'_> {
+        self.env_with(|_| None)
+    }
+
+    /// With those of connection `slot`.
     #[inline(always)]
     pub fn env_of(&mut self, slot: u32, flags: u32) -> Env<'_> {
-        if flags & flag::TUNED == 0 { self.env() } else { self.env_tuned(slot) }
+        if flags & flag::TUNED == 0 { self.env() } else { self.env_with(|tunings| tunings.conns.get(&slot)) }
     }
 
-    #[cold]
-    fn env_tuned(&mut self, slot: u32) -> Env<'_> {
-        let tuned = self.tunings.conns.get(&slot);
-        let (config, times) = tuned.map_or((&self.config, &self.times), |t| (&t.config, &t.times));
-        Env {
-            clock: &self.clock,
-            config,
-            times,
-            counters: &mut self.counters,
-            challenge: &mut self.challenge,
-            recovery: &mut self.recovery,
-        }
-    }
-
-    /// As [`Protocol::env`], with the times and limits of a listening port.
+    /// With those of a listening port.
     #[inline]
     pub fn env_at(&mut self, port: u16) -> Env<'_> {
-        let tuned = self.tunings.ports.get(&port);
-        let (config, times) = tuned.map_or((&self.config, &self.times), |t| (&t.config, &t.times));
+        self.env_with(|tunings| tunings.ports.get(&port))
+    }
+
+    #[inline(always)]
+    fn env_with(&mut self, find: impl FnOnce(&Tunings) -> Option<&Tuning>) -> Env<'_> {
+        let (config, times) = match find(&self.tunings) {
+            Some(tuned) => (&tuned.config, &tuned.times),
+            None => (&self.config, &self.times),
+        };
         Env {
             clock: &self.clock,
             config,

@@ -1,7 +1,7 @@
 //! Records that all live equally long, found by the hash of their key: what TIME-WAIT is kept in.
 //!
 //! The records lie in a ring in the order in which they came: the oldest is always at the front, for expiry
-//! and for making room. An index of small hash tables leads from a hash to a place in the ring, 4 bytes and some each.
+//! and for making room. An [`Index`] leads from a hash to a place in the ring, 10 bytes or a little more each.
 //! When a record came is written down once for all that came within the same grain of time (1/4096 of their life):
 //! none leaves early, and none stays longer than one grain too long.
 //!
@@ -11,14 +11,10 @@
 //!
 //! A record that leaves early, or whose life begins anew, leaves an empty place behind until that comes to the front.
 
-use super::{Ring, shrink_if_sparse};
+use super::{Index, Ring};
 use crate::base::ChunkQueue;
 use crate::base::time::Tick;
-use hashbrown::HashTable;
 
-/// Records that a small table holds on average at the limit: hashbrown puts 448 into 512 buckets, and this is two standard
-/// deviations below. Growing one reads the records it holds, which takes some microseconds.
-const SUB_TABLE_RECORDS: u32 = 400;
 /// A record's life has about this many grains, as a power of two.
 const GRAINS_SHIFT: u32 = 12;
 /// The record's own bits in `Place::hash`.
@@ -52,35 +48,36 @@ struct Mark {
 pub struct AgingTable<R> {
     ring: Ring<Place<R>>,
     marks: ChunkQueue<Mark>,
-    /// At least one.
-    index: Box<[HashTable<u32>]>,
-    len: u32,
+    index: Index,
     life: u32,
 }
 
-/// hashbrown takes the bucket from the low bits and its control byte from the top seven; the sub-table was chosen by the
-/// uppermost bits of the hash.
+/// What the index knows the record under.
 #[inline(always)]
-const fn spread(hash: u64) -> u64 {
-    (hash & !OWN_BITS).rotate_left(32)
+const fn tag_of(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 impl<R: Copy> AgingTable<R> {
     /// A table for at most `limit` records that live `life` ticks each. When it is full, the oldest gives way.
     pub fn new(limit: u32, life: u32) -> AgingTable<R> {
-        let tables = limit.div_ceil(SUB_TABLE_RECORDS).max(1);
-        AgingTable {
-            ring: Ring::new(limit),
-            marks: ChunkQueue::new(),
-            index: (0..tables).map(|_| HashTable::new()).collect(),
-            len: 0,
-            life,
+        AgingTable { ring: Ring::new(limit), marks: ChunkQueue::new(), index: Index::new(limit as usize), life }
+    }
+
+    /// Fetches what a look-up under `hash` needs, for one that comes soon.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: u64) {
+        if !self.is_empty() {
+            self.index.prefetch(tag_of(hash));
         }
     }
 
-    #[inline(always)]
-    fn sub_table(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.index.len() as u64) >> 32) as usize
+    /// Fetches what is needed to let the oldest records go, as many as `count`, if their time is over.
+    pub fn prefetch_expired(&self, count: usize, now: Tick) {
+        if self.next_deadline().is_some_and(|at| at.is_due(now)) {
+            let oldest = (0..count as u32).map_while(|offset| self.ring.nth(offset));
+            oldest.for_each(|place| self.index.prefetch(tag_of(place.hash())));
+        }
     }
 
     fn hash_at(&self, place: u32) -> u64 {
@@ -90,11 +87,10 @@ impl<R: Copy> AgingTable<R> {
     /// The place of the record under `hash`.
     #[inline]
     pub fn find(&self, hash: u64) -> Option<u32> {
-        if self.len == 0 {
+        if self.is_empty() {
             return None;
         }
-        let is_it = |&place: &u32| (self.hash_at(place) ^ hash) & !OWN_BITS == 0;
-        self.index.get(self.sub_table(hash))?.find(spread(hash), is_it).copied()
+        self.index.find(tag_of(hash), |place| (self.hash_at(place) ^ hash) & !OWN_BITS == 0)
     }
 
     /// The record in a place that [`AgingTable::find`] has just named, and its own two bits.
@@ -131,13 +127,8 @@ impl<R: Copy> AgingTable<R> {
         let entry = Place { hash: [stored as u32, (stored >> 32) as u32], record };
         let Some(place) = self.ring.push_back(entry) else { return false };
         self.mark(place, now);
-        let sub = self.sub_table(hash);
-        let AgingTable { ring, index, len, .. } = self;
-        if let Some(table) = index.get_mut(sub) {
-            table.insert_unique(spread(hash), place, |&at| ring.get(at).map_or(0, |p| spread(p.hash())));
-            *len += 1;
-        }
-        true
+        // At most one entry for each place: there is room.
+        self.index.insert(tag_of(hash), place)
     }
 
     /// Notes when the record in the last place came.
@@ -151,21 +142,9 @@ impl<R: Copy> AgingTable<R> {
 
     /// Takes a record out before its time.
     pub fn remove(&mut self, place: u32) {
-        let hash = self.hash_at(place);
-        self.unlink(hash, place);
+        self.index.remove(tag_of(self.hash_at(place)), place);
         if let Some(p) = self.ring.get_mut(place) {
             p.hash = EMPTY;
-        }
-    }
-
-    fn unlink(&mut self, hash: u64, place: u32) {
-        let sub = self.sub_table(hash);
-        let AgingTable { ring, index, len, .. } = self;
-        let Some(table) = index.get_mut(sub) else { return };
-        if let Ok(entry) = table.find_entry(spread(hash), |&at| at == place) {
-            entry.remove();
-            *len -= 1;
-            shrink_if_sparse(table, |&at| ring.get(at).map_or(0, |p| spread(p.hash())));
         }
     }
 
@@ -180,7 +159,7 @@ impl<R: Copy> AgingTable<R> {
         let hash = oldest.hash();
         let is_record = oldest.hash != EMPTY;
         if is_record {
-            self.unlink(hash, place);
+            self.index.remove(tag_of(hash), place);
         }
         self.ring.pop_front();
         let next = self.ring.front().map(|(place, _)| place);
@@ -197,17 +176,15 @@ impl<R: Copy> AgingTable<R> {
 
     /// Records held.
     pub fn len(&self) -> u32 {
-        self.len
+        self.index.len() as u32
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.index.is_empty()
     }
 
     pub fn memory_bytes(&self) -> usize {
-        let tables: usize = self.index.iter().map(HashTable::allocation_size).sum();
-        let directory = self.index.len() * size_of::<HashTable<u32>>();
-        self.ring.memory_bytes() + self.marks.memory_bytes() + tables + directory
+        self.ring.memory_bytes() + self.marks.memory_bytes() + self.index.memory_bytes()
     }
 }
 
@@ -289,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn at_its_limit_a_record_takes_less_than_twenty_seven_bytes_and_afterwards_nothing_is_left() {
+    fn at_its_limit_a_record_takes_hardly_more_than_thirty_bytes_and_afterwards_nothing_is_left() {
         const RECORDS: u32 = 1_000_000;
         let mut table = AgingTable::new(RECORDS, LIFE);
         let empty = table.memory_bytes();
@@ -297,7 +274,7 @@ mod tests {
             table.insert(hash(n), [n; 3], 0, Tick(n / 100));
         }
         let bytes = table.memory_bytes() as f64 / f64::from(RECORDS);
-        assert!(bytes < 27.0, "{bytes} bytes for each record");
+        assert!(bytes < 30.5, "{bytes} bytes for each record");
         while table.pop_expired(Tick(2 * LIFE)).is_some() {}
         assert!(table.memory_bytes() < empty + RECORDS as usize, "{} bytes left", table.memory_bytes() - empty);
     }

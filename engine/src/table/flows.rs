@@ -1,20 +1,15 @@
 //! The flow table: from the keyed hash of a [`FlowKey`] to a [`FlowRef`].
 //!
-//! It is an array of small hash tables. The lower 32 bits of the hash choose one; the upper 32 bits, the *tag*, are kept
-//! beside each reference, and serve the chosen table both as its hash and as a filter: a record is
-//! looked at only when all 32 bits agree, which for a wrong record happens once in about a million
-//! lookups. Because the tag is in the entry, growing reads no record; because the tables are small and grow one at
-//! a time, the longest pause is the rehash of a thousand entries (some microseconds), however
-//! many millions there are in all.
+//! An [`Index`] under the upper 32 bits of the hash, the *tag*: a record is looked at only when all 32 bits agree. Since
+//! the tag also says where in the index an entry lies, less than that tells entries apart; even among ten million
+//! a look-up touches a wrong record less than once in two hundred times. Growing reads no record.
 //!
-//! It does not bound itself: it holds one entry for each record, and the slabs that hold the records have limits.
+//! It holds one entry for each record, and the slabs that hold the records have limits: so has the table.
 //! TIME-WAIT records are not in it: they bring a table of their own ([`super::AgingTable`]).
 
-use super::FlowKey;
+use super::{FlowKey, Index};
 use crate::base::hash::SipKey;
-use crate::base::prefetch::prefetch;
 use crate::base::tuple_hash::TupleHasher;
-use hashbrown::HashTable;
 
 /// Which kind of record a [`FlowRef`] leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -54,22 +49,10 @@ impl FlowRef {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Entry {
-    tag: u32,
-    flow: FlowRef,
-}
-
-/// Entries that a sub-table holds on average at the expected maximum. hashbrown puts 896 into 1024 buckets; this is 2.6
-/// standard deviations below, so that at the expected maximum hardly any sub-table needs 2048 buckets.
-const SUB_TABLE_ENTRIES: u32 = 820;
-
 /// See the module's essay.
 pub struct FlowTable {
     hasher: TupleHasher,
-    /// At least one.
-    tables: Box<[HashTable<Entry>]>,
-    len: usize,
+    index: Index,
 }
 
 /// The upper half of the hash.
@@ -78,17 +61,10 @@ const fn tag_of(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
 
-/// hashbrown takes the bucket from the low bits and its control byte from the top seven.
-#[inline(always)]
-const fn spread(tag: u32) -> u64 {
-    (tag as u64) << 32 | tag as u64
-}
-
 impl FlowTable {
-    /// A table for about `expected_max` entries. It takes more, but then grows in larger steps.
-    pub fn new(key: SipKey, expected_max: u32) -> FlowTable {
-        let tables = expected_max.div_ceil(SUB_TABLE_ENTRIES).max(1);
-        FlowTable { hasher: TupleHasher::new(key), tables: (0..tables).map(|_| HashTable::new()).collect(), len: 0 }
+    /// A table for at most `limit` entries.
+    pub fn new(key: SipKey, limit: u32) -> FlowTable {
+        FlowTable { hasher: TupleHasher::new(key), index: Index::new(limit as usize) }
     }
 
     #[inline(always)]
@@ -96,37 +72,17 @@ impl FlowTable {
         self.hasher.hash(key.words())
     }
 
-    /// Which sub-table: the lower half of the hash, scaled to their number.
-    #[inline(always)]
-    fn place(&self, hash: u64) -> usize {
-        ((u64::from(hash as u32) * self.tables.len() as u64) >> 32) as usize
-    }
-
-    #[inline(always)]
-    fn table(&self, hash: u64) -> Option<&HashTable<Entry>> {
-        self.tables.get(self.place(hash))
-    }
-
-    #[inline(always)]
-    fn table_mut(&mut self, hash: u64) -> Option<&mut HashTable<Entry>> {
-        let place = self.place(hash);
-        self.tables.get_mut(place)
-    }
-
-    /// Fetches what a look-up under `hash` needs first, for one that comes soon.
+    /// Fetches what a look-up under `hash` needs, for one that comes soon.
     #[inline(always)]
     pub fn prefetch(&self, hash: u64) {
-        if let Some(table) = self.table(hash) {
-            prefetch(table);
-        }
+        self.index.prefetch(tag_of(hash));
     }
 
     /// The entry under `hash` that `is_it` accepts; `is_it` compares the record's key and is called only for
     /// entries whose tag agrees.
     #[inline]
     pub fn find(&self, hash: u64, mut is_it: impl FnMut(FlowRef) -> bool) -> Option<FlowRef> {
-        let tag = tag_of(hash);
-        self.table(hash)?.find(spread(tag), |e| e.tag == tag && is_it(e.flow)).map(|e| e.flow)
+        self.index.find(tag_of(hash), |value| is_it(FlowRef(value))).map(FlowRef)
     }
 
     /// The first entry whose tag agrees: almost surely the right one, to be prefetched.
@@ -135,55 +91,33 @@ impl FlowTable {
         self.find(hash, |_| true)
     }
 
-    /// Adds an entry. The caller has made sure that there is none for the same key.
-    pub fn insert(&mut self, hash: u64, flow: FlowRef) {
-        let tag = tag_of(hash);
-        if let Some(table) = self.table_mut(hash) {
-            table.insert_unique(spread(tag), Entry { tag, flow }, |e| spread(e.tag));
-            self.len += 1;
-        }
+    /// Adds an entry. The caller has made sure that there is none for the same key. False when the table is full.
+    #[must_use]
+    pub fn insert(&mut self, hash: u64, flow: FlowRef) -> bool {
+        self.index.insert(tag_of(hash), flow.0)
     }
 
     /// Takes the entry away; false when there was none.
     pub fn remove(&mut self, hash: u64, flow: FlowRef) -> bool {
-        let tag = tag_of(hash);
-        let Some(table) = self.table_mut(hash) else { return false };
-        match table.find_entry(spread(tag), |e| e.tag == tag && e.flow == flow) {
-            Ok(entry) => {
-                entry.remove();
-                super::shrink_if_sparse(table, |e| spread(e.tag));
-                self.len -= 1;
-                true
-            }
-            Err(_) => false,
-        }
+        self.index.remove(tag_of(hash), flow.0)
     }
 
     /// Lets the entry lead to another record (a handshake that completed); false when there was none.
     pub fn replace(&mut self, hash: u64, old: FlowRef, new: FlowRef) -> bool {
-        let tag = tag_of(hash);
-        let entry = self.table_mut(hash).and_then(|t| t.find_mut(spread(tag), |e| e.tag == tag && e.flow == old));
-        match entry {
-            Some(entry) => {
-                entry.flow = new;
-                true
-            }
-            None => false,
-        }
+        self.index.replace(tag_of(hash), old.0, new.0)
     }
 
     pub fn len(&self) -> usize {
-        self.len
+        self.index.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.index.is_empty()
     }
 
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        let tables: usize = self.tables.iter().map(|t| t.allocation_size()).sum();
-        tables + self.tables.len() * size_of::<HashTable<Entry>>()
+        self.index.memory_bytes()
     }
 }
 
@@ -213,8 +147,6 @@ mod tests {
                 assert_eq!((flow.kind(), flow.index()), (kind, index));
             }
         }
-        assert_eq!(size_of::<Option<Entry>>(), 12);
-        assert_eq!(size_of::<Entry>(), 8);
     }
 
     #[test]
@@ -223,7 +155,7 @@ mod tests {
         for n in 0..100_000 {
             let hash = table.hash(&key(n));
             assert_eq!(table.find(hash, |f| f.index() == n), None);
-            table.insert(hash, FlowRef::new(FlowKind::Conn, n));
+            assert!(table.insert(hash, FlowRef::new(FlowKind::Conn, n)));
         }
         assert_eq!(table.len(), 100_000);
         for n in 0..200_000 {
@@ -237,7 +169,7 @@ mod tests {
     fn a_wrong_record_is_hardly_ever_looked_at() {
         let mut table = FlowTable::new(KEY, 100_000);
         for n in 0..100_000 {
-            table.insert(table.hash(&key(n)), FlowRef::new(FlowKind::Conn, n));
+            assert!(table.insert(table.hash(&key(n)), FlowRef::new(FlowKind::Conn, n)));
         }
         let mut looked_at = 0;
         for n in 100_000..300_000 {
@@ -250,27 +182,12 @@ mod tests {
     }
 
     #[test]
-    fn at_its_expected_size_it_is_evenly_and_well_filled() {
-        const ENTRIES: u32 = 100_000;
-        let mut table = FlowTable::new(KEY, ENTRIES);
-        for n in 0..ENTRIES {
-            table.insert(table.hash(&key(n)), FlowRef::new(FlowKind::Conn, n));
-        }
-        assert_eq!(table.tables.len(), 122);
-        for t in &table.tables {
-            assert!((700..940).contains(&t.len()), "{} entries", t.len());
-        }
-        let bytes = table.memory_bytes() as f64 / f64::from(ENTRIES);
-        assert!(bytes < 12.0, "{bytes} bytes for each entry");
-    }
-
-    #[test]
     fn replace_keeps_the_key_and_remove_works_once() {
         let mut table = FlowTable::new(KEY, 10);
         let hash = table.hash(&key(5));
         let (old, new) = (FlowRef::new(FlowKind::HalfOpen, 1), FlowRef::new(FlowKind::Conn, 9));
         assert!(!table.replace(hash, old, new));
-        table.insert(hash, old);
+        assert!(table.insert(hash, old));
         assert!(table.replace(hash, old, new));
         assert_eq!(table.candidate(hash), Some(new));
         assert!(!table.remove(hash, old));
@@ -280,9 +197,9 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_a_map_under_random_changes_beyond_the_expected_size() {
+    fn agrees_with_a_map_under_random_changes() {
         let mut rng = Rng::new(8);
-        let mut table = FlowTable::new(KEY, 100);
+        let mut table = FlowTable::new(KEY, 20_000);
         let mut oracle = std::collections::BTreeMap::new();
         for step in 0..300_000u32 {
             let n = rng.below(20_000) as u32;
@@ -292,7 +209,7 @@ mod tests {
             assert_eq!(table.find(hash, |f| Some(f) == known), known);
             match (known, rng.below(3)) {
                 (None, _) => {
-                    table.insert(hash, flow);
+                    assert!(table.insert(hash, flow));
                     oracle.insert(n, flow);
                 }
                 (Some(old), 0) => {

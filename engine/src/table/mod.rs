@@ -3,13 +3,15 @@
 //! [`FlowTable`] maps the hash of a [`FlowKey`] to a [`FlowRef`]: which kind of record, and its index. The records
 //! themselves live elsewhere, connections in a [`NamedSlab`] and half-open connections in a [`Slab`]. TIME-WAIT records,
 //! which all wait equally long, have an [`AgingTable`] to themselves. Nothing here ever moves a record or copies a whole structure in order
-//! to grow, so no packet waits for millions of others to be rehashed.
+//! to grow, so no packet waits for millions of others to be rehashed: slabs grow by segments, and the index of both
+//! tables by a few lines with each insertion.
 //!
 //! Left out on purpose: the keys. They are part of the records, and the caller compares them; so a table entry
 //! is 8 bytes. Iteration is left out too: nothing on the packet path may depend on hash order.
 
 pub mod aging;
 pub mod flows;
+mod index;
 pub mod key;
 pub mod named;
 pub mod recycle;
@@ -24,18 +26,5 @@ pub use named::NamedSlab;
 pub use recycle::Recycler;
 pub use slab::Slab;
 
-use hashbrown::HashTable;
+use index::Index;
 use ring::Ring;
-
-/// A hash table gives memory back when less than an eighth of it is in use.
-const SPARSE: usize = 8;
-/// Tables of up to this many entries keep their memory.
-const SMALL: usize = 28;
-
-/// To be called after a removal. Moves no more than an eighth of what the table can hold.
-#[inline]
-fn shrink_if_sparse<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
-    if table.len() * SPARSE < table.capacity() && table.capacity() > SMALL {
-        table.shrink_to(2 * table.len(), hash);
-    }
-}

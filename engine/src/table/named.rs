@@ -60,6 +60,17 @@ impl<T: Default> NamedSlab<T> {
         Some(segment)
     }
 
+    /// As [`Slab::give_back`].
+    #[inline]
+    pub fn give_back(&mut self) {
+        self.slab.give_back();
+    }
+
+    /// As [`Slab::is_giving_back`].
+    pub fn is_giving_back(&self) -> bool {
+        self.slab.is_giving_back()
+    }
+
     fn base_of(&self, slot: u32) -> u32 {
         self.base.get(segment_of(slot) as usize).copied().unwrap_or(0)
     }

@@ -35,6 +35,12 @@ impl<T: Copy> Ring<T> {
         self.queue.get(0).map(|v| (self.head, v))
     }
 
+    /// The element `offset` places behind the oldest.
+    #[inline(always)]
+    pub fn nth(&self, offset: u32) -> Option<&T> {
+        self.queue.get(offset as usize)
+    }
+
     pub fn pop_front(&mut self) -> Option<T> {
         let value = self.queue.pop_front()?;
         self.head = self.head.wrapping_add(1);

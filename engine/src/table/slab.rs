@@ -1,12 +1,15 @@
 //! Records by index: they never move, and the lowest vacant slot is taken first, so that those that live together
 //! lie together, and the segments behind them become empty as the records grow fewer.
 //!
-//! Memory grows by 4096 records at a time, up to the limit. A segment without a record is given back, except for
-//! one, so that going to and fro over a border does not allocate each time.
+//! Memory grows by 4096 records at a time, up to the limit. A segment without a record is given back, a few pages at a
+//! time, except for one, so that going to and fro over a border does not allocate each time.
 
 use super::vacancies::Vacancies;
-use crate::base::Segmented;
 use crate::base::segmented::segment_of;
+use crate::base::{Leaving, Segmented};
+
+/// Giving so many back takes some microseconds.
+const PAGES_AT_A_TIME: usize = 16;
 
 #[derive(Debug)]
 pub struct Slab<T> {
@@ -19,6 +22,8 @@ pub struct Slab<T> {
     spare: Option<u32>,
     /// The segment that was given back last, until somebody asks.
     released: Option<u32>,
+    /// Memory of segments on its way back.
+    leaving: Vec<Leaving>,
     len: u32,
     limit: u32,
 }
@@ -32,6 +37,7 @@ impl<T: Default> Slab<T> {
             live: Vec::new(),
             spare: None,
             released: None,
+            leaving: Vec::new(),
             len: 0,
             limit,
         }
@@ -83,7 +89,7 @@ impl<T: Default> Slab<T> {
         let Some(spare) = self.spare.replace(segment) else { return };
         self.spare = Some(spare.min(segment));
         let released = spare.max(segment);
-        self.records.release(released);
+        self.leaving.extend(self.records.take_memory(released));
         self.released = Some(released);
     }
 
@@ -91,6 +97,21 @@ impl<T: Default> Slab<T> {
     #[inline]
     pub fn take_released(&mut self) -> Option<u32> {
         self.released.take()
+    }
+
+    /// Gives some memory of segments without records back, if there is any: to be called now and then.
+    #[inline]
+    pub fn give_back(&mut self) {
+        if let Some(last) = self.leaving.last_mut()
+            && !last.give_back(PAGES_AT_A_TIME)
+        {
+            self.leaving.pop();
+        }
+    }
+
+    /// There is memory that [`Slab::give_back`] has not given back yet.
+    pub fn is_giving_back(&self) -> bool {
+        !self.leaving.is_empty()
     }
 
     /// There is a record in `slot`.

@@ -37,12 +37,6 @@ const MSS_WORD: u32 = (MSS as u32) << 24 | 4 << 16;
 const PERMITTED_AND_TIMESTAMP: u32 = (SACK_PERMITTED as u32) << 24 | 2 << 16 | (TIMESTAMP_WORD & 0xffff);
 const SCALE_WORD: u32 = (NOP as u32) << 24 | (WINDOW_SCALE as u32) << 16 | 3 << 8;
 
-/// What [`of_usual_syn`] reads.
-#[inline(always)]
-pub(super) fn usual_syn_words(mss: u16, (value, echo): (u32, u32), window_scale: u8) -> [u32; 5] {
-    [MSS_WORD | u32::from(mss), PERMITTED_AND_TIMESTAMP, value, echo, SCALE_WORD | u32::from(window_scale)]
-}
-
 /// The options of a SYN as Linux and this engine lay them out: MSS, SACK-permitted, timestamps, NOP, window scale.
 /// `None`: others, or laid out otherwise.
 #[inline(always)]

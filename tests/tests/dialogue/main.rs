@@ -30,10 +30,13 @@ mod v6;
 mod window;
 
 use std::time::Duration;
-use synfin_engine::base::{DropReason, Event};
+use synfin_engine::base::{DropReason, Event, Frame};
 use synfin_engine::shard::{CloseReason, ShardConfig};
 use synfin_engine::tcp::State;
-use synfin_tests::host::{Host, Told, plain_config, seg};
+use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::parse::VlanTags;
+use synfin_engine::wire::{Addr, Seq, TcpFlags, TcpOptions};
+use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER_MAC, PEER_PORT, Told, plain_config, seg};
 
 /// Bytes to send: no two stretches of it are alike at small distances.
 pub static BYTES: [u8; 70_000] = {
@@ -164,4 +167,25 @@ pub fn numbers(state: State) -> (u32, u32) {
         _ => 501,
     };
     (ours, theirs)
+}
+
+/// A SYN from station `n` of 10/8.
+pub fn syn_of_station(host: &mut Host, n: u32) -> Frame {
+    let mut frame = host.pool.alloc().expect("a free frame");
+    let link = LinkOut { src: PEER_MAC, dst: OUR_MAC, vlan: VlanTags::default() };
+    let segment = SegmentOut {
+        src: Addr::v4([10, 0, 0, 0]).plus(n),
+        dst: OURS,
+        src_port: PEER_PORT,
+        dst_port: OUR_PORT,
+        seq: Seq(100),
+        ack: Seq(0),
+        flags: TcpFlags::SYN,
+        window: 1000,
+        options: &TcpOptions::default(),
+        payload_len: 0,
+        checksum: ChecksumMode::Full,
+    };
+    assert!(emit::tcp(&mut frame, &link, &segment, |_| {}));
+    frame
 }

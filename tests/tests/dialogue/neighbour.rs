@@ -1,12 +1,12 @@
 //! Link addresses of peers.
 
+use crate::syn_of_station;
 use std::time::Duration;
 use synfin_engine::base::FramePool;
 use synfin_engine::tcp::SynCookies;
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, LinkOut};
 use synfin_engine::wire::parse::{Packet, VlanTags};
-use synfin_engine::wire::{Addr, Seq, TcpFlags, TcpOptions};
-use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER, PEER_MAC, plain_config, seg};
+use synfin_tests::host::{Host, OUR_MAC, OURS, PEER, PEER_MAC, plain_config, seg};
 
 /// An address that the kernel has too: the kernel gets the answers to our questions.
 #[test]
@@ -40,27 +40,8 @@ fn on_a_shared_address_a_silent_neighbour_is_found_again_by_its_segments() {
 
 /// SYNs of so many stations of the link that the neighbour table has room for none of them any more.
 fn strangers(host: &mut Host, first: u32) {
-    let link = LinkOut { src: PEER_MAC, dst: OUR_MAC, vlan: VlanTags::default() };
     for burst in 0..1700 {
-        let syn = |n: u32, host: &mut Host| {
-            let mut frame = host.pool.alloc().expect("a free frame");
-            let segment = SegmentOut {
-                src: Addr::v4([10, 0, 0, 0]).plus(first + burst * 64 + n),
-                dst: OURS,
-                src_port: 1,
-                dst_port: OUR_PORT,
-                seq: Seq(100),
-                ack: Seq(0),
-                flags: TcpFlags::SYN,
-                window: 1000,
-                options: &TcpOptions::default(),
-                payload_len: 0,
-                checksum: ChecksumMode::Full,
-            };
-            assert!(emit::tcp(&mut frame, &link, &segment, |_| {}));
-            frame
-        };
-        let frames = (0..64).map(|n| syn(n, host)).collect();
+        let frames = (0..64).map(|n| syn_of_station(host, first + burst * 64 + n)).collect();
         host.turn_unchecked(frames);
     }
 }

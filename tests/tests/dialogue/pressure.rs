@@ -1,13 +1,11 @@
 //! More to do than there is room for: nothing is forgotten, and what strangers send takes no room from what we do.
 
-use crate::{closed, drops, events, ms, seconds};
-use synfin_engine::base::{DropReason, Event, Frame};
+use crate::{closed, drops, events, ms, seconds, syn_of_station};
+use synfin_engine::base::{DropReason, Event};
 use synfin_engine::shard::{CloseReason, Connect, ConnectError, Generator, Payload, SendError};
 use synfin_engine::tcp::SynCookies;
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
-use synfin_engine::wire::parse::VlanTags;
-use synfin_engine::wire::{Addr, Seq, TcpFlags, TcpOptions};
-use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER_MAC, PEER_PORT, Told, plain_config, seg};
+use synfin_engine::wire::Addr;
+use synfin_tests::host::{Host, OURS, PEER_PORT, Told, plain_config, seg};
 
 #[test]
 fn every_aborted_connection_gets_its_reset_however_small_the_burst() {
@@ -84,27 +82,6 @@ fn send_queue_never_holds_more_than_sequence_numbers_can_tell_apart() {
     assert!(!host.out.is_empty());
 }
 
-/// A SYN from station `n` of the subnet.
-fn syn(host: &mut Host, n: u32) -> Frame {
-    let mut frame = host.pool.alloc().unwrap();
-    let link = LinkOut { src: PEER_MAC, dst: OUR_MAC, vlan: VlanTags::default() };
-    let segment = SegmentOut {
-        src: Addr::v4([10, 0, 0, 0]).plus(n),
-        dst: OURS,
-        src_port: PEER_PORT,
-        dst_port: OUR_PORT,
-        seq: Seq(100),
-        ack: Seq(0),
-        flags: TcpFlags::SYN,
-        window: 1000,
-        options: &TcpOptions::default(),
-        payload_len: 0,
-        checksum: ChecksumMode::Full,
-    };
-    assert!(emit::tcp(&mut frame, &link, &segment, |_| {}));
-    frame
-}
-
 #[test]
 fn syns_of_strangers_leave_room_for_neighbours_that_we_ask_for() {
     let mut config = plain_config();
@@ -112,7 +89,7 @@ fn syns_of_strangers_leave_room_for_neighbours_that_we_ask_for() {
     config.tcp.syn_cookies = SynCookies::Off;
     let mut host = Host::server(config);
     for burst in 0..2200 {
-        let frames = (0..64).map(|n| syn(&mut host, 1 + burst * 64 + n)).collect();
+        let frames = (0..64).map(|n| syn_of_station(&mut host, 1 + burst * 64 + n)).collect();
         host.turn_unchecked(frames);
     }
     let remote = Addr::v4([192, 0, 2, 1]);

@@ -364,15 +364,8 @@ impl<P: Protocol> Holder<P> {
             return;
         }
         self.published = now;
-        let t = &self.dialogue.tally;
-        self.board.publish(&Figures {
-            started: t.started,
-            established: t.established,
-            completed: t.completed,
-            failed: t.failed_total(),
-            missed: t.missed_total() + self.requests_missed,
-            requests: t.responses_total(),
-        });
+        let figures = self.dialogue.tally.figures();
+        self.board.publish(&Figures { missed: figures.missed + self.requests_missed, ..figures });
     }
 
     fn due(&self) -> Option<Instant> {

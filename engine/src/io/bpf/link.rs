@@ -8,6 +8,7 @@
 use super::{filter::FilterSpec, program, syscalls};
 use crate::io::IoError;
 use crate::io::sys::netlink::{self, Interface};
+use crate::io::xsk::MTU_MAX;
 use std::fmt;
 use std::io::Error;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -61,14 +62,14 @@ impl XdpLink {
     ///
     /// Until [`XdpLink::set_socket`] gives a queue its socket, that queue's frames go on to the kernel.
     pub fn attach(ifindex: u32, mode: XdpMode, spec: &FilterSpec, queues: u32) -> Result<XdpLink, IoError> {
-        let loaded = Loaded::new(spec, queues)?;
+        let loaded = Loaded::new(spec, queues, ifindex)?;
         let link = loaded.link(ifindex, mode).map_err(|e| explain(ifindex, mode, &e))?;
         Ok(loaded.into_link(link, ifindex, mode, String::new()))
     }
 
     /// Attaches in native mode if the device can, else in SKB mode; [`XdpLink::note`] says what was got and why.
     pub fn attach_auto(ifindex: u32, spec: &FilterSpec, queues: u32) -> Result<XdpLink, IoError> {
-        let loaded = Loaded::new(spec, queues)?;
+        let loaded = Loaded::new(spec, queues, ifindex)?;
         let refusal = match loaded.link(ifindex, XdpMode::Native) {
             Ok(link) => return Ok(loaded.into_link(link, ifindex, XdpMode::Native, "native XDP".into())),
             Err(e) => e,
@@ -139,14 +140,18 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn new(spec: &FilterSpec, queues: u32) -> Result<Loaded, IoError> {
+    /// Made for a device: where its frames may be too large for a page, native mode asks for a program that takes them
+    /// in pieces.
+    fn new(spec: &FilterSpec, queues: u32, ifindex: u32) -> Result<Loaded, IoError> {
         let queues = queues.max(1);
         let map = syscalls::create_xskmap(queues).map_err(|e| {
             let hint = if refused(&e) { IoError::privilege_hint() } else { String::new() };
             IoError::os("cannot create the XSKMAP", &e, hint)
         })?;
         let insns = program::compile(spec, map.as_raw_fd())?;
-        let program = syscalls::load_program(&insns).map_err(|failed| explain_load(insns.len(), failed))?;
+        let large_frames = netlink::interface_by_index(ifindex).is_ok_and(|device| device.mtu > MTU_MAX);
+        let program =
+            syscalls::load_program(&insns, large_frames).map_err(|failed| explain_load(insns.len(), failed))?;
         Ok(Loaded { program, map, queues })
     }
 
@@ -239,7 +244,7 @@ fn occupant(name: &str, device: Option<&Interface>) -> String {
 fn mtu_too_big(name: &str, device: Option<&Interface>) -> String {
     let mtu = device.map_or_else(|| "its MTU".into(), |d| format!("MTU {}", d.mtu));
     format!(
-        "{mtu} is too big for native mode, where a frame must fit into one page (veth: 3506 with pages of 4 KiB): \
+        "{mtu} is too big for native mode of this driver and kernel, where a frame must fit into one page: \
          ip link set dev {name} mtu 1500, or use SKB mode"
     )
 }

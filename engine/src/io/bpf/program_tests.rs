@@ -31,7 +31,7 @@ impl Filter {
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
         syscalls::update_map(&map, 0, socket.as_raw_fd() as u32).unwrap();
         let insns = compile(spec, map.as_raw_fd()).unwrap();
-        let program = match syscalls::load_program(&insns) {
+        let program = match syscalls::load_program(&insns, false) {
             Ok(program) => program,
             Err(e) => panic!("{} instructions refused: {}: {}", insns.len(), e.error, e.log),
         };

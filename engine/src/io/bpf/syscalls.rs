@@ -14,6 +14,9 @@ const OBJ_GET_INFO_BY_FD: i32 = 15;
 const LINK_CREATE: i32 = 28;
 const LINK_DETACH: i32 = 34;
 
+/// `BPF_F_XDP_HAS_FRAGS` of PROG_LOAD (kernel 5.18).
+const XDP_HAS_FRAGS: u32 = 1 << 5;
+
 const MAP_TYPE_XSKMAP: u32 = 17;
 const PROG_TYPE_XDP: u32 = 6;
 const ATTACH_TYPE_XDP: u32 = 37;
@@ -102,16 +105,20 @@ pub struct LoadError {
     pub log: String,
 }
 
-/// Loads an XDP program.
-pub fn load_program(insns: &[Insn]) -> std::result::Result<OwnedFd, LoadError> {
+/// Loads an XDP program. `large_frames`: it may be given frames in several pieces, of which it sees the first (kernel
+/// 5.18; where the kernel knows nothing of this, the program is loaded as an ordinary one).
+pub fn load_program(insns: &[Insn], large_frames: bool) -> std::result::Result<OwnedFd, LoadError> {
+    if large_frames && let Ok(program) = load_with_log(insns, XDP_HAS_FRAGS, &mut []) {
+        return Ok(program);
+    }
     // Without a log first: the verifier is a good deal faster, and on success nobody reads it.
-    load_with_log(insns, &mut []).or_else(|_| {
+    load_with_log(insns, 0, &mut []).or_else(|_| {
         let mut log = vec![0u8; LOG_BYTES];
-        load_with_log(insns, &mut log).map_err(|error| LoadError { error, log: log_tail(&log) })
+        load_with_log(insns, 0, &mut log).map_err(|error| LoadError { error, log: log_tail(&log) })
     })
 }
 
-fn load_with_log(insns: &[Insn], log: &mut [u8]) -> Result<OwnedFd> {
+fn load_with_log(insns: &[Insn], flags: u32, log: &mut [u8]) -> Result<OwnedFd> {
     #[repr(C)]
     struct Attr {
         prog_type: u32,
@@ -138,7 +145,7 @@ fn load_with_log(insns: &[Insn], log: &mut [u8]) -> Result<OwnedFd> {
         log_bytes: log.len() as u32,
         log: if wants_log { log.as_mut_ptr() as u64 } else { 0 },
         kernel_version: 0,
-        flags: 0,
+        flags,
         name: name(PROGRAM_NAME),
         ifindex: 0,
         expected_attach_type: ATTACH_TYPE_XDP,

@@ -211,6 +211,10 @@ impl<I: PacketIo> PacketIo for Fault<I> {
         format!("{} with faults", self.inner.describe())
     }
 
+    fn mtu_max(&self) -> u32 {
+        self.inner.mtu_max()
+    }
+
     fn checksum_offload(&self) -> bool {
         self.inner.checksum_offload()
     }

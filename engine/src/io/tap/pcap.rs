@@ -184,6 +184,10 @@ impl<I: PacketIo> PacketIo for Pcap<I> {
         format!("{} with pcap", self.inner.describe())
     }
 
+    fn mtu_max(&self) -> u32 {
+        self.inner.mtu_max()
+    }
+
     fn checksum_offload(&self) -> bool {
         self.inner.checksum_offload()
     }

@@ -1,9 +1,15 @@
-//! Reading a plain segment.
+//! Reading a plain segment: an untagged Ethernet frame, an IP header without options or extensions, TCP with no
+//! options, with timestamps alone, or with those of an ordinary SYN. Nearly every frame of a well-behaved peer is one.
+//!
+//! [`read`] does the same as [`parse`](super::parse::parse()), with every place known at compile time. What is not plain,
+//! or not in order, takes the long way, which alone says what is wrong with it.
 
-use super::LINK;
-use crate::wire::checksum::Sum;
-use crate::wire::field::{get, u16_at, u32_at};
-use crate::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions, TcpSegment, eth, ipv4, ipv6, options, tcp};
+use super::checksum::Sum;
+use super::field::{get, u16_at, u32_at};
+use super::{Addr, Mac, Seq, TcpFlags, TcpOptions, TcpSegment, eth, ipv4, ipv6, options, tcp};
+
+/// Length of an untagged Ethernet header.
+const LINK: usize = 14;
 
 /// What the IP header said.
 struct Network {

@@ -1,0 +1,320 @@
+//! An index of 32-bit values under 32-bit tags (the upper half of a keyed hash): what the flow table and the TIME-WAIT
+//! table are made of.
+//!
+//! One array of words, a tag and a value each, sorted by tag. A tag's *home* is the beginning of a cache line: the tag
+//! as a fraction of 2^32, times the number of lines. An entry lies in its home line or, when that is full, in
+//! one of those right behind it, with nothing vacant in between; so most look-ups read one line, and lines behind it
+//! come with it. The address follows from the tag alone: there is no directory to be read first, and all look-ups of a
+//! burst can be fetched at once.
+//!
+//! It grows without a pause. There are two numbers of lines, one for tags below the *frontier* and a greater one for
+//! those above it. Each insertion moves the frontier down a few lines, as far as keeps the density where it should be:
+//! the entries of these lines move up to where the greater number puts them. Their order stays the same, so all
+//! this happens in place, and a tag's home never gets ahead of another's. When the frontier has come down to 0, the smaller
+//! number becomes the greater one, and the next round begins at the top. Removals move the frontier up again once the
+//! table is nearly empty, and the memory behind it is given back.
+//!
+//! The array's address space is set aside for all entries that there will ever be; only what is in use is memory.
+
+use crate::base::Words;
+use crate::base::words::{HUGE_WORDS, LINE_WORDS};
+use core::ops::Range;
+
+/// One past the highest tag.
+const TAGS: u64 = 1 << 32;
+/// The table grows when more of the places are taken, as a fraction of 256: at the end of a round some lines
+/// are denser by a quarter, and 0.92 is as dense as neighbouring lines can well make up for.
+const DENSE: u64 = 188;
+/// The table shrinks when fewer of the places are taken.
+const SPARSE: u64 = 64;
+/// How much of the places is taken, at the least, when there are as many entries as there will ever be.
+const FULL: u64 = 205;
+const LINES_MIN: u64 = 8;
+/// Lines behind the last home, for what finds no place there.
+const SPARE_LINES: u64 = 64;
+/// Lines that an insertion or removal moves at the most; less than one would do on average.
+const LINES_PER_STEP: usize = 2;
+/// Entries that are moved at a time. A line and its neighbours never have as many with the same home.
+const BATCH: usize = 64;
+
+pub struct Index {
+    words: Words,
+    /// Lines that tags below the frontier are spread over, and those for the rest: never fewer.
+    lines: [u64; 2],
+    /// 0 to 2^32; at 0 or at 2^32 whenever both numbers are the same.
+    frontier: u64,
+    lines_max: u64,
+    /// Behind this line nothing was written since memory was last given back.
+    touched: u64,
+    len: usize,
+}
+
+const fn word(tag: u32, value: u32) -> u64 {
+    (tag as u64) << 32 | value as u64
+}
+
+const fn tag_of(word: u64) -> u64 {
+    word >> 32
+}
+
+/// A word that is zero is vacant: so there is no tag 0.
+const fn sound(tag: u32) -> u64 {
+    if tag == 0 { 1 } else { tag as u64 }
+}
+
+impl Index {
+    /// For at most `limit` entries.
+    pub fn new(limit: usize) -> Index {
+        let lines_max = ((limit as u64 * 256).div_ceil(FULL * LINE_WORDS as u64)).max(LINES_MIN);
+        let words = Words::zeroed((lines_max + SPARE_LINES) as usize * LINE_WORDS);
+        Index { words, lines: [LINES_MIN; 2], frontier: 0, lines_max, touched: 0, len: 0 }
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The place where the search for a tag begins.
+    #[inline(always)]
+    fn home(&self, tag: u64) -> usize {
+        let lines = self.lines[usize::from(tag >= self.frontier)];
+        ((tag * lines) >> 32) as usize * LINE_WORDS
+    }
+
+    #[inline(always)]
+    fn at(&self, place: usize) -> u64 {
+        self.words.get(place).copied().unwrap_or(0)
+    }
+
+    /// Fetches what a look-up needs, for one that comes soon.
+    #[inline(always)]
+    pub fn prefetch(&self, tag: u32) {
+        self.words.prefetch_lines(self.home(sound(tag)));
+    }
+
+    /// The place of the entry under `tag` that `is_it` accepts.
+    #[inline(always)]
+    fn place_of(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<usize> {
+        let tag = sound(tag);
+        let mut place = self.home(tag);
+        while let Some(line) = self.words.get(place..).and_then(|rest| rest.first_chunk::<LINE_WORDS>()) {
+            // All at once and without a branch: where in its line an entry lies is anybody's guess.
+            let mut matches = 0u32;
+            for (n, &word) in line.iter().enumerate() {
+                matches |= u32::from(tag_of(word) == tag) << n;
+            }
+            while matches != 0 {
+                let n = matches.trailing_zeros() as usize;
+                if is_it(line[n % LINE_WORDS] as u32) {
+                    return Some(place + n);
+                }
+                matches &= matches - 1;
+            }
+            let last = line[LINE_WORDS - 1];
+            if last == 0 || tag_of(last) > tag {
+                return None;
+            }
+            place += LINE_WORDS;
+        }
+        None
+    }
+
+    /// The value under `tag` that `is_it` accepts.
+    #[inline(always)]
+    pub fn find(&self, tag: u32, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.place_of(tag, is_it).map(|place| self.at(place) as u32)
+    }
+
+    /// Adds an entry. False when there is no room, which takes more entries than the index was made for.
+    pub fn insert(&mut self, tag: u32, value: u32) -> bool {
+        if !self.put(word(sound(tag) as u32, value)) {
+            return false;
+        }
+        self.len += 1;
+        for _ in 0..LINES_PER_STEP {
+            if !self.is_dense() || !self.grow() {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Takes an entry away; false when there is none.
+    pub fn remove(&mut self, tag: u32, value: u32) -> bool {
+        let Some(place) = self.place_of(tag, |v| v == value) else { return false };
+        self.clear(place..place + 1);
+        self.len -= 1;
+        for _ in 0..LINES_PER_STEP {
+            if !self.is_sparse() || !self.shrink() {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Puts `new` in the place of `old`; false when there is none.
+    pub fn replace(&mut self, tag: u32, old: u32, new: u32) -> bool {
+        let place = self.place_of(tag, |v| v == old);
+        let found = place.and_then(|place| self.words.get_mut(place));
+        found.map(|found| *found = word((*found >> 32) as u32, new)).is_some()
+    }
+
+    /// Writes an entry behind all whose tags are no greater; those behind it up to the next vacant place move on by one.
+    fn put(&mut self, entry: u64) -> bool {
+        let tag = tag_of(entry);
+        let home = self.home(tag);
+        let Some(run) = self.words.get(home..) else { return false };
+        let Some(before) = run.iter().position(|&word| word == 0 || tag_of(word) > tag) else { return false };
+        let Some(more) = run.get(before..).and_then(|run| run.iter().position(|&word| word == 0)) else { return false };
+        let (place, vacant) = (home + before, home + before + more);
+        self.words.copy_within(place..vacant, place + 1);
+        if let Some(word) = self.words.get_mut(place) {
+            *word = entry;
+        }
+        self.touched = self.touched.max((vacant / LINE_WORDS) as u64 + 1);
+        true
+    }
+
+    /// Makes places vacant and lets those behind them move up to their homes, or as near as they can.
+    fn clear(&mut self, places: Range<usize>) {
+        let (mut vacant, mut place) = (places.start, places.end);
+        if let Some(words) = self.words.get_mut(places) {
+            words.fill(0);
+        }
+        loop {
+            let word = self.at(place);
+            if word == 0 {
+                return;
+            }
+            vacant = vacant.max(self.home(tag_of(word)));
+            if vacant == place {
+                return;
+            }
+            self.words.swap(vacant, place);
+            (vacant, place) = (vacant + 1, place + 1);
+        }
+    }
+
+    /// Places that there are as the frontier stands, without the spare ones.
+    #[inline(always)]
+    fn places(&self) -> u64 {
+        let [below, above] = self.lines;
+        let lines = (below * self.frontier + above * (TAGS - self.frontier)) >> 32;
+        lines * LINE_WORDS as u64
+    }
+
+    #[inline(always)]
+    fn is_dense(&self) -> bool {
+        self.len as u64 * 256 > self.places() * DENSE && (self.lines[0] < self.lines_max)
+    }
+
+    #[inline(always)]
+    fn is_sparse(&self) -> bool {
+        self.len as u64 * 256 < self.places() * SPARSE
+    }
+
+    /// Moves the frontier down by a line. False when that is not possible.
+    fn grow(&mut self) -> bool {
+        if self.lines[0] == self.lines[1] {
+            let [_, lines] = self.lines;
+            self.lines[1] = (lines + (lines / 4).max(LINES_MIN)).min(self.lines_max);
+            self.frontier = TAGS;
+        }
+        let below = self.lines[0];
+        let line = ((self.frontier - 1) * below) >> 32;
+        let moved = self.move_to_frontier(line, (line * TAGS).div_ceil(below), self.frontier, false);
+        if self.frontier == 0 {
+            self.lines[0] = self.lines[1];
+        }
+        moved
+    }
+
+    /// Moves the frontier up by a line; behind the last one, gives memory back. False when there is nothing to be done.
+    fn shrink(&mut self) -> bool {
+        let [below, above] = self.lines;
+        if below == above {
+            if self.give_back() || above <= LINES_MIN {
+                return false;
+            }
+            self.lines[0] = (above / 2).max(LINES_MIN);
+            self.frontier = 0;
+        }
+        let above = self.lines[1];
+        let line = (self.frontier * above) >> 32;
+        let end = ((line + 1) * TAGS).div_ceil(above).min(TAGS);
+        let moved = self.move_to_frontier(line, self.frontier, end, true);
+        if self.frontier == TAGS {
+            self.lines[1] = self.lines[0];
+        }
+        moved
+    }
+
+    /// Lets the frontier pass the tags from `low` up to `high`, whose entries lie in `line` and behind it: `up` or down.
+    /// So many that they cannot be moved at once are left to the next call, and nothing at all can be done about so
+    /// many under one tag.
+    fn move_to_frontier(&mut self, line: u64, mut low: u64, mut high: u64, up: bool) -> bool {
+        let home = line as usize * LINE_WORDS;
+        let run = self.words.get(home..).unwrap_or(&[]);
+        let place = |tag: u64| home + run.iter().take_while(|&&word| word != 0 && tag_of(word) < tag).count();
+        let (mut start, mut end) = (place(low), place(high));
+        if end - start > BATCH {
+            if up {
+                high = tag_of(self.at(start + BATCH));
+                end = place(high);
+            } else {
+                low = tag_of(self.at(end - BATCH)) + 1;
+                start = place(low);
+            }
+        }
+        if low >= high || !self.has_spare_places() {
+            return false;
+        }
+        let mut batch = [0; BATCH];
+        let entries = batch.iter_mut().zip(self.words.get(start..end).unwrap_or(&[]));
+        entries.for_each(|(to, from)| *to = *from);
+        self.clear(start..end);
+        self.frontier = if up { high } else { low };
+        for &entry in batch.iter().take(end - start) {
+            self.put(entry);
+        }
+        // The next lines on this way will be wanted soon.
+        let next = if up { high.min(TAGS - 1) } else { low.saturating_sub(1) };
+        for lines in self.lines {
+            self.words.prefetch_lines(((next * lines) >> 32) as usize * LINE_WORDS);
+        }
+        true
+    }
+
+    /// Whether there is room at the very end for all that may be on its way there.
+    fn has_spare_places(&self) -> bool {
+        self.at(self.words.len() - BATCH) == 0
+    }
+
+    /// Gives the memory behind the last line back, a piece at a time. False when there is none.
+    #[cold]
+    fn give_back(&mut self) -> bool {
+        let used = (self.lines[1] + SPARE_LINES) as usize * LINE_WORDS;
+        let touched = self.touched as usize * LINE_WORDS;
+        if touched <= used || self.at(used - 1) != 0 {
+            return false;
+        }
+        let from = (touched - 1) / HUGE_WORDS * HUGE_WORDS;
+        let from = from.max(used);
+        self.words.release(from..touched.next_multiple_of(HUGE_WORDS));
+        self.touched = (from / LINE_WORDS) as u64;
+        true
+    }
+
+    /// Bytes that were touched.
+    pub fn memory_bytes(&self) -> usize {
+        self.touched as usize * LINE_WORDS * size_of::<u64>()
+    }
+}
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;
