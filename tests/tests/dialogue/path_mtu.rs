@@ -117,12 +117,25 @@ impl Path {
             if self.host.out.is_empty() {
                 self.host.pass_until_output(seconds(60));
             }
-            let sent = std::mem::take(&mut self.host.out);
-            self.host.pass(ms(10));
-            for s in sent {
-                self.hear(s.seg.seq.0, s.data.len());
-            }
+            self.round_trip();
         }
+    }
+
+    fn round_trip(&mut self) {
+        let sent = std::mem::take(&mut self.host.out);
+        self.host.pass(ms(10));
+        for s in sent {
+            self.hear(s.seg.seq.0, s.data.len());
+        }
+    }
+
+    /// All that is queued gets through, and nothing more is said for a while.
+    fn pause(&mut self, time: Duration) {
+        while !self.host.out.is_empty() {
+            self.round_trip();
+        }
+        self.host.pass(time);
+        assert!(self.host.out.is_empty(), "{:?}", self.host.out);
     }
 
     fn hear(&mut self, start: u32, len: usize) {
@@ -172,7 +185,7 @@ fn outage_that_was_taken_for_a_narrow_path_is_forgotten_soon() {
     path.run(seconds(10));
     assert!(path.sizes.is_empty());
     path.mtu = 1500;
-    path.run(seconds(60));
+    path.run(seconds(20));
     assert_eq!(path.last_size(), 1460);
     assert_eq!((events(&path.host, Event::PathProbes), events(&path.host, Event::PathWidened)), (1, 1));
 }
@@ -184,15 +197,17 @@ fn path_that_a_router_called_narrow_is_tried_again_after_ten_minutes() {
     let una = path.ack;
     let message = too_big(&path.host, 1000, una);
     path.host.send_raw(&message);
-    path.run(seconds(500));
+    path.pause(seconds(590));
+    path.run(ms(500));
     assert_eq!((path.last_size(), events(&path.host, Event::PathProbes)), (960, 0));
-    path.run(seconds(110));
+    path.pause(seconds(10));
+    path.run(ms(500));
     assert_eq!((path.last_size(), events(&path.host, Event::PathProbes)), (1460, 1));
 }
 
 #[test]
 fn path_that_carries_hardly_anything_still_gets_the_least_size() {
     let mut path = Path::new(600);
-    path.run(seconds(60));
+    path.run(seconds(25));
     assert!(path.last_size() >= 512 && path.last_size() <= 560, "{}", path.last_size());
 }
