@@ -79,7 +79,11 @@ fn data(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
     let used = seq.since(t.snd_una);
     let room = usable_window(t, used, env);
     let mss = u32::from(t.mss);
-    let full = if t.recovery == NONE { mss } else { path_mtu::size_of_next(t, waiting.min(room), env) };
+    let full = if t.recovery == NONE { mss } else { path_mtu::size_of_next(t, waiting, env) };
+    if full > mss && room < full {
+        // A probe waits until there is room for all of it.
+        return None;
+    }
     let len = waiting.min(room).min(full);
     let fin = fin_due && len == waiting && room > len;
     if len == 0 && !fin {

@@ -174,13 +174,15 @@ pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
 
 /// The size of the next segment of new data: larger than the others if it is to be a probe.
 #[inline]
-pub fn size_of_next(t: &Tcb, room: u32, env: &Env<'_>) -> u32 {
+pub fn size_of_next(t: &Tcb, waiting: u32, env: &Env<'_>) -> u32 {
     let mss = u32::from(t.mss);
     let Some(b) = env.recovery.get(t.recovery).filter(|b| !b.path.is_plain()) else { return mss };
     let size = u32::from(b.path.next);
     let is_due = b.path.next_at.is_due(env.clock.tick) && !b.path.is_probing() && t.snd_nxt == t.snd_max;
     let is_calm = b.phase == Phase::Open && b.is_tracking && !b.board.has_lost();
-    if is_due && is_calm && room >= size + BEHIND_MIN * mss { size } else { mss }
+    // ACKs will make room for all of them, one after the other.
+    let fits = waiting.min(t.cwnd).min(t.snd_wnd) >= size + BEHIND_MIN * mss;
+    if is_due && is_calm && fits { size } else { mss }
 }
 
 /// SND.UNA has moved: a probe that was never taken for lost and lies below it got through.
