@@ -7,7 +7,7 @@ use synfin_engine::base::{Counters, Event};
 use synfin_engine::control::Control;
 use synfin_engine::io::bpf::{FilterAddr, FilterSpec, XdpLink, XdpMode};
 use synfin_engine::io::sys::netlink::Interface;
-use synfin_engine::io::xsk::{XskConfig, XskIo, XskSet};
+use synfin_engine::io::xsk::{MTU_MAX, XskConfig, XskIo, XskSet};
 use synfin_engine::io::{IoError, PacketIo};
 use synfin_engine::shard::{App, LocalNet, Shard, ShardConfig};
 use synfin_engine::wire::Addr;
@@ -93,6 +93,7 @@ impl Place {
         let mut set = XskSet::open(&XskConfig {
             first_queue: self.queue,
             attach_mode: Some(link.mode()),
+            large_frames: interface.mtu > MTU_MAX,
             ..XskConfig::new(&interface.name, interface.ifindex, 1)
         })?;
         let io = set.remove(0);
@@ -100,7 +101,7 @@ impl Place {
         Ok((link, io))
     }
 
-    /// Runs one worker until `watch` returns how many seconds it was at work and the CPU time that took; `watch` is given
+    /// Runs one worker on a shard made for the MTU that can be used, until `watch` returns how many seconds it was at work and the CPU time that took; `watch` is given
     /// a way to tell whether the worker has ended by itself.
     ///
     /// # Errors
@@ -108,7 +109,7 @@ impl Place {
     pub fn drive<A>(
         &self,
         interface: &Interface,
-        shard: Shard<A>,
+        shard: impl FnOnce(u16) -> Shard<A>,
         clock: Clock,
         watch: impl FnOnce(&Control, &dyn Fn() -> bool) -> (f64, Usage),
     ) -> Result<Outcome<A>, IoError>
@@ -117,6 +118,7 @@ impl Place {
         A::Conn: Send,
     {
         let (link, io) = self.open(interface)?;
+        let shard = shard(interface.mtu.min(io.mtu_max()).min(u16::MAX.into()) as u16);
         let control = Control::new(1);
         let options = RunOptions { cores: vec![self.core], ..RunOptions::default() };
         let trouble = |e: worker::RunError| IoError::new(e.to_string(), "see what it says");

@@ -14,6 +14,7 @@ const PEER_V6: Addr = Addr([0x20, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
 const BEFORE_TCP: [DropReason; 24] = [
     DropReason::FrameTooShort,
     DropReason::EtherTypeUnknown,
+    DropReason::PartsNotTcp,
     DropReason::VlanMismatch,
     DropReason::NotOurMac,
     DropReason::IpVersionBad,
@@ -32,7 +33,6 @@ const BEFORE_TCP: [DropReason; 24] = [
     DropReason::IcmpStale,
     DropReason::TcpHeaderBad,
     DropReason::TcpChecksumBad,
-    DropReason::TcpOptionBad,
     DropReason::TcpPortZero,
     DropReason::FaultInjected,
     DropReason::HandoffFull,

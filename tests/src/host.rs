@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use synfin_engine::base::{Frame, FramePool, Instant};
 use synfin_engine::shard::{
-    App, CloseReason, Conn, ConnId, Connect, ConnectError, Cx, Limits, LocalNet, Payload, Shard, ShardConfig,
+    App, CloseReason, Conn, ConnId, Connect, ConnectError, Cx, Limits, LocalNet, Payload, Report, Shard, ShardConfig,
 };
 use synfin_engine::tcp::State;
 use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
@@ -34,6 +34,8 @@ pub enum Told {
 /// Remembers what it is told; takes bytes as long as `appetite` lasts.
 pub struct Recorder {
     pub told: Vec<Told>,
+    /// What it was told besides, and of which connection.
+    pub reports: Vec<(ConnId, Report)>,
     pub conn: Option<ConnId>,
     pub appetite: usize,
     /// Called at the end of each `data`, `accepted`, `connected` and `peer_closed`.
@@ -42,7 +44,7 @@ pub struct Recorder {
 
 impl Default for Recorder {
     fn default() -> Self {
-        Recorder { told: Vec::new(), conn: None, appetite: usize::MAX, react: None }
+        Recorder { told: Vec::new(), reports: Vec::new(), conn: None, appetite: usize::MAX, react: None }
     }
 }
 
@@ -87,6 +89,10 @@ impl App for Recorder {
 
     fn peer_closed(&mut self, conn: &mut Conn<'_, ()>) {
         self.note(Told::PeerClosed, conn);
+    }
+
+    fn reported(&mut self, conn: &mut Conn<'_, ()>, what: Report) {
+        self.reports.push((conn.id(), what));
     }
 
     fn closed(&mut self, (): (), why: CloseReason, _now: Instant) {
@@ -153,6 +159,8 @@ impl Seg {
 pub struct Sent {
     pub seg: TcpSegment,
     pub data: Vec<u8>,
+    /// The whole frame.
+    pub frame: Vec<u8>,
 }
 
 pub struct Host {
@@ -168,7 +176,7 @@ pub struct Host {
     frames: usize,
 }
 
-/// Plain options, so that dialogues show bare numbers: no timestamps, no SACK, ISN 300.
+/// Plain options, so that dialogues show bare numbers: no timestamps, no SACK, ISN 300; ACKs are delayed from the start.
 pub fn plain_config() -> ShardConfig {
     let net = LocalNet { first: OURS, count: 1, prefix_len: 24, exclusive: true };
     let mut config = ShardConfig::new(OUR_MAC, vec![net]);
@@ -177,6 +185,7 @@ pub fn plain_config() -> ShardConfig {
     config.tcp.sack = false;
     // Windows that stay as they are.
     config.tcp.receive_buffer_max_bytes = 0;
+    config.tcp.quick_acks = 0;
     config.tcp.fixed_iss = Some(300);
     // Small tables: a test may make thousands of hosts.
     config.limits = Limits {
@@ -295,6 +304,14 @@ impl Host {
         self.turn(frames);
     }
 
+    /// The frame in which the peer would send `s`.
+    pub fn bytes_of(&mut self, s: &Seg) -> Vec<u8> {
+        let frame = self.frame(s);
+        let bytes = frame.bytes().to_vec();
+        self.pool.free(frame);
+        bytes
+    }
+
     /// Any bytes arrive.
     pub fn send_raw(&mut self, bytes: &[u8]) {
         let mut frame = self.pool.alloc().expect("a free frame");
@@ -331,7 +348,7 @@ impl Host {
                 Packet::Tcp(seg) => {
                     let start = usize::from(seg.payload_start);
                     let data = frame.bytes()[start..start + usize::from(seg.payload_len)].to_vec();
-                    self.out.push_back(Sent { seg, data });
+                    self.out.push_back(Sent { seg, data, frame: frame.bytes().to_vec() });
                 }
                 other => self.other.push_back(other),
             }
@@ -438,6 +455,11 @@ impl Host {
 
     pub fn told(&self) -> &[Told] {
         &self.shard.app().told
+    }
+
+    /// What was reported, of whatever connection.
+    pub fn reports(&self) -> Vec<Report> {
+        self.shard.app().reports.iter().map(|(_, what)| *what).collect()
     }
 
     /// Nothing is left: no record, no frame.

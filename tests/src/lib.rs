@@ -1,5 +1,6 @@
 //! Test rigs shared by the behaviour tests.
 
+pub mod altered;
 pub mod bulk;
 pub mod frames;
 pub mod host;

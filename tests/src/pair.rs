@@ -47,6 +47,11 @@ impl<A: App> Side<A> {
         }
     }
 
+    /// From now on a turn sends at most `frames` frames.
+    pub fn limit_burst(&mut self, frames: usize) {
+        self.tx = Vec::with_capacity(frames);
+    }
+
     fn turn(&mut self, link: &mut SimLink, now: Instant) {
         loop {
             let got = link.receive(self.end, now, &mut self.pool, &mut self.rx);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 use synfin_engine::base::Event;
 use synfin_engine::io::sim::Impairment;
-use synfin_engine::shard::TraceEvent;
+use synfin_engine::shard::{Limits, ShardConfig, TraceEvent};
 use synfin_engine::tcp::{Keepalive, SynCookies};
 use synfin_tests::pair::{ADDR_A, ADDR_B, MAC_A, Pair, configs};
 use synfin_tests::streams::{Client, Server};
@@ -41,6 +41,10 @@ fn impairment(run: &Run) -> Impairment {
 }
 
 fn build(run: &Run, seed: u64) -> Pair<Client, Server> {
+    build_with(run, seed, |_, _| {})
+}
+
+fn build_with(run: &Run, seed: u64, adjust: impl FnOnce(&mut ShardConfig, &mut ShardConfig)) -> Pair<Client, Server> {
     let (mut a, mut b) = configs();
     a.locals[0].first = ADDR_A.plus(16);
     a.locals[0].count = LOCALS;
@@ -55,6 +59,7 @@ fn build(run: &Run, seed: u64) -> Pair<Client, Server> {
         c.trace = run.trace;
         c.tcp.syn_cookies = if run.cookies { SynCookies::Always } else { SynCookies::Auto };
     }
+    adjust(&mut a, &mut b);
     let client = Client::new(seed, run.connections, run.concurrency, run.size_bits, ADDR_A.plus(16), LOCALS, ADDR_B);
     let i = impairment(run);
     let mut pair = Pair::new((a, b), (client, Server::new(seed)), seed, [i, i]);
@@ -168,4 +173,41 @@ fn the_same_seed_gives_the_same_trace_bit_for_bit() {
     let (first, second) = (traces(()), traces(()));
     assert!(first.0.len() > 1_000, "a trace worth comparing");
     assert!(first == second, "two runs from one seed differ");
+}
+
+#[test]
+fn every_stream_arrives_whole_although_there_is_hardly_room_for_anything() {
+    let run = Run {
+        connections: 3_000,
+        concurrency: 48,
+        size_bits: 18,
+        loss: 0.01,
+        hostile: true,
+        trace: false,
+        cookies: false,
+    };
+    let mut rng = synfin_engine::base::Rng::new(seed());
+    for _ in 0..4 {
+        let seed = rng.next_u64();
+        let limits = |rng: &mut synfin_engine::base::Rng, connections| Limits {
+            connections,
+            half_open: 2 + rng.below(30) as u32,
+            time_wait: 1_000,
+            held_frames: 4 + rng.below(60) as u32,
+            copy_buffers: 48,
+            recovery_blocks: rng.below(24) as u32,
+            tracked_segments: 64 * rng.below(12) as u32,
+            ..Limits::default()
+        };
+        let mut pair = build_with(&run, seed, |a, b| {
+            a.limits = limits(&mut rng, 48);
+            b.limits = limits(&mut rng, 64);
+        });
+        // All SYNs come at once, and a SYN that finds no room for its answer is lost.
+        pair.a.limit_burst(12 + rng.below(20) as usize);
+        pair.b.limit_burst(12 + rng.below(20) as usize);
+        let over = pair.run(Duration::from_secs(1_000_000));
+        assert!(over, "seed {seed}: something goes on for ever: {:?} {:?}", pair.a.shard.live(), pair.b.shard.live());
+        check(&pair, &run, seed);
+    }
 }

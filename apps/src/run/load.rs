@@ -179,7 +179,8 @@ where
     let runner = |(worker, board): (usize, &Arc<Board>)| {
         let share = Share { worker: worker as u32, workers: boards.len() as u32 };
         let app = app(part(order, share, board.clone(), signals.clone()));
-        Runner::new(Shard::new(config.clone(), app, clock.now()), signals.clone(), first_hops.clone())
+        let (config, signals, first_hops) = (config.clone(), signals.clone(), first_hops.clone());
+        move || Runner::new(Shard::new(config, app, clock.now()), signals, first_hops)
     };
     let parts = Parts::new(site, &args.net, &device, order.steering.clone());
     let runners = boards.iter().enumerate().map(runner).collect();

@@ -40,9 +40,9 @@ fn cores(machine: &MachineArgs, available: Vec<usize>, order: CoreOrder) -> Vec<
     if cores.len() < usize::from(machine.workers) { Vec::new() } else { cores }
 }
 
-/// Starts a worker for each shard and its queue.
-pub fn start<A>(
-    shards: Vec<Runner<A>>,
+/// Starts a worker for each queue; its thread makes the shard.
+pub fn start<A, F>(
+    shards: Vec<F>,
     queues: Vec<BoxIo>,
     machine: &MachineArgs,
     steering: Option<Policy>,
@@ -52,6 +52,7 @@ pub fn start<A>(
 where
     A: App + Send + 'static,
     A::Conn: Send,
+    F: FnOnce() -> Runner<A> + Send + 'static,
 {
     let control = Control::new(shards.len());
     let options = RunOptions {
@@ -61,7 +62,7 @@ where
         ..RunOptions::default()
     };
     let parts = shards.into_iter().zip(queues).collect();
-    worker::start(parts, clock, &options, &control)
+    worker::start_with(parts, clock, &options, &control)
         .map_err(|e| Failure::new(e.to_string(), "Name other --cores, or fewer --workers."))
 }
 

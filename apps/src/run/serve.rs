@@ -79,8 +79,9 @@ where
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
     let runner = |board: &Arc<Board>| {
-        let shard = listening(config.clone(), app(Tally::new(board.clone())), args, clock);
-        Runner::new(shard, signals.clone(), Vec::new())
+        let (config, ports, signals) = (config.clone(), args.listen.clone(), signals.clone());
+        let app = app(Tally::new(board.clone()));
+        move || Runner::new(listening(config, app, &ports, clock), signals, Vec::new())
     };
     let policy = steering.as_ref().map(|s| s.policy.clone());
     let parts = super::summary::Parts::new(site, &args.net, &device, steering);
@@ -110,9 +111,9 @@ where
     Ok(report)
 }
 
-fn listening<A: App>(config: ShardConfig, app: A, args: &ServeArgs, clock: Clock) -> Shard<A> {
+fn listening<A: App>(config: ShardConfig, app: A, ports: &[u16], clock: Clock) -> Shard<A> {
     let mut shard = Shard::new(config, app, clock.now());
-    args.listen.iter().for_each(|port| shard.listen(*port));
+    ports.iter().for_each(|port| shard.listen(*port));
     shard
 }
 

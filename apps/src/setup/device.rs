@@ -8,7 +8,7 @@ use synfin_engine::io::PacketIo;
 use synfin_engine::io::bpf::{FilterSpec, XdpLink, XdpMode};
 use synfin_engine::io::sys::multicast::{Membership, join_solicited_nodes};
 use synfin_engine::io::tap::{Fault, FaultSpec, Pcap, PcapSink};
-use synfin_engine::io::xsk::{BindMode, XskConfig, XskSet};
+use synfin_engine::io::xsk::{BindMode, MTU_MAX, XskConfig, XskSet};
 use synfin_engine::wire::Addr;
 use synfin_engine::worker::Clock;
 
@@ -118,6 +118,7 @@ fn open_sockets(machine: &MachineArgs, site: &Site, link: &XdpLink) -> Result<Ve
     let mut config = XskConfig::new(&site.interface.name, site.interface.ifindex, u32::from(machine.workers));
     config.first_queue = u32::from(machine.queue);
     config.attach_mode = Some(link.mode());
+    config.large_frames = u32::from(site.mtu) > MTU_MAX;
     config.bind = match machine.bind {
         Bind::Auto => BindMode::Auto,
         Bind::Zerocopy => BindMode::ZeroCopy,

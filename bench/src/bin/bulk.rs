@@ -8,7 +8,7 @@
 //! ```
 //!
 //! *Up* is from client to server. The receiving end counts, after a second in which windows open. Both print one line of
-//! JSON. Exit code 3: the interface's MTU is beyond what the engine supports.
+//! JSON.
 
 use clap::{Parser, ValueEnum};
 use std::process::ExitCode;
@@ -21,8 +21,7 @@ use synfin_engine::base::Event;
 use synfin_engine::control::Control;
 use synfin_engine::io::IoError;
 use synfin_engine::io::sys::netlink::{self, Interface};
-use synfin_engine::io::xsk::MTU_MAX;
-use synfin_engine::shard::{App, CloseReason, Conn, Connect, Net, Payload, Shard};
+use synfin_engine::shard::{App, CloseReason, Conn, Connect, Net, Payload, Shard, ShardConfig};
 use synfin_engine::worker::Clock;
 
 #[global_allocator]
@@ -36,7 +35,6 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const QUEUED_BYTES: u32 = 1 << 20;
 const RECEIVE_BUFFER_BYTES: u32 = 1 << 20;
 static PIECE: [u8; 1 << 16] = [b'x'; 1 << 16];
-const NOT_SUPPORTED: u8 = 3;
 
 /// Which way the bytes go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -132,23 +130,13 @@ impl App for Bulk {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let interface = match netlink::interface(&args.interface) {
-        Ok(interface) => interface,
-        Err(e) => return refuse(&e, 2),
-    };
-    if interface.mtu > MTU_MAX {
-        let what = format!("an MTU of {} is not supported: frames have to fit into one chunk", interface.mtu);
-        return refuse(&IoError::new(what, format!("the largest is {MTU_MAX}")), NOT_SUPPORTED);
-    }
-    match run(&args, &interface) {
+    match netlink::interface(&args.interface).and_then(|interface| run(&args, &interface)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => refuse(&e, 2),
+        Err(e) => {
+            eprintln!("bulk: {e}");
+            ExitCode::from(2)
+        }
     }
-}
-
-fn refuse(e: &IoError, code: u8) -> ExitCode {
-    eprintln!("bulk: {e}");
-    ExitCode::from(code)
 }
 
 fn run(args: &Args, interface: &Interface) -> Result<(), IoError> {
@@ -164,13 +152,17 @@ fn run(args: &Args, interface: &Interface) -> Result<(), IoError> {
     let is_receiver = !app.sends;
     let place = Place { role: args.role, mode: args.mode, queue: args.queue, core: args.core };
     let mut config = place.config(interface);
-    config.mtu = u16::try_from(interface.mtu).unwrap_or(u16::MAX);
     config.tcp.receive_buffer_bytes = RECEIVE_BUFFER_BYTES;
     let clock = Clock::start();
-    let mut shard = Shard::new(config, app, clock.now());
-    if !is_client {
-        shard.listen(PORT);
-    }
+    let mut used_mtu = 0;
+    let shard = |mtu| {
+        used_mtu = mtu;
+        let mut shard = Shard::new(ShardConfig { mtu, ..config }, app, clock.now());
+        if !is_client {
+            shard.listen(PORT);
+        }
+        shard
+    };
     let mut counted = 0;
     let watch = |_: &Control, is_ending: &dyn Fn() -> bool| {
         // The server stays until the client has had its time.
@@ -192,7 +184,7 @@ fn run(args: &Args, interface: &Interface) -> Result<(), IoError> {
          \"drops\":{},\"user_seconds\":{:.3},\"system_seconds\":{:.3}}}",
         format!("{:?}", args.role).to_lowercase(),
         end.io,
-        interface.mtu,
+        used_mtu,
         args.connections,
         format!("{:?}", args.direction).to_lowercase(),
         end.seconds,

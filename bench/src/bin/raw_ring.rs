@@ -19,9 +19,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use synfin_bench::usage::Usage;
 use synfin_engine::base::Frame;
+use synfin_engine::base::frame::chain::PARTS_MAX;
 use synfin_engine::io::bpf::{FilterAddr, FilterSpec, XdpLink, XdpMode};
 use synfin_engine::io::sys::netlink;
-use synfin_engine::io::xsk::{BindMode, XskConfig, XskSet};
+use synfin_engine::io::xsk::{BindMode, MTU_MAX, XskConfig, XskSet};
 use synfin_engine::io::{IoError, IoStats, PacketIo};
 use synfin_engine::wire::Addr;
 
@@ -168,6 +169,7 @@ fn config(args: &Args, ifindex: u32, mode: XdpMode) -> XskConfig {
         frames_per_queue: args.frames,
         fill_size: args.fill,
         huge_pages: args.huge_pages,
+        large_frames: args.frame_bytes > MTU_MAX as usize + 14,
         ..XskConfig::new(&args.interface, ifindex, 1)
     }
 }
@@ -178,6 +180,8 @@ struct Bench<I> {
     io: I,
     rx: Vec<Frame>,
     tx: Vec<Frame>,
+    /// The frames of one packet.
+    parts: Vec<Frame>,
     burst: usize,
     frame_bytes: usize,
     /// Frames that `ping` wants under way, and those that are.
@@ -212,6 +216,7 @@ impl<I: PacketIo> Bench<I> {
             io,
             rx: Vec::with_capacity(args.burst.max(1)),
             tx: Vec::with_capacity(capacity + args.burst),
+            parts: Vec::with_capacity(PARTS_MAX + 1),
             burst: args.burst.max(1),
             frame_bytes: args.frame_bytes.max(GENERATION_AT + 1),
             wanted: args.frames_in_flight,
@@ -297,14 +302,29 @@ impl<I: PacketIo> Bench<I> {
     fn generate(&mut self, count: usize) {
         let room = self.tx.capacity() - self.tx.len();
         for _ in 0..count.min(room) {
-            let Some(mut frame) = self.io.pool().alloc() else { break };
-            let length = self.frame_bytes.min(frame.room_bytes());
-            let fits = frame.set_len(length);
-            assert!(fits, "the length was cut to the room");
+            let Some(mut frame) = self.packet() else { break };
             frame.bytes_mut()[..HEADERS.len()].copy_from_slice(&HEADERS);
             frame.bytes_mut()[GENERATION_AT] = self.generation;
             self.tx.push(frame);
         }
+    }
+
+    /// A packet of the wanted length, in as many frames as it takes.
+    fn packet(&mut self) -> Option<Frame> {
+        let pool = self.io.pool();
+        let mut left = self.frame_bytes;
+        while left > 0 {
+            let Some(mut frame) = pool.alloc() else {
+                self.parts.drain(..).for_each(|frame| pool.free(frame));
+                return None;
+            };
+            let len = left.min(frame.room_bytes());
+            let fits = frame.set_len(len);
+            assert!(fits, "the length was cut to the room");
+            left -= len;
+            self.parts.push(frame);
+        }
+        pool.chain(&mut self.parts)
     }
 
     fn resend_lost(&mut self) {

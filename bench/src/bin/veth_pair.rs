@@ -84,13 +84,13 @@ fn run(args: &Args) -> Result<Outcome, IoError> {
             (client.limit, client.until) = (u64::MAX, clock.now() + Duration::from_secs(args.seconds));
             let shard = Shard::new(config, client, clock.now());
             let watch = |control: &Control, is_ending: &dyn Fn() -> bool| client_time(args, control, is_ending);
-            let end = place.drive(&interface, shard, clock, watch)?;
+            let end = place.drive(&interface, |_| shard, clock, watch)?;
             Ok(end.map(|client| (client.completed, client.failed)))
         }
         Role::Server => {
             let mut shard = Shard::new(config, Server::new(form), clock.now());
             shard.listen(SERVER_PORT);
-            let end = place.drive(&interface, shard, clock, device::server_time)?;
+            let end = place.drive(&interface, |_| shard, clock, device::server_time)?;
             Ok(end.map(|server| (server.completed, server.failed)))
         }
     }

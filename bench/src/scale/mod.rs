@@ -6,9 +6,12 @@
 //! thread are counted: whoever shares the machine shows there.
 
 pub mod apps;
+pub mod memory;
 pub mod pauses;
 pub mod phases;
+pub mod repeated;
 pub mod rig;
+pub mod workers;
 
 pub use pauses::Pauses;
 pub use rig::Rig;

@@ -11,6 +11,8 @@ pub struct Pauses {
     /// By the wall clock, of turns during which the thread was never made to wait for another one.
     undisturbed_ns: Histogram<u64>,
     page_faults: u64,
+    /// Each turn by the wall clock, if they are kept.
+    turns_ns: Option<Vec<u64>>,
 }
 
 /// Longer ones count as this long.
@@ -24,11 +26,38 @@ pub const CLOCKS: [&str; 3] = ["cpu", "wall", "wall, undisturbed"];
 impl Default for Pauses {
     fn default() -> Pauses {
         let histogram = || Histogram::new_with_max(LONGEST_NS, 3).expect("these bounds are allowed");
-        Pauses { cpu_ns: histogram(), wall_ns: histogram(), undisturbed_ns: histogram(), page_faults: 0 }
+        Pauses {
+            cpu_ns: histogram(),
+            wall_ns: histogram(),
+            undisturbed_ns: histogram(),
+            page_faults: 0,
+            turns_ns: None,
+        }
     }
 }
 
 impl Pauses {
+    /// Keeps each turn.
+    pub fn keeping_turns() -> Pauses {
+        Pauses { turns_ns: Some(Vec::new()), ..Pauses::default() }
+    }
+
+    /// Another run of the same, turn by turn: what counts of each turn is the shorter time.
+    pub fn keep_shorter(&mut self, again: &Pauses) {
+        if let (Some(turns), Some(again)) = (&mut self.turns_ns, &again.turns_ns) {
+            assert_eq!(turns.len(), again.len(), "a run in virtual time repeats itself");
+            turns.iter_mut().zip(again).for_each(|(turn, again)| *turn = (*turn).min(*again));
+        }
+    }
+
+    /// As [`Pauses::quantiles_us`], of the turns that were kept; and how many took longer than `limit`.
+    pub fn kept_us(&self, limit: Duration) -> ([f64; 4], usize) {
+        let mut histogram = Histogram::new_with_max(LONGEST_NS, 3).expect("these bounds are allowed");
+        let turns = self.turns_ns.as_deref().unwrap_or(&[]);
+        turns.iter().for_each(|&ns| histogram.saturating_record(ns));
+        (quantiles_us(&histogram), turns.iter().filter(|&&ns| u128::from(ns) > limit.as_nanos()).count())
+    }
+
     /// Times one turn.
     pub fn time<R>(&mut self, turn: impl FnOnce() -> R) -> R {
         let before = Usage::so_far();
@@ -41,6 +70,9 @@ impl Pauses {
         self.wall_ns.saturating_record(wall);
         if after.switches == before.switches {
             self.undisturbed_ns.saturating_record(wall);
+        }
+        if let Some(turns) = &mut self.turns_ns {
+            turns.push(wall);
         }
         self.page_faults += after.page_faults - before.page_faults;
         result
@@ -61,11 +93,13 @@ impl Pauses {
 
     /// [`QUANTILES`] and the maximum in microseconds, by [`CLOCKS`].
     pub fn quantiles_us(&self) -> [[f64; 4]; 3] {
-        [&self.cpu_ns, &self.wall_ns, &self.undisturbed_ns].map(|histogram| {
-            let [half, p99, p999] = QUANTILES.map(|q| histogram.value_at_quantile(q) as f64 / 1e3);
-            [half, p99, p999, histogram.max() as f64 / 1e3]
-        })
+        [&self.cpu_ns, &self.wall_ns, &self.undisturbed_ns].map(quantiles_us)
     }
+}
+
+fn quantiles_us(histogram: &Histogram<u64>) -> [f64; 4] {
+    let [half, p99, p999] = QUANTILES.map(|q| histogram.value_at_quantile(q) as f64 / 1e3);
+    [half, p99, p999, histogram.max() as f64 / 1e3]
 }
 
 /// What happened to this thread.
@@ -105,6 +139,15 @@ mod tests {
         let [cpu, wall, _] = pauses.quantiles_us();
         assert!(wall[3] >= 19_900.0 && cpu[3] < wall[3] / 2.0, "{cpu:?} {wall:?}");
         assert_eq!(pauses.turns(), 1);
+    }
+
+    #[test]
+    fn of_two_runs_the_shorter_time_of_each_turn_is_kept() {
+        let run = |turns_ns: [u64; 3]| Pauses { turns_ns: Some(turns_ns.to_vec()), ..Pauses::default() };
+        let mut shortest = run([1_000, 40_000, 7_000]);
+        shortest.keep_shorter(&run([30_000, 1_000, 8_000]));
+        let ([half, _, _, max], long) = shortest.kept_us(Duration::from_micros(5));
+        assert_eq!((half.round(), max.round(), long), (1.0, 7.0, 1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::pauses::{CLOCKS, thread_cpu_time};
 use super::rig::Room;
-use super::{Pauses, Rig, resident_bytes};
+use super::{Pauses, Rig, memory, resident_bytes};
 use std::time::Duration;
 use synfin_engine::tcp::Keepalive;
 
@@ -30,7 +30,7 @@ pub struct Figure {
 pub struct Figures(pub Vec<Figure>);
 
 impl Figures {
-    fn add(&mut self, what: impl Into<String>, value: f64, unit: &'static str) {
+    pub(super) fn add(&mut self, what: impl Into<String>, value: f64, unit: &'static str) {
         let figure = Figure { what: what.into(), value, unit };
         println!("{},{:.3},{}", figure.what, figure.value, figure.unit);
         self.0.push(figure);
@@ -52,7 +52,7 @@ impl Figures {
     }
 }
 
-fn exchange(rig: &mut Rig, connections: u32) -> (Pauses, Pauses) {
+pub(super) fn exchange(rig: &mut Rig, connections: u32) -> (Pauses, Pauses) {
     let (mut client, mut server) = (Pauses::default(), Pauses::default());
     rig.client.app_mut().exchanges_left += connections;
     while !rig.client.app().is_idle() || rig.under_way() > 0 {
@@ -62,7 +62,7 @@ fn exchange(rig: &mut Rig, connections: u32) -> (Pauses, Pauses) {
 }
 
 /// Opens idle connections; panics when some do not open.
-fn open(rig: &mut Rig, connections: u32, client: &mut Pauses, server: &mut Pauses) {
+pub(super) fn open(rig: &mut Rig, connections: u32, client: &mut Pauses, server: &mut Pauses) {
     rig.client.app_mut().idle_left = connections;
     while !rig.client.app().is_idle() || rig.under_way() > 0 {
         rig.turn(client, server);
@@ -81,6 +81,9 @@ fn settle(rig: &mut Rig) {
 /// Idle connections: memory, the rate beside them, and a server that resets them all.
 pub fn idle(connections: u32) -> Figures {
     let mut figures = Figures::default();
+    for time in ["first", "second"] {
+        figures.add(format!("longest first touch of 64 huge pages, {time} time"), memory::huge_page_us(), "us");
+    }
     let mut few = Rig::new(&Room::for_idle(FEW));
     open(&mut few, FEW, &mut Pauses::default(), &mut Pauses::default());
     let mut many = Rig::new(&Room::for_idle(connections));
@@ -136,39 +139,48 @@ fn compare(few: &mut Rig, many: &mut Rig, connections: u32, figures: &mut Figure
 
 /// Idle connections whose peer is gone: keepalive finds out for all of them at once.
 pub fn keepalive(connections: u32) -> Figures {
-    const IDLE: Duration = Duration::from_secs(3600);
     let mut figures = Figures::default();
+    let (mut client, mut server) = (Pauses::default(), Pauses::default());
+    time_all_out(connections, &mut client, &mut server);
+    figures.add_pauses("keepalive of all expires (server)", &server);
+    figures.add_pauses("keepalive of all expires (client)", &client);
+    figures
+}
+
+pub(super) fn time_all_out(connections: u32, client: &mut Pauses, server: &mut Pauses) {
+    const IDLE: Duration = Duration::from_secs(3600);
     let interval = Duration::from_secs(10);
     let room = Room { keepalive: Some(Keepalive { idle: IDLE, interval, probes: 1 }), ..Room::for_idle(connections) };
     let mut rig = Rig::new(&room);
     open(&mut rig, connections, &mut Pauses::default(), &mut Pauses::default());
     rig.connected = false;
     rig.now = rig.now + IDLE;
-    let mut pauses = Pauses::default();
-    let mut elsewhere = Pauses::default();
     while rig.server.live().0 > 0 || rig.client.live().0 > 0 {
         rig.skip_idle_time();
-        rig.turn(&mut elsewhere, &mut pauses);
+        rig.turn(client, server);
     }
     assert_eq!(rig.server.app().torn, u64::from(connections), "all timed out");
-    figures.add_pauses("keepalive of all expires (server)", &pauses);
-    figures.add_pauses("keepalive of all expires (client)", &elsewhere);
-    figures
 }
 
-/// TIME-WAIT records: memory, how they are made, and how they all expire.
-pub fn time_wait(records: u32) -> Figures {
-    const LIFE: Duration = Duration::from_secs(36_000);
-    let mut figures = Figures::default();
-    let room = Room {
+/// How long TIME-WAIT lasts while the records are made.
+const TIME_WAIT_LIFE: Duration = Duration::from_secs(36_000);
+
+/// For TIME-WAIT records only.
+pub(super) fn room_for_time_wait(records: u32) -> Room {
+    Room {
         connections: 100_000,
         time_wait: records,
         idle_tuples: 1,
         exchange_tuples: records,
-        time_wait_life: LIFE,
+        time_wait_life: TIME_WAIT_LIFE,
         ..Room::for_idle(0)
-    };
-    let mut rig = Rig::new(&room);
+    }
+}
+
+/// TIME-WAIT records: memory, how they are made, and how they all expire.
+pub fn time_wait(records: u32) -> Figures {
+    let mut figures = Figures::default();
+    let mut rig = Rig::new(&room_for_time_wait(records));
     let warm_up = WARM_UP.min(records / 2);
     exchange(&mut rig, warm_up);
     let before = resident_bytes();
@@ -177,16 +189,21 @@ pub fn time_wait(records: u32) -> Figures {
     figures.add_bytes_each("TIME-WAIT record", before, resident_bytes(), u64::from(records - warm_up));
     figures.add_pauses("entering TIME-WAIT (server)", &server);
     figures.add_pauses("entering TIME-WAIT (client)", &client);
-    rig.now = rig.now + LIFE;
     let mut pauses = Pauses::default();
-    while rig.server.live().2 > 0 {
-        rig.skip_idle_time();
-        rig.turn(&mut Pauses::default(), &mut pauses);
-    }
+    expire_time_wait(&mut rig, &mut pauses);
     figures.add_pauses("TIME-WAIT of all expires (server)", &pauses);
     settle(&mut rig);
     figures.add_bytes_each("left when all are gone, per record", before, resident_bytes(), u64::from(records));
     figures
+}
+
+pub(super) fn expire_time_wait(rig: &mut Rig, server: &mut Pauses) {
+    let mut client = Pauses::default();
+    rig.now = rig.now + TIME_WAIT_LIFE;
+    while rig.server.live().2 > 0 {
+        rig.skip_idle_time();
+        rig.turn(&mut client, server);
+    }
 }
 
 /// Half-open connections of a flood: memory, and how they all expire.

@@ -38,6 +38,8 @@ pub struct Room {
     pub exchange_tuples: u32,
     pub time_wait_life: Duration,
     pub keepalive: Option<Keepalive>,
+    /// The flow tables do not grow.
+    pub flows_prepared: bool,
 }
 
 impl Room {
@@ -51,6 +53,7 @@ impl Room {
             exchange_tuples: EXCHANGE_TUPLES,
             time_wait_life: Duration::from_millis(10),
             keepalive: None,
+            flows_prepared: false,
         }
     }
 }
@@ -91,6 +94,7 @@ fn config(mac: Mac, local: LocalNet, room: &Room) -> ShardConfig {
     config.limits.connections = room.connections;
     config.limits.half_open = room.half_open;
     config.limits.time_wait = room.time_wait;
+    config.limits.flows_prepared = room.flows_prepared;
     config
 }
 

@@ -5,7 +5,11 @@
 //! must come back to a pool ([`FramePool::free`]) or go into a ring; tests check that none is left over.
 //! Dropping a `Frame` without giving it back loses the chunk until the process ends (never memory safety).
 //!
+//! A packet that is larger than a chunk is a frame with others behind it, see [`chain`].
+//!
 //! This module and `io` are where raw packet memory is touched; everything above sees slices.
+
+pub mod chain;
 
 use super::pages;
 use crossbeam::queue::ArrayQueue;
@@ -79,16 +83,19 @@ impl Drop for Arena {
     }
 }
 
-/// The right to one chunk, with the place of the packet in it. 24 bytes, moved freely, never copied.
+/// The right to one chunk, with the place of the packet in it, and to the frames behind it. 24 bytes, moved freely, never
+/// copied.
 #[must_use = "a frame must go back to a pool or into a ring"]
 pub struct Frame {
     chunk: NonNull<u8>,
     index: u32,
-    chunk_bytes: u32,
+    chunk_bytes: u16,
     start: u16,
     len: u16,
     csum_start: u16,
     csum_offset: u16,
+    /// The next frame of the packet stands in the first bytes of the chunk.
+    more: bool,
 }
 
 // SAFETY: a `Frame` is the exclusive right to its chunk; moving it to another thread moves that right.
@@ -98,8 +105,8 @@ impl Frame {
     /// # Safety
     /// The chunk must be live memory of an arena that outlives the frame, no other `Frame`, ring or free list
     /// may hold it, and `start + len` must not exceed `chunk_bytes`.
-    unsafe fn new(chunk: NonNull<u8>, index: u32, chunk_bytes: u32, start: u16, len: u16) -> Frame {
-        Frame { chunk, index, chunk_bytes, start, len, csum_start: 0, csum_offset: 0 }
+    unsafe fn new(chunk: NonNull<u8>, index: u32, chunk_bytes: u16, start: u16, len: u16) -> Frame {
+        Frame { chunk, index, chunk_bytes, start, len, csum_start: 0, csum_offset: 0, more: false }
     }
 
     #[inline(always)]
@@ -127,11 +134,17 @@ impl Frame {
         self.chunk_bytes as usize - self.start as usize
     }
 
+    /// Bytes that a packet could have at the standard place for sending.
+    #[inline(always)]
+    pub fn capacity_bytes(&self) -> usize {
+        self.chunk_bytes.saturating_sub(TX_HEADROOM_BYTES).into()
+    }
+
     /// Changes the packet's length in place (new bytes hold whatever the chunk held).
     /// Returns false and changes nothing when the chunk is too small.
     #[must_use]
     pub fn set_len(&mut self, len: usize) -> bool {
-        let fits = len <= self.room_bytes() && len <= u16::MAX as usize;
+        let fits = len <= self.room_bytes();
         if fits {
             self.len = len as u16;
         }
@@ -141,7 +154,7 @@ impl Frame {
     /// Moves the start to the standard place for sending (to the end of a chunk that has no room for it) and empties
     /// the frame.
     pub fn reset(&mut self) {
-        self.start = TX_HEADROOM_BYTES.min(self.chunk_bytes.min(u16::MAX.into()) as u16);
+        self.start = TX_HEADROOM_BYTES.min(self.chunk_bytes);
         self.len = 0;
         self.csum_start = 0;
         self.csum_offset = 0;
@@ -248,9 +261,12 @@ impl FramePool {
         Some(unsafe { self.adopt(index, start, 0) })
     }
 
-    /// Gives a frame back.
+    /// Gives a frame back, and those behind it.
     #[inline]
-    pub fn free(&mut self, frame: Frame) {
+    pub fn free(&mut self, mut frame: Frame) {
+        if frame.has_more() {
+            self.free_rest(&mut frame);
+        }
         let home = self.chunk_ptr(frame.index);
         if home != Some(frame.chunk) {
             self.foreign_frames += 1;
@@ -308,12 +324,12 @@ impl FramePool {
     /// The caller must hold the only right to the chunk `index` (it came off a ring of this arena).
     #[inline]
     pub unsafe fn adopt(&self, index: u32, start: u16, len: u16) -> Frame {
-        let size = self.arena.chunk_bytes;
+        let size = self.arena.chunk_bytes.min(u16::MAX.into());
         let start = u32::from(start).min(size);
         let len = u32::from(len).min(size - start);
         let chunk = self.chunk_ptr(index).expect("a ring only returns chunks of its own arena");
         // SAFETY: exclusive by the caller's promise; in bounds by the clipping above.
-        unsafe { Frame::new(chunk, index, size, start as u16, len as u16) }
+        unsafe { Frame::new(chunk, index, size as u16, start as u16, len as u16) }
     }
 
     #[inline]

@@ -47,6 +47,11 @@ impl Words {
         bytes.next_multiple_of(if len > HUGE_FROM { pages::HUGE_BYTES } else { pages::PAGE_BYTES })
     }
 
+    /// Lets the system provide the memory of the first `len` words, none of which was written yet.
+    pub fn touch(&mut self, len: usize) {
+        self.iter_mut().take(len).step_by(pages::PAGE_BYTES / size_of::<u64>()).for_each(|word| *word = 0);
+    }
+
     /// Makes words zero by giving their memory back. Those on pages that the range does not cover stay as they are.
     pub fn release(&mut self, range: Range<usize>) {
         const PAGE_WORDS: usize = pages::PAGE_BYTES / size_of::<u64>();

@@ -21,6 +21,9 @@ use core::time::Duration;
 
 /// One queue of a device, real or simulated: a source and a sink of frames, and the owner of the frame pool.
 ///
+/// A packet larger than a chunk is a frame with others behind it ([`Frame::rest`](crate::base::Frame::rest)); only where
+/// [`PacketIo::mtu_max`] says so are such packets sent and received.
+///
 /// Nothing here allocates once it is set up, and only `kick`, `wait` and `stats` may enter the kernel.
 pub trait PacketIo {
     /// Moves received frames into `rx`, at most up to its capacity minus its length (never reallocating).

@@ -38,7 +38,7 @@ declare! {
     kernel_fill_ring_empty,
     kernel_tx_invalid,
     kernel_tx_ring_empty,
-    /// Frames that came in pieces (larger than a chunk) and were dropped.
+    /// Packets that came in more pieces than one may have, or with a piece lost.
     rx_fragmented,
     /// Frames given to `tx_burst` that cannot be sent (empty, of another arena, a checksum place outside).
     tx_refused,

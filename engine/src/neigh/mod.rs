@@ -258,6 +258,15 @@ impl NeighTable {
         }
     }
 
+    /// TCP gets no answers by way of this neighbour: it is asked with its next use whether it is still there (RFC 9293
+    /// 3.8.3: negative advice).
+    pub fn doubt(&mut self, id: NeighId, now: Instant) {
+        self.pass(now);
+        if self.state(id) == NeighState::Reachable {
+            self.stale(id);
+        }
+    }
+
     /// Has `slot` handed out by [`NeighTable::take_waiters`] when the neighbour is resolved or has failed. False when
     /// it will not be: resolved already, failed a moment ago, or [`WAITERS_MAX`] slots wait.
     pub fn wait(&mut self, id: NeighId, slot: u32) -> bool {

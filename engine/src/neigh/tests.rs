@@ -143,6 +143,22 @@ fn an_unused_neighbour_becomes_stale_and_is_not_asked() {
 }
 
 #[test]
+fn a_doubted_neighbour_is_used_on_and_asked_soon() {
+    let mut t = table(10);
+    let id = t.learn(addr(1), MAC_A, at_ms(0), true).unwrap();
+    t.doubt(id, at_ms(1_000));
+    assert_eq!(t.state(id), NeighState::Stale);
+    assert_times(&probes(&mut t, 1_000, 10_000), &[]);
+    assert_eq!(t.mac(id), Some(MAC_A));
+    // Doubting it again changes nothing.
+    t.doubt(id, at_ms(12_000));
+    assert_times(&probes(&mut t, 12_000, 15_500), &[(15_000, Some(MAC_A))]);
+    let fixed = t.add_static(addr(2), MAC_B).unwrap();
+    t.doubt(fixed, at_ms(16_000));
+    assert_eq!(t.state(fixed), NeighState::Static);
+}
+
+#[test]
 fn a_stale_neighbour_in_use_is_asked_by_unicast_then_by_everybody_and_then_failed() {
     let mut t = table(10);
     let id = t.learn(addr(1), MAC_A, at_ms(0), true).unwrap();

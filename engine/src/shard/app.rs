@@ -2,6 +2,7 @@
 
 use super::conn::{Conn, Net};
 use crate::base::Instant;
+use crate::wire::parse::IcmpErrorKind;
 use std::sync::Arc;
 
 /// An application on one shard. All methods run on the shard's own thread, one at a time. What they ask for
@@ -32,6 +33,10 @@ pub trait App: Sized {
     /// The peer has sent its FIN and every byte before it was taken. Sending may go on (half-close).
     fn peer_closed(&mut self, _conn: &mut Conn<'_, Self::Conn>) {}
 
+    /// Something that may mend itself or needs no answer (RFC 9293 3.9.1.8), possibly before `connected`. The connection
+    /// goes on, whether or not anything is done about it.
+    fn reported(&mut self, _conn: &mut Conn<'_, Self::Conn>, _what: Report) {}
+
     /// The connection is over (for the closing side: it has reached TIME-WAIT).
     fn closed(&mut self, _user: Self::Conn, _why: CloseReason, _now: Instant) {}
 
@@ -42,6 +47,17 @@ pub trait App: Sized {
     fn next_wakeup(&self) -> Option<Instant> {
         None
     }
+}
+
+/// What [`App::reported`] tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Report {
+    /// An ICMP error about one of our segments that is under way.
+    Icmp(IcmpErrorKind),
+    /// The third time-out in a row (R1 of RFC 9293 3.8.3): the path or the peer may be gone.
+    NoAnswer,
+    /// The next so many bytes of the stream are urgent, whether or not they have come yet.
+    Urgent { bytes: u32 },
 }
 
 /// How a connection ended.

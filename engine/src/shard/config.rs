@@ -35,6 +35,9 @@ pub struct Limits {
     /// connections. Beyond that losses are repaired more slowly (`recovery_exhausted` counts).
     pub recovery_blocks: u32,
     pub tracked_segments: u32,
+    /// The flow table has the memory for all of them from the start (11 bytes for each connection and half-open
+    /// connection), instead of growing with their number: then its growth never waits for the system.
+    pub flows_prepared: bool,
 }
 
 impl Default for Limits {
@@ -48,6 +51,7 @@ impl Default for Limits {
             copy_buffers: 32_768,
             recovery_blocks: 262_144,
             tracked_segments: 1 << 20,
+            flows_prepared: false,
         }
     }
 }

@@ -102,9 +102,13 @@ impl<U> Conn<'_, U> {
         self.tcb().map_or(0, Tcb::queued_bytes)
     }
 
-    /// Asks for one call of `writable` when acknowledgements bring the queue below 64 KiB.
+    /// Asks for one call of `writable` when acknowledgements bring the queue below 64 KiB; if nothing is queued, as soon as
+    /// there is a buffer for `send_copy`.
     pub fn want_writable(&mut self) {
-        if let Some(t) = self.tcb_mut() {
+        if let Some(t) = self.core.conns.get_mut(self.slot) {
+            if t.queued_bytes() == 0 && !t.has(flag::WANT_WRITABLE) {
+                self.core.starved.push_back(self.slot);
+            }
             t.set(flag::WANT_WRITABLE);
         }
     }
@@ -218,7 +222,10 @@ impl<U: Default> Net<'_, U> {
         if core.find(hash, &key).is_some() || core.time_wait.find(hash).is_some() {
             return Err(ConnectError::AddressInUse);
         }
-        let hop = core.locals.next_hop(key.local, &to.remote).filter(|_| to.remote.is_unicast());
+        let hop = core
+            .locals
+            .next_hop(key.local, &to.remote)
+            .filter(|_| to.remote.is_unicast() && core.locals.is_peer(key.local, &to.remote));
         let hop = hop.ok_or(ConnectError::NoRoute)?;
         let neighbour = core.neigh.lookup_or_create(hop, core.proto.clock.now).ok_or(ConnectError::TableFull)?;
         let (around, iss) = core.surroundings(key, neighbour);

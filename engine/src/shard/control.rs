@@ -12,6 +12,8 @@ pub struct ConnInfo {
     pub state: State,
     /// Largest payload of a segment we send.
     pub mss: u16,
+    /// The MSS that we announce.
+    pub own_mss: u16,
     /// Congestion window and slow-start threshold in bytes.
     pub cwnd: u32,
     pub ssthresh: u32,
@@ -29,11 +31,17 @@ pub struct ConnInfo {
     /// The peer's window, and what of ours is left.
     pub send_window: u32,
     pub receive_window: u32,
-    /// The largest window that we would offer now.
+    /// The receive buffer, as far as it has grown.
     pub receive_buffer_bytes: u32,
     pub timestamps: bool,
     pub sack: bool,
     pub in_recovery: bool,
+    /// What a time-out took for lost is sent again.
+    pub in_timeout: bool,
+    /// Segments that are SACKed, sent again and under way, and still to be sent again.
+    pub sacked_segments: u32,
+    pub resent_segments: u32,
+    pub lost_segments: u32,
     /// Shift counts, the peer's and ours.
     pub send_scale: u8,
     pub receive_scale: u8,
@@ -70,7 +78,7 @@ impl<U> Conn<'_, U> {
             t.clear(flag::RECEIVE_STALLED);
             self.core.recv.give_back_if_empty(&mut t.recv);
         }
-        let buffer = self.core.proto.buffer_of(self.slot, t.flags);
+        let buffer = self.core.proto.buffer_of(self.slot, t.flags).min(0xffff << t.rcv_scale());
         // Each ACK tells the window anyway: one more is only worth it when the window is twice what the peer knows.
         if buffer.saturating_sub(unread) >= t.rcv_wnd().saturating_mul(2) {
             self.core.window_opened(self.slot);
@@ -126,10 +134,13 @@ impl<U> Conn<'_, U> {
         let t = self.tcb()?;
         let times = crate::tcp::Times::new(&self.config());
         let measured = t.has(flag::RTT_VALID);
+        let own_mss = crate::tcp::options::own_mss(self.core.config.mtu, t.key.remote.is_v4());
+        let (sacked_segments, resent_segments, lost_segments) = recovery::reported(t, &self.core.proto.recovery);
         let ns = |us: u32| if measured { u64::from(us) << 10 } else { 0 };
         Some(ConnInfo {
             state: t.state(),
             mss: t.mss,
+            own_mss: own_mss.min(self.config().mss_max),
             cwnd: t.cwnd,
             ssthresh: t.ssthresh,
             srtt_ns: ns(t.srtt_us),
@@ -146,6 +157,10 @@ impl<U> Conn<'_, U> {
             timestamps: t.has(flag::TIMESTAMPS),
             sack: t.has(flag::SACK),
             in_recovery: recovery::is_recovering(t, &self.core.proto.recovery),
+            in_timeout: recovery::is_after_timeout(t, &self.core.proto.recovery),
+            sacked_segments,
+            resent_segments,
+            lost_segments,
             send_scale: t.snd_scale(),
             receive_scale: t.rcv_scale(),
         })

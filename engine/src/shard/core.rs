@@ -1,5 +1,6 @@
 //! What a shard consists of, apart from the application. Everything here is owned by one thread.
 
+use super::app::{ConnId, Report};
 use super::config::ShardConfig;
 use super::icmp_errors::Troubles;
 use super::locals::Locals;
@@ -86,6 +87,8 @@ pub struct Core {
     pub(super) hears_no_replies: bool,
     /// Frames whose bytes were read out: they go back to the pool with the next `emit`.
     pub(super) spent: Vec<Frame>,
+    /// What applications are told at the end of the burst.
+    pub(super) reports: Vec<(ConnId, Report)>,
     /// Scratch space for `resolve::ask_neighbours`.
     pub(super) probes: Vec<Probe>,
 }
@@ -101,6 +104,10 @@ impl Core {
             neigh.add_static(addr, mac);
         }
         let flows = limits.connections.saturating_add(limits.half_open);
+        let mut flows = FlowTable::new(key, flows);
+        if limits.flows_prepared {
+            flows.prepare();
+        }
         let times = Times::new(&tcp);
         Core {
             proto: Protocol {
@@ -115,7 +122,7 @@ impl Core {
             },
             untagged: config.vlan.count == 0,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
-            flows: FlowTable::new(key, flows),
+            flows,
             conns: NamedSlab::with_limit(limits.connections),
             halves: Slab::with_limit(limits.half_open),
             time_wait: AgingTable::new(limits.time_wait, times.time_wait),
@@ -136,6 +143,7 @@ impl Core {
             trace: Trace::new(config.trace),
             hears_no_replies: config.locals.iter().any(|net| !net.exclusive),
             spent: Vec::new(),
+            reports: Vec::new(),
             probes: Vec::new(),
             config,
         }

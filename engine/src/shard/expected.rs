@@ -34,7 +34,9 @@ impl<A: App> Shard<A> {
             if takes && len > 0 {
                 self.take_in_order(slot, item, start, len, cx);
             }
-            if takes && item.seg.flags.fin() {
+            // Bytes for which there was no room keep the FIN behind them waiting.
+            let is_next = self.core.conns.get(slot).is_some_and(|t| t.rcv_nxt + 1 == item.seg.end());
+            if takes && item.seg.flags.fin() && is_next {
                 self.core.pass_fin(slot);
                 self.stream_ended(slot, item, cx);
             }

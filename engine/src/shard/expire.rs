@@ -45,11 +45,11 @@ impl<A: App> Shard<A> {
         self.core.halves.give_back();
     }
 
-    /// Ends all connections with RST (and `closed(Aborted)`), as `cx.tx` has room for, and no more than a burst at a time;
-    /// call until it returns 0. Returns how many are left.
+    /// Ends all connections with RST (and `closed(Aborted)`), as there is room in `cx.tx` and frames in `cx.pool`, and no more than a burst
+    /// at a time; call until it returns 0. Returns how many are left.
     pub fn abort_all(&mut self, cx: &mut Cx<'_>) -> u32 {
         self.core.set_clock(cx.now);
-        let room = (cx.tx.capacity() - cx.tx.len()).min(BUDGET);
+        let room = (cx.tx.capacity() - cx.tx.len()).min(cx.pool.available()).min(BUDGET);
         let slots = self.core.conns.slots();
         let mut found = std::mem::take(&mut self.due);
         for _ in 0..slots.min(ABORT_SLOTS) {
@@ -100,8 +100,12 @@ impl<A: App> Shard<A> {
             // The deadline that the timer was armed for has moved or gone since.
             return core.reschedule(slot);
         }
+        let retries = t.retries;
         let why = match timers::expire(t, &mut core.proto.env_of(slot, t.flags)) {
-            None => return core.mark_pending(slot),
+            None => {
+                core.mark_pending(slot);
+                return self.tell_no_answer(slot, retries);
+            }
             Some(GiveUp::TimedOut) => core.troubles.since(slot, t.snd_una).unwrap_or(CloseReason::TimedOut),
             Some(GiveUp::Orphaned) => CloseReason::Orphaned,
         };
@@ -142,7 +146,8 @@ impl<A: App> Shard<A> {
     /// When the shard next has something to do on its own account; `now` if it has already.
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let core = &self.core;
-        if !core.pending.is_empty() || core.conns.is_giving_back() || core.halves.is_giving_back() {
+        let feeds = !core.starved.is_empty() && core.send.has_buffer();
+        if !core.pending.is_empty() || feeds || core.conns.is_giving_back() || core.halves.is_giving_back() {
             return Some(now);
         }
         let ticks = [core.wheel.next_deadline(), core.time_wait.next_deadline()];

@@ -5,7 +5,7 @@
 //! connection that works: it is remembered, and when the retries are used up it is the cause that the application
 //! hears of. An ACK of anything new shows that the trouble has passed.
 
-use super::app::CloseReason;
+use super::app::{CloseReason, Report};
 use super::core::Core;
 use crate::base::{DropReason, Event};
 use crate::table::{FlowKey, FlowKind};
@@ -74,7 +74,9 @@ pub(super) fn take(core: &mut Core, e: &IcmpError) -> Result<bool, DropReason> {
         _ => CloseReason::Unreachable,
     };
     core.troubles.0.insert(slot, Trouble { why, una, is_end });
-    if is_end && let Some(t) = core.conns.get_mut(slot) {
+    if !is_end {
+        core.report(slot, Report::Icmp(e.kind));
+    } else if let Some(t) = core.conns.get_mut(slot) {
         t.set(flag::ABORT);
         core.mark_pending(slot);
     }

@@ -26,6 +26,8 @@ pub(super) struct Item {
     /// What [`Core::prefetch`] found; other segments of the burst may have changed it since.
     pub flow: Option<FlowRef>,
     pub frame: Option<Frame>,
+    /// What of the packet stands in other frames.
+    pub rest: Option<Frame>,
 }
 
 impl Item {
@@ -102,6 +104,7 @@ impl<A: App> Shard<A> {
         drop(frames);
         self.batch = Some(batch);
         self.wake_waiters(cx);
+        self.tell_reports();
     }
 
     /// Looks up all segments of the batch, then runs them lane by lane and empties it.
@@ -115,6 +118,9 @@ impl<A: App> Shard<A> {
                 self.segment(item, cx);
                 if let Some(frame) = item.frame.take() {
                     cx.pool.free(frame);
+                }
+                if let Some(rest) = item.rest.take() {
+                    cx.pool.free(rest);
                 }
             }
         }
@@ -131,15 +137,22 @@ impl Core {
         counters.add(Event::BytesIn, frame.len() as u64);
         let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
         let verify = self.config.verify_checksums;
-        if !(self.untagged && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg)) {
+        let short = self.untagged && !frame.has_more();
+        if !(short && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg)) {
             match self.classify_any(frame, cx, resolved) {
-                Some((frame, seg)) => (item.seg, item.frame) = (seg, Some(frame)),
+                Some((mut frame, seg)) => {
+                    item.rest = frame.take_rest();
+                    (item.seg, item.frame) = (seg, Some(frame));
+                }
                 None => return,
             }
         } else {
             item.frame = Some(frame);
         }
         let Some(key) = self.key_of(&item.seg) else {
+            if let Some(rest) = item.rest.take() {
+                cx.pool.free(rest);
+            }
             if let Some(frame) = item.frame.take() {
                 self.discard(frame, DropReason::IpNotForUs, cx);
             }
@@ -156,7 +169,8 @@ impl Core {
     #[inline(never)]
     fn classify_any(&mut self, frame: Frame, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) -> Option<(Frame, TcpSegment)> {
         let options = ParseOptions { verify_checksums: self.config.verify_checksums };
-        let (link, packet) = match parse(frame.bytes(), options) {
+        let parsed = if frame.has_more() { self.parse_parts(&frame) } else { parse(frame.bytes(), options) };
+        let (link, packet) = match parsed {
             Ok(parsed) => parsed,
             Err(reason) => return self.discard(frame, reason, cx),
         };

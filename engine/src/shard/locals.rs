@@ -55,6 +55,13 @@ impl Locals {
         self.entry(id).is_some_and(|e| e.net.exclusive)
     }
 
+    /// `remote` may be another host's, as seen from `id`: neither our own nor that of all hosts of the subnet.
+    pub fn is_peer(&self, id: u16, remote: &Addr) -> bool {
+        let is_broadcast =
+            |net: &LocalNet| remote.is_subnet_broadcast(net.prefix_len) && remote.in_prefix(&net.first, net.prefix_len);
+        self.id_of(remote).is_none() && !self.entry(id).is_some_and(|e| is_broadcast(&e.net))
+    }
+
     /// The station to which a packet from `id` to `remote` has to go first; `None`: no route.
     pub fn next_hop(&self, id: u16, remote: &Addr) -> Option<Addr> {
         let e = self.entry(id)?;

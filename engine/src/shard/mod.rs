@@ -18,8 +18,10 @@ mod icmp_errors;
 mod ingest;
 mod locals;
 mod pacing;
+mod parts;
 mod recv_queue;
 mod recv_ranges;
+mod report;
 mod resolve;
 mod segment;
 mod send_queue;
@@ -31,7 +33,7 @@ pub mod tuning;
 mod users;
 mod window;
 
-pub use app::{App, CloseReason, ConnId, Connect, ConnectError, Generator, Payload, SendError};
+pub use app::{App, CloseReason, ConnId, Connect, ConnectError, Generator, Payload, Report, SendError};
 pub use config::{Limits, LocalNet, Secrets, ShardConfig};
 pub use conn::{Conn, Net};
 pub use control::ConnInfo;
@@ -41,7 +43,7 @@ pub use trace::TraceEvent;
 
 use crate::base::{Counters, Instant};
 use crate::neigh::NeighState;
-use crate::tcp::flag;
+use crate::tcp::{State, flag};
 use crate::wire::Addr;
 use core::Core;
 use ingest::Batch;
@@ -132,6 +134,10 @@ impl<A: App> Shard<A> {
         let sent = self.core.output(slot, cx);
         if sent == Sent::NoRoom {
             self.core.mark_pending(slot);
+        } else if let Some(t) = self.core.conns.get(slot).filter(|t| t.state() == State::TimeWait) {
+            // Its last ACK has found room only now.
+            let hash = self.core.flows.hash(&t.key);
+            self.conclude(slot, hash, cx);
         }
         self.core.reschedule(slot);
         sent

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn window_leaves_within_the_round_trip_and_no_faster_than_the_limit() {
-        let mut t = Tcb { cwnd: 120_000, ssthresh: 100_000, srtt_us: 9_766, ..Tcb::default() };
+        let mut t = Tcb::default();
+        (t.cwnd, t.ssthresh, t.srtt_us) = (120_000, 100_000, 9_766);
         t.set(flag::RTT_VALID);
         let segments = 120;
         let whole = segments * gap_nanos(&t, Pacing::UNLIMITED, 1_000);

@@ -165,6 +165,11 @@ impl RecvPool {
         self.blocks.get(block).and_then(|b| b.held.back()).is_some_and(|last| last.seq.after(rcv_nxt))
     }
 
+    /// What of `start..end` has come before: the first of such ranges.
+    pub fn first_overlap(&self, block: u32, start: Seq, end: Seq) -> Option<SackBlock> {
+        self.blocks.get(block)?.ranges.first_overlap(start, end)
+    }
+
     /// Bytes below `rcv_nxt` that the application has not taken.
     pub fn unread(&self, block: u32, rcv_nxt: Seq) -> u32 {
         match self.blocks.get(block).and_then(|b| b.held.front()) {
@@ -214,20 +219,31 @@ impl RecvPool {
         done
     }
 
-    /// Puts back what the application left of a segment from `take_ready`; `end` is the number after its last byte.
-    pub fn put_back(&mut self, block: &mut u32, frame: Frame, start: u16, len: u16, end: Seq, pool: &mut FramePool) {
-        if *block == NONE {
-            match self.blocks.take() {
-                Some(index) => *block = index,
-                None => return pool.free(frame),
-            }
+    /// Puts back what the application left of a segment, of one from `take_ready` or one that has just come; `end` is the
+    /// number after its last byte. False: no room, and the frame is given back.
+    pub fn put_back(
+        &mut self,
+        block: &mut u32,
+        frame: Frame,
+        start: u16,
+        len: u16,
+        end: Seq,
+        pool: &mut FramePool,
+    ) -> bool {
+        // Those that have a block hold frames already: theirs are counted.
+        if *block == NONE && self.frames < self.limit_frames {
+            *block = self.blocks.take().unwrap_or(NONE);
         }
         match self.blocks.get_mut(*block) {
             Some(b) => {
                 b.held.push_front(Held { seq: end - u32::from(len), start, len, frame });
                 self.frames += 1;
+                true
             }
-            None => pool.free(frame),
+            None => {
+                pool.free(frame);
+                false
+            }
         }
     }
 

@@ -28,6 +28,13 @@ impl Ranges {
         island.start.at_or_before(seq).then_some(island)
     }
 
+    /// The first range within `start..end` that has come.
+    pub fn first_overlap(&self, start: Seq, end: Seq) -> Option<SackBlock> {
+        let island = self.islands.get(self.islands.partition_point(|i| i.end.at_or_before(start)))?;
+        let (start, end) = (island.start.max(start), island.end.min(end));
+        start.before(end).then_some(SackBlock { start, end })
+    }
+
     /// Bytes `start..end` have come.
     pub fn add(&mut self, start: Seq, end: Seq) {
         let at = self.at(start);

@@ -11,8 +11,8 @@ use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset;
 use crate::tcp::{HalfOpen, State, expected, flag};
-use crate::wire::Seq;
 use crate::wire::segment::SackBlock;
+use crate::wire::{Seq, TcpFlags};
 
 /// How far beyond the old connection's numbers a reopened one starts, should its ISN not be beyond them anyway
 /// (RFC 9293 3.4.2, RFC 1122 4.2.2.13).
@@ -87,6 +87,9 @@ impl<A: App> Shard<A> {
         if out.happened.any() && self.happened(slot, item, &out, cx) {
             return;
         }
+        if item.seg.flags.has(TcpFlags::URG) {
+            self.tell_urgent(slot, item, &out);
+        }
         if out.data_len > 0 || out.fin.is_some() {
             self.take_payload(slot, item, &out, cx);
         }
@@ -158,10 +161,15 @@ impl<A: App> Shard<A> {
 impl Core {
     /// A segment for no connection: a SYN for a listener, or something to refuse (RFC 9293 3.10.7.1, 3.10.7.2).
     fn stray_segment(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
+        if !self.locals.is_peer(item.key.local, &item.key.remote) {
+            // RFC 9293 3.9.2.3. Addresses that are nobody's, whatever the subnet, were refused when they were read.
+            return self.proto.counters.drop(DropReason::PeerImpossible);
+        }
         let flags = item.seg.flags;
         let listening = self.is_listening(item.key.local_port);
         let bare_syn = flags.syn() && !flags.ack() && !flags.rst() && !flags.fin();
-        if listening && bare_syn {
+        let taken_up = listening && bare_syn;
+        if taken_up && self.conns.len() < self.conns.limit() {
             if self.cookies.wanted(self.halves.len(), self.halves.limit()) {
                 return self.send_cookie(item, cx);
             }
@@ -175,6 +183,9 @@ impl Core {
             DropReason::RstNoConnection
         } else if flags.syn() && !listening {
             DropReason::SynToClosedPort
+        } else if taken_up {
+            // No connection could be made of it: the peer asks again, and need not believe that it has one meanwhile.
+            DropReason::TableFull
         } else if listening && !flags.ack() {
             // RFC 9293 3.10.7.2, fourth: neither RST, ACK nor SYN: nothing to be done.
             DropReason::TcpFlagsBad
@@ -182,7 +193,7 @@ impl Core {
             DropReason::NoConnection
         };
         self.proto.counters.drop(reason);
-        if reason == DropReason::TcpFlagsBad {
+        if matches!(reason, DropReason::TcpFlagsBad | DropReason::TableFull) {
             return;
         }
         if let Some(bare) = reset::for_unknown(&item.seg) {

@@ -10,7 +10,7 @@ use super::transmit::Sent;
 use crate::base::{DropReason, Event, Frame};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Outcome};
-use crate::tcp::{NONE, State, TimeWait, flag, output};
+use crate::tcp::{NONE, State, TimeWait, acknowledge, flag, reset};
 use crate::wire::Seq;
 use crate::wire::segment::SackBlock;
 
@@ -35,7 +35,11 @@ impl<A: App> Shard<A> {
             self.core.recv.note_fin(&mut t.recv, fin);
         }
         if out.data_len > 0 {
+            let is_over = self.core.conns.get(slot).is_none_or(|t| t.has(flag::ABORT));
             if !self.core.takes_bytes(slot) {
+                if !is_over {
+                    self.refuse_bytes(slot, item, cx);
+                }
                 return;
             }
             self.take_bytes(slot, item, out, cx);
@@ -61,19 +65,39 @@ impl<A: App> Shard<A> {
     #[inline]
     pub(super) fn stream_ended(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         self.tell_peer_closed(slot);
-        if self.core.conns.get(slot).is_some_and(|t| t.state() == State::TimeWait) {
-            self.acknowledge_last(slot, item, cx);
+        if self.core.conns.get(slot).is_some_and(|t| t.state() == State::TimeWait)
+            && self.acknowledge_last(slot, item, cx)
+        {
             self.conclude(slot, item.hash, cx);
         }
     }
 
     fn take_bytes(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) {
         let start = item.seg.payload_start + out.data_skip;
-        if self.core.conns.get(slot).is_some_and(|t| out.data_seq == t.rcv_nxt && t.recv == NONE) {
-            self.take_in_order(slot, item, start, out.data_len, cx);
-        } else {
-            self.hold(slot, item, start, out, cx);
+        let Some(t) = self.core.conns.get(slot) else { return };
+        // Both ends of what comes may have come before (RFC 2883 section 4.2).
+        let again = match out.data_skip {
+            0 => self.core.recv.first_overlap(t.recv, out.data_seq, out.data_seq + u32::from(out.data_len)),
+            skip => Some(SackBlock { start: out.data_seq - u32::from(skip), end: out.data_seq }),
+        };
+        if out.data_seq != t.rcv_nxt || t.recv != NONE {
+            return self.hold(slot, item, start, out, again, cx);
         }
+        self.take_in_order(slot, item, start, out.data_len, cx);
+        if again.is_some() {
+            self.core.acknowledge_duplicate(slot, again, cx);
+        }
+    }
+
+    /// Nobody reads this any more: the RST has the number that the segment acknowledges, as if there were no connection,
+    /// so that it is right whatever of ours is still under way.
+    #[cold]
+    fn refuse_bytes(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        let state = self.core.conns.get(slot).map_or(State::Closed, |t| t.state());
+        if let Some(bare) = reset::for_unknown(&item.seg) {
+            self.core.reset_answer(item, bare, state, cx);
+        }
+        self.finish(slot, item.hash, CloseReason::Aborted, cx);
     }
 
     /// The ordinary case: the next bytes, and nothing is waiting.
@@ -83,8 +107,11 @@ impl<A: App> Shard<A> {
         let Some(t) = core.conns.get_mut(slot) else { return };
         t.rcv_nxt += u32::from(len);
         let end = t.rcv_nxt;
-        output::data_received(t, &core.proto.env_of(slot, t.flags));
+        acknowledge::data_received(t, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
+        if item.rest.is_some() {
+            return self.take_parts(slot, item, start, len, cx);
+        }
         let Some(frame) = item.frame.take() else { return };
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
         let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
@@ -96,13 +123,25 @@ impl<A: App> Shard<A> {
     }
 
     /// Out of order, or behind bytes that the application has not taken.
-    fn hold(&mut self, slot: u32, item: &mut Item, start: u16, out: &Outcome, cx: &mut Cx<'_>) {
+    fn hold(
+        &mut self,
+        slot: u32,
+        item: &mut Item,
+        start: u16,
+        out: &Outcome,
+        again: Option<SackBlock>,
+        cx: &mut Cx<'_>,
+    ) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let ahead = out.data_seq.after(t.rcv_nxt);
         let had_gap = core.recv.has_gap(t.recv, t.rcv_nxt);
         let passing = !ahead && core.recv.unread(t.recv, t.rcv_nxt) == 0;
-        let kept = core.recv.hold(&mut t.recv, passing, out.data_seq, start, out.data_len, &mut item.frame, cx.pool);
+        let kept = match item.rest {
+            None => core.recv.hold(&mut t.recv, passing, out.data_seq, start, out.data_len, &mut item.frame, cx.pool),
+            Some(_) => core.hold_parts(slot, passing, (out.data_seq, start, out.data_len), item, cx),
+        };
+        let Some(t) = core.conns.get_mut(slot) else { return };
         match kept {
             Hold::Kept if ahead => core.proto.counters.event(Event::OutOfOrderIn),
             Hold::Kept => {}
@@ -112,20 +151,16 @@ impl<A: App> Shard<A> {
         let edge = core.recv.contiguous_from(t.recv, t.rcv_nxt);
         core.proto.counters.add(Event::PayloadIn, u64::from(edge.since(t.rcv_nxt)));
         t.rcv_nxt = edge;
-        if ahead || kept != Hold::Kept {
+        if ahead || kept != Hold::Kept || again.is_some() {
             // One duplicate ACK for each such segment, at once (RFC 5681 4.2): the peer counts them.
             let (start, len) = (out.data_seq, u32::from(out.data_len));
-            let dsack = (kept == Hold::Duplicate).then_some(SackBlock { start, end: start + len });
-            if core.send_duplicate_ack(slot, dsack, None, cx) == Sent::NoRoom
-                && let Some(t) = core.conns.get_mut(slot)
-            {
-                t.set(flag::ACK_NOW);
-            }
+            let all = (kept == Hold::Duplicate).then_some(SackBlock { start, end: start + len });
+            core.acknowledge_duplicate(slot, all.or(again), cx);
         } else if had_gap {
             // Fills all or part of a gap (RFC 5681 4.2).
             t.set(flag::ACK_NOW);
         } else {
-            output::data_received(t, &core.proto.env_of(slot, t.flags));
+            acknowledge::data_received(t, &core.proto.env_of(slot, t.flags));
         }
     }
 
@@ -151,12 +186,20 @@ impl<A: App> Shard<A> {
     }
 
     /// The application has left the last `len` bytes of `frame`, which end before number `end`: they wait for
-    /// `resume_receive`, or, if it has closed meanwhile, the peer learns that nobody reads them.
+    /// `resume_receive`, or, if it has closed meanwhile, the peer learns that nobody reads them. Where there is no room for
+    /// them, they have not come, and the peer sends them again.
     pub(super) fn leave(&mut self, slot: u32, frame: Frame, start: u16, len: u16, end: Seq, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
-        t.set(if t.has(flag::RECEIVE_SHUT) { flag::ABORT } else { flag::RECEIVE_STALLED });
-        core.recv.put_back(&mut t.recv, frame, start, len, end, cx.pool);
+        let is_kept = core.recv.put_back(&mut t.recv, frame, start, len, end, cx.pool);
+        if t.has(flag::RECEIVE_SHUT) {
+            t.set(flag::ABORT);
+        } else if is_kept {
+            t.set(flag::RECEIVE_STALLED);
+        } else {
+            t.rcv_nxt = end - u32::from(len);
+            core.proto.counters.drop(DropReason::ReassemblyFull);
+        }
     }
 
     /// The stream has ended and everything before was taken: the application learns of it, once.
@@ -174,14 +217,13 @@ impl<A: App> Shard<A> {
         }
     }
 
-    /// The ACK of the peer's FIN goes out before the connection becomes a TIME-WAIT record.
-    pub(super) fn acknowledge_last(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
-        let Some(t) = self.core.conns.get(slot) else { return };
-        if t.has(flag::ACK_NOW) {
-            let seq = t.snd_max;
-            let frame = item.frame.take();
-            self.core.send_ack(slot, seq, frame, cx);
-        }
+    /// The ACK of the peer's FIN goes out before the connection becomes a TIME-WAIT record. False: there was no room for
+    /// it, and both wait for the next burst.
+    pub(super) fn acknowledge_last(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) -> bool {
+        let Some(t) = self.core.conns.get(slot).filter(|t| t.has(flag::ACK_NOW)) else { return true };
+        let seq = t.snd_max;
+        let frame = item.frame.take();
+        self.core.send_ack(slot, seq, frame, cx) != Sent::NoRoom
     }
 
     /// Both FINs are acknowledged. As soon as the application has taken everything, the connection ends: as a

@@ -3,6 +3,7 @@
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use crate::base::{DropReason, Event};
+use crate::table::Kept;
 use crate::tcp::State;
 use crate::tcp::timewait::{self, Agreed, TimeWait, TimeWaitVerdict};
 
@@ -47,13 +48,20 @@ impl Core {
         let now = self.proto.clock.tick;
         let hardly = (self.proto.times.time_wait >> RESTART_SHIFT) as i32;
         if self.time_wait.since(place).is_some_and(|since| now.since(since) > hardly) {
-            self.time_wait.insert(hash, w, agreed.0, now);
+            let kept = self.time_wait.insert(hash, w, agreed.0, now);
+            if kept == Kept::InsteadOfTheOldest {
+                self.proto.counters.event(Event::TimeWaitEvicted);
+            }
         }
     }
 
     /// The record of a connection that is over and no longer in the flow table.
     pub(super) fn keep_time_wait(&mut self, hash: u64, record: TimeWait, agreed: Agreed) {
-        if self.time_wait.insert(hash, record, agreed.0, self.proto.clock.tick) {
+        let kept = self.time_wait.insert(hash, record, agreed.0, self.proto.clock.tick);
+        if kept == Kept::InsteadOfTheOldest {
+            self.proto.counters.event(Event::TimeWaitEvicted);
+        }
+        if kept != Kept::Not {
             self.proto.counters.event(Event::TimeWaitEntered);
         }
     }

@@ -1,5 +1,7 @@
 //! From decisions to frames: everything the shard sends as TCP goes through here.
 
+mod parts;
+
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use super::trace::TraceEvent;
@@ -11,6 +13,7 @@ use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
 use crate::tcp::{HalfOpen, State, Tcb, expected, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
+use crate::wire::remark::{IpFields, remark};
 use crate::wire::segment::SackBlock;
 use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
 
@@ -51,9 +54,15 @@ impl Core {
         if !is_held_back {
             output::settle(t, &self.proto.env_of(slot, t.flags));
         }
-        if t.take(flag::KEEPALIVE_PROBE) {
+        if t.has(flag::KEEPALIVE_PROBE) {
             let seq = t.snd_nxt - 1;
-            return self.send_ack(slot, seq, None, cx);
+            let sent = self.send_ack(slot, seq, None, cx);
+            if sent != Sent::NoRoom
+                && let Some(t) = self.conns.get_mut(slot)
+            {
+                t.clear(flag::KEEPALIVE_PROBE);
+            }
+            return sent;
         }
         if t.has(flag::ACK_NOW) && !matches!(t.state(), State::SynSent | State::Closed) {
             let seq = t.snd_max;
@@ -95,7 +104,8 @@ impl Core {
     #[inline(always)]
     pub(super) fn speak(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> bool {
         let full = cx.tx.len() == cx.tx.capacity();
-        let Some(t) = self.conns.get_mut(slot).filter(|_| !full && frame.is_some()) else { return false };
+        let holds = |t: &&mut Tcb| frame.as_ref().is_some_and(|f| parts::holds(f, t.snd_end.since(t.snd_max)));
+        let Some(t) = self.conns.get_mut(slot).filter(|t| !full && holds(t)) else { return false };
         let Some(dst_mac) = self.neigh.mac(t.neighbour) else { return false };
         let before = t.state();
         let Some(plan) = expected::speak(t, &mut self.proto.env_of(slot, t.flags)) else { return false };
@@ -107,7 +117,8 @@ impl Core {
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
     fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
-        let Some(frame) = self.take_frame(cx) else { return Sent::NoRoom };
+        let frame = self.take_frame(cx).and_then(|frame| parts::with_room(frame, plan.len, cx.pool));
+        let Some(frame) = frame else { return Sent::NoRoom };
         let t = self.conns.get_mut(slot);
         let mac = t.as_ref().and_then(|t| self.neigh.mac(t.neighbour));
         let (Some(t), Some(dst_mac)) = (t, mac) else {
@@ -134,15 +145,18 @@ impl Core {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
         let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), is_syn);
-        let block = t.send;
+        let (block, ip) = (t.send, self.proto.config_of(slot, t.flags).ip);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
         let bare = Bare { seq: plan.seq, ack, flags: plan.flags };
         let (key, states) = (t.key, (before, t.state()));
         let segment = SegmentOut { payload_len: plan.len as u16, ..self.bare(&key, bare, window, &options) };
         self.note(&segment, states);
         let link = self.link(dst_mac);
-        let written = emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, plan.seq, out));
-        self.push(frame, written, cx);
+        let written = match frame.has_more() {
+            false => emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, plan.seq, out)),
+            true => self.write_parts(&mut frame, &link, &segment, block),
+        };
+        self.push(ip, frame, written, cx);
     }
 
     /// A bare ACK of connection `slot`, in `frame` if there is one. SACK blocks go with it (RFC 2018).
@@ -161,6 +175,15 @@ impl Core {
     ) -> Sent {
         let Some(seq) = self.conns.get(slot).map(|t| t.snd_max) else { return Sent::Done };
         self.send_control(slot, seq, TcpFlags::ACK, dsack, frame, cx)
+    }
+
+    /// As [`send_duplicate_ack`](Self::send_duplicate_ack), in a frame of its own, or with the burst if there is none.
+    pub(super) fn acknowledge_duplicate(&mut self, slot: u32, dsack: Option<SackBlock>, cx: &mut Cx<'_>) {
+        if self.send_duplicate_ack(slot, dsack, None, cx) == Sent::NoRoom
+            && let Some(t) = self.conns.get_mut(slot)
+        {
+            t.set(flag::ACK_NOW);
+        }
     }
 
     /// The RST that ends connection `slot` (RFC 9293 3.10.5). Its number is the highest sent: the RFC's SND.NXT does not
@@ -214,9 +237,9 @@ impl Core {
         }
         let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
         let bare = Bare { seq, ack: t.rcv_nxt, flags };
-        let (key, state) = (t.key, t.state());
+        let (key, state, ip) = (t.key, t.state(), self.proto.config_of(slot, t.flags).ip);
         let segment = self.bare(&key, bare, window, &options);
-        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
+        self.send_bare(ip, frame, dst_mac, &segment, (state, state), cx);
         Sent::Done
     }
 
@@ -238,11 +261,11 @@ impl Core {
         if !h.has(HalfOpen::SCALED) {
             options.window_scale = None;
         }
-        let window = config.receive_buffer_bytes.min(0xffff) as u16;
+        let (window, ip) = (config.receive_buffer_bytes.min(0xffff) as u16, config.ip);
         let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK };
         let before = if h.retries == 0 { State::Listen } else { State::SynReceived };
         let segment = self.bare(&around.key, bare, window, &options);
-        self.send_bare(frame, dst_mac, &segment, (before, State::SynReceived), cx);
+        self.send_bare(ip, frame, dst_mac, &segment, (before, State::SynReceived), cx);
     }
 
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.
@@ -288,7 +311,7 @@ impl Core {
         let dst_mac = item.sender();
         let Some(frame) = item.frame.take() else { return false };
         let segment = self.bare(&item.key, bare, window, options);
-        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
+        self.send_bare(self.proto.config.ip, frame, dst_mac, &segment, (state, state), cx);
         true
     }
 
@@ -316,10 +339,18 @@ impl Core {
     }
 
     /// Sends a segment without payload. `states`: of its connection before and after.
-    fn send_bare(&mut self, mut frame: Frame, dst: Mac, s: &SegmentOut<'_>, states: (State, State), cx: &mut Cx<'_>) {
+    fn send_bare(
+        &mut self,
+        ip: IpFields,
+        mut frame: Frame,
+        dst: Mac,
+        s: &SegmentOut<'_>,
+        states: (State, State),
+        cx: &mut Cx<'_>,
+    ) {
         self.note(s, states);
         let written = emit::tcp(&mut frame, &self.link(dst), s, |_| {});
-        self.push(frame, written, cx);
+        self.push(ip, frame, written, cx);
     }
 
     /// For the trace, if there is one.
@@ -350,11 +381,15 @@ impl Core {
         });
     }
 
+    /// A segment whose connection wants these fields, into the burst. `written`: there was room for it in the frame.
     #[inline]
-    fn push(&mut self, frame: Frame, written: bool, cx: &mut Cx<'_>) {
+    fn push(&mut self, ip: IpFields, mut frame: Frame, written: bool, cx: &mut Cx<'_>) {
         if !written {
             self.proto.counters.drop(DropReason::NoFrame);
             return cx.pool.free(frame);
+        }
+        if ip != IpFields::default() {
+            remark(&mut frame, ip);
         }
         self.proto.counters.event(Event::SegmentsOut);
         self.push_frame(frame, cx);

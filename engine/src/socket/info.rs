@@ -3,8 +3,11 @@
 use crate::shard::ConnInfo;
 use crate::tcp::State;
 
-/// Up to and with `tcpi_min_rtt`.
-pub const BYTES: usize = 152;
+/// What Linux 6.18 has, in full.
+pub const BYTES: usize = 280;
+
+/// `tcpi_reordering`: duplicate ACKs that mean a loss, where nothing better is known.
+const REORDERING: u32 = 3;
 
 /// The number under which Linux knows a state.
 fn state_number(state: State) -> u8 {
@@ -23,11 +26,12 @@ fn state_number(state: State) -> u8 {
     }
 }
 
-/// TCP_CA_Open, TCP_CA_Recovery, TCP_CA_Loss.
+/// TCP_CA_Open, TCP_CA_Disorder, TCP_CA_Recovery, TCP_CA_Loss.
 fn congestion_state(i: &ConnInfo) -> u8 {
     match i {
-        _ if i.retries > 0 => 4,
+        _ if i.retries > 0 || i.in_timeout => 4,
         _ if i.in_recovery => 3,
+        _ if i.sacked_segments > 0 => 1,
         _ => 0,
     }
 }
@@ -58,12 +62,27 @@ pub fn encode(info: Option<&ConnInfo>, listening: bool) -> [u8; BYTES] {
     let mut word = |at: usize, value: u32| out[at..at + 4].copy_from_slice(&value.to_ne_bytes());
     word(8, us(i.rto_ns));
     word(16, mss);
+    word(20, i.own_mss.min(i.mss).into());
     word(24, segments(i.flight_bytes));
+    word(28, i.sacked_segments);
+    // Linux counts what was lost until its copy has arrived.
+    word(32, i.lost_segments + i.resent_segments);
+    word(36, i.resent_segments);
     word(68, us(i.srtt_ns));
     word(72, us(i.rttvar_ns));
     word(76, if i.ssthresh == u32::MAX { 0x7fff_ffff } else { i.ssthresh / mss });
     word(80, i.cwnd / mss);
     word(96, i.receive_window);
+    word(84, i.own_mss.into());
+    word(88, REORDERING);
     word(144, i.unsent_bytes);
+    word(228, i.send_window);
+    word(232, i.receive_window);
     out
+}
+
+/// SO_MEMINFO, in the order of Linux's `SK_MEMINFO_*`: bytes in use and allowed, received and to send; the rest is not
+/// counted apart.
+pub fn memory(unread: u32, receive: u32, queued: u32, send: u32) -> Vec<u8> {
+    [unread, receive, queued, send, 0, queued, 0, 0, 0].iter().flat_map(|v| v.to_ne_bytes()).collect()
 }

@@ -9,7 +9,7 @@ use core::time::Duration;
 use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET};
 
 /// Congestion controls, under Linux's names for them.
-const CONGESTION: [(Algorithm, &[u8]); 2] = [(Algorithm::Cubic, b"cubic"), (Algorithm::NewReno, b"reno")];
+const CONGESTION: [(&[u8], Algorithm); 2] = [(b"cubic", Algorithm::Cubic), (b"reno", Algorithm::NewReno)];
 /// TCP_CA_NAME_MAX.
 const CONGESTION_BYTES: usize = 16;
 /// What TCP_MAXSEG says before there is a connection, as on Linux.
@@ -48,8 +48,10 @@ pub struct Options {
     pub tell_unread: bool,
     /// IP_FREEBIND: addresses that are not ours can be bound to.
     pub free_bind: bool,
-    /// IP_TOS is kept and has no effect.
+    /// IP_TOS, IPV6_TCLASS; 0: as the shard has it.
     pub tos: u8,
+    /// IP_TTL, IPV6_UNICAST_HOPS; 0: as the shard has it.
+    pub ttl: u8,
     /// TCP_CONGESTION; `None`: as the shard has it.
     pub congestion: Option<Algorithm>,
     /// SO_MAX_PACING_RATE in bytes per second.
@@ -80,6 +82,7 @@ impl Default for Options {
             tell_unread: false,
             free_bind: false,
             tos: 0,
+            ttl: 0,
             congestion: None,
             max_pacing_rate: None,
         }
@@ -115,6 +118,12 @@ impl Options {
         }
         if self.user_timeout_ms > 0 {
             c.user_timeout = Some(Duration::from_millis(self.user_timeout_ms.into()));
+        }
+        if self.tos > 0 {
+            c.ip.diffserv = self.tos;
+        }
+        if self.ttl > 0 {
+            c.ip.hop_limit = self.ttl;
         }
         c
     }
@@ -154,7 +163,7 @@ macro_rules! int_option {
 /// Linux doubles what is asked for, to have room for its bookkeeping, and says so.
 const BUFFER_MAX: i32 = 1 << 29;
 
-static INT_OPTIONS: [IntOption; 23] = [
+static INT_OPTIONS: [IntOption; 26] = [
     int_option!(SOL_SOCKET, SO_REUSEADDR, switch reuse_address),
     int_option!(SOL_SOCKET, SO_KEEPALIVE, switch keepalive),
     int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32 * 2, |o, v| {
@@ -195,10 +204,13 @@ static INT_OPTIONS: [IntOption; 23] = [
     int_option!(IPPROTO_TCP, TCP_QUICKACK, |_| 1, |_, _| Ok(())),
     int_option!(IPPROTO_TCP, TCP_INQ, switch tell_unread),
     int_option!(IPPROTO_IP, IP_TOS, tos in 0..=255),
+    int_option!(IPPROTO_IP, IP_TTL, ttl in 1..=255),
+    int_option!(IPPROTO_IPV6, IPV6_TCLASS, tos in 0..=255),
+    int_option!(IPPROTO_IPV6, IPV6_UNICAST_HOPS, ttl in 1..=255),
     int_option!(IPPROTO_IP, IP_FREEBIND, switch free_bind),
     // Packets are never fragmented, by us or on their way.
     int_option!(IPPROTO_IP, IP_MTU_DISCOVER, |_| libc::IP_PMTUDISC_DO, |_, v| {
-        within(v, libc::IP_PMTUDISC_WANT, libc::IP_PMTUDISC_DO).map(|_| ())
+        within(v, libc::IP_PMTUDISC_DONT, libc::IP_PMTUDISC_OMIT).map(|_| ())
     }),
     int_option!(IPPROTO_IPV6, IPV6_V6ONLY, |_| 0, |_, v| within(v, 0, 0).map(|_| ()).map_err(|_| Errno::NOPROTOOPT)),
 ];
@@ -256,13 +268,18 @@ impl Sockets<'_> {
             (SOL_SOCKET, libc::SO_SNDTIMEO) => s.options.send_timeout = timeout(value)?,
             (IPPROTO_TCP, libc::TCP_CONGESTION) => {
                 let name = value.split(|&b| b == 0).next().unwrap_or(&[]);
-                let known = CONGESTION.iter().find(|(_, n)| *n == name).ok_or(Errno::NOENT)?;
-                s.options.congestion = Some(known.0);
+                let known = CONGESTION.iter().find(|c| c.0 == name).ok_or(Errno::NOENT)?;
+                s.options.congestion = Some(known.1);
             }
             (SOL_SOCKET, libc::SO_MAX_PACING_RATE) => s.options.max_pacing_rate = pacing_rate(value)?,
             _ => {
                 let option = find(level, name).ok_or(Errno::NOPROTOOPT)?;
-                (option.set)(&mut s.options, int(value)?)?;
+                let value = match (level, value) {
+                    // As Linux has it, a byte will do.
+                    (IPPROTO_IP, &[byte]) => byte.into(),
+                    _ => int(value)?,
+                };
+                (option.set)(&mut s.options, value)?;
             }
         }
         let pushes = matches!((level, name), (IPPROTO_TCP, libc::TCP_NODELAY | libc::TCP_CORK));
@@ -285,7 +302,7 @@ impl Sockets<'_> {
             (SOL_SOCKET, libc::SO_SNDTIMEO) => timeval(s.options.send_timeout),
             (IPPROTO_TCP, libc::TCP_CONGESTION) => {
                 let algorithm = s.options.congestion.unwrap_or(base.congestion);
-                let name = CONGESTION.iter().find(|(a, _)| *a == algorithm).map_or(&[][..], |(_, name)| name);
+                let name = CONGESTION.iter().find(|c| c.1 == algorithm).map_or(&[][..], |c| c.0);
                 let mut padded = name.to_vec();
                 padded.resize(CONGESTION_BYTES, 0);
                 padded
@@ -296,6 +313,14 @@ impl Sockets<'_> {
                     8.. => rate.to_ne_bytes().to_vec(),
                     _ => u32::try_from(rate).unwrap_or(u32::MAX).to_ne_bytes().to_vec(),
                 }
+            }
+            // There is nothing to tell about either controller.
+            (IPPROTO_TCP, libc::TCP_CC_INFO) => Vec::new(),
+            (SOL_SOCKET, libc::SO_MEMINFO) => {
+                let conn = s.conn().and_then(|id| self.net.conn(id));
+                let (unread, queued) = conn.map_or((0, 0), |c| (c.unread(), c.queued_bytes()));
+                let receive = s.options.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes);
+                info::memory(unread, receive, queued, s.options.send_buffer_bytes)
             }
             (IPPROTO_TCP, libc::TCP_INFO) => {
                 let conn = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info());
@@ -328,10 +353,10 @@ impl Sockets<'_> {
                 self.net.listen(port, differs.then_some(&config));
             }
             Role::Opening(id, _) | Role::Open(id) => {
-                let nodelay = s.options.nodelay;
+                let (nodelay, congestion) = (s.options.nodelay, config.congestion);
                 let Some(mut conn) = self.net.conn(id) else { return Ok(()) };
                 conn.set_nodelay(nodelay);
-                conn.set_congestion(config.congestion);
+                conn.set_congestion(congestion);
                 if differs || conn.config() != base {
                     conn.tune(&config);
                 }
@@ -358,6 +383,10 @@ fn plain(s: &Socket, level: i32, name: i32, conn: Option<&ConnInfo>, base: &TcpC
             (None, 0) => DEFAULT_MSS,
             (None, mss) => mss.into(),
         },
+        (IPPROTO_IP, libc::IP_TOS) | (IPPROTO_IPV6, libc::IPV6_TCLASS) => s.options.config(base).ip.diffserv.into(),
+        (IPPROTO_IP, libc::IP_TTL) | (IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS) => {
+            s.options.config(base).ip.hop_limit.into()
+        }
         (IPPROTO_TCP, libc::TCP_SYNCNT) if s.options.syn_retries == 0 => base.syn_retries.into(),
         _ => (find(level, name).ok_or(Errno::NOPROTOOPT)?.get)(&s.options),
     })

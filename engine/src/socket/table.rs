@@ -300,7 +300,10 @@ impl App for Table {
 /// What the program is told of such an end.
 pub fn errno(why: CloseReason) -> Option<Errno> {
     match why {
-        CloseReason::Graceful | CloseReason::Aborted | CloseReason::Orphaned => None,
+        CloseReason::Graceful => None,
+        // Without an error it would look like the end of the stream.
+        CloseReason::Aborted => Some(Errno::CONNABORTED),
+        CloseReason::Orphaned => Some(Errno::TIMEDOUT),
         CloseReason::Reset => Some(Errno::CONNRESET),
         CloseReason::Refused => Some(Errno::CONNREFUSED),
         CloseReason::TimedOut => Some(Errno::TIMEDOUT),

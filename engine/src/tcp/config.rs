@@ -1,6 +1,7 @@
 //! Times, limits and switches of TCP. Defaults are those of the RFCs unless a comment says otherwise.
 
 use super::congestion::Algorithm;
+use crate::wire::remark::IpFields;
 use core::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,7 +20,7 @@ pub struct TcpConfig {
     /// RFC 6298 says 1 s; like Linux, 200 ms, since delayed ACKs stay far below it.
     pub rto_min: Duration,
     pub rto_max: Duration,
-    /// SYN or SYN-ACK retransmissions before giving up.
+    /// SYN or SYN-ACK retransmissions before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
     pub syn_retries: u8,
     /// Retransmissions of data or FIN, and zero-window probes without answer, before giving up.
     pub data_retries: u8,
@@ -33,6 +34,10 @@ pub struct TcpConfig {
     /// How long FIN-WAIT-2 may last after `close` (orphans), and after `shutdown` without any traffic.
     pub fin_wait_2: Duration,
     pub delayed_ack: Duration,
+    /// Diffserv field and TTL of what is sent.
+    pub ip: IpFields,
+    /// The first segments with data, so many, are acknowledged without delay, until the application answers.
+    pub quick_acks: u8,
     /// New connections start with Nagle off.
     pub nodelay: bool,
     /// Idle time before keepalive probes, their interval and number; `None`: off (RFC 9293 3.8.4).
@@ -101,13 +106,15 @@ impl Default for TcpConfig {
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(60),
-            syn_retries: 6,
+            syn_retries: 7,
             data_retries: 15,
             user_timeout: None,
             mss_max: u16::MAX,
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
             delayed_ack: Duration::from_millis(40),
+            ip: IpFields::default(),
+            quick_acks: 16,
             nodelay: true,
             keepalive: None,
             initial_window_segments: 10,

@@ -8,7 +8,7 @@ use super::output::Plan;
 use super::receive::{Happened, Outcome, alive};
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
-use super::{State, ack, rtt};
+use super::{State, ack, acknowledge, rtt};
 use crate::base::Event;
 use crate::wire::{TcpFlags, TcpSegment};
 
@@ -97,6 +97,7 @@ pub fn speak(t: &mut Tcb, env: &mut Env<'_>) -> Option<Plan> {
     }
     if len > 0 {
         flags |= TcpFlags::PSH;
+        acknowledge::data_sent(t, env);
     }
     let end = seq + len + u32::from(fin);
     (t.snd_nxt, t.snd_max, t.rtt_seq, t.rtt_at_us) = (end, end, end, env.clock.us);

@@ -1,7 +1,7 @@
 //! F2: the state machine (RFC 9293). No clock, no I/O, no allocation; it neither knows frames nor applications.
 //!
 //! One job a file: [`open`] and [`half_open`] the handshake, [`receive`] (with [`dispatch`] and `ack`) what a segment
-//! does, [`output`] what to send next, [`timers`] what a deadline does, [`timewait`] what is left afterwards,
+//! does, [`acknowledge`] when to say so, [`output`] what to send next, [`timers`] what a deadline does, [`timewait`] what is left afterwards,
 //! [`rtt`], [`congestion`] and [`recovery`] when, how much and what again, [`cookie`], [`isn`], [`options`], [`reset`]
 //! what their names say. Segment
 //! processing returns an [`receive::Outcome`]; one `transition()` writes the state.
@@ -10,6 +10,7 @@
 //! references to the application's bytes.
 
 mod ack;
+pub mod acknowledge;
 pub mod config;
 pub mod congestion;
 pub mod cookie;

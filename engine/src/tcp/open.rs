@@ -1,6 +1,7 @@
 //! Opening: SYN-SENT (RFC 9293 3.10.7.3), and how a control block comes into being.
 
 use super::State;
+use super::acknowledge;
 use super::congestion;
 use super::env::Env;
 use super::half_open::HalfOpen;
@@ -172,6 +173,7 @@ pub(super) fn established(t: &mut Tcb, env: &mut Env<'_>) {
     t.retries = 0;
     t.backoff = 0;
     t.stop_rtx();
+    acknowledge::begin(t, env);
     if env.times.keepalive_idle > 0 {
         t.life_at = env.clock.tick.plus(env.times.keepalive_idle);
         t.set(flag::LIFE_ON);

@@ -77,3 +77,16 @@ pub fn window_field(window: u32, scale: u8) -> u16 {
     let unit = (1u32 << scale) - 1;
     (window.saturating_add(unit) >> scale).min(0xffff) as u16
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shift_lets_the_buffer_be_offered_and_is_never_above_14() {
+        for (buffer, shift) in [(0, 0), (65_535, 0), (65_536, 1), (262_144, 3), (1 << 30, 14), (u32::MAX, 14)] {
+            let config = TcpConfig::default().with_fixed_receive_buffer(buffer);
+            assert_eq!(own_scale(&config), shift, "{buffer} bytes");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use super::options::window_field;
 use super::recovery::path_mtu;
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
-use super::{congestion, recovery, rtt};
+use super::{acknowledge, congestion, recovery, rtt};
 use crate::base::Event;
 use crate::wire::{Seq, TcpFlags};
 
@@ -59,7 +59,7 @@ fn repair(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
     if t.has(flag::FIN_SENT) && len == left && seq.at_or_before(t.snd_end) {
         flags |= TcpFlags::FIN;
     }
-    if len == left {
+    if len > 0 && len == left {
         flags |= TcpFlags::PSH;
     }
     let plan = Plan { seq, len, flags, retransmit: true, out_of_turn: true, closes_window: false };
@@ -120,7 +120,8 @@ fn usable_window(t: &Tcb, used: u32, env: &Env<'_>) -> u32 {
 
 /// Less than a full segment: silly-window avoidance (RFC 9293 3.8.6.2.1) and Nagle (3.7.4).
 fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
-    if t.has(flag::PROBE) && used == 0 {
+    if used == 0 && (t.has(flag::PROBE) || (t.snd_nxt + len).at_or_before(t.snd_max)) {
+        // What was sent before is sent again, as far as a window that was taken back still reaches (RFC 9293 3.8.6).
         return true;
     }
     if len < waiting {
@@ -138,6 +139,9 @@ pub fn commit(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
     let end = plan.seq + plan.len + u32::from(plan.flags.syn()) + u32::from(plan.flags.fin());
     if !plan.flags.syn() {
         recovery::on_sent(t, plan, end, env);
+    }
+    if plan.len > 0 {
+        acknowledge::data_sent(t, env);
     }
     t.snd_nxt = if plan.out_of_turn { t.snd_nxt.max(end) } else { end };
     if plan.retransmit {
@@ -204,16 +208,4 @@ pub fn acknowledge(t: &mut Tcb, unread: u32, buffer_bytes: u32, is_syn: bool) ->
     t.last_ack_sent = t.rcv_nxt;
     t.clear(flag::ACK_NOW | flag::ACK_ON);
     field
-}
-
-/// In-order bytes have come: acknowledge at once every second full segment, else within the delay
-/// (RFC 9293 3.8.6.3, RFC 5681 4.2).
-#[inline]
-pub fn data_received(t: &mut Tcb, env: &Env<'_>) {
-    if t.rcv_nxt.since(t.last_ack_sent) >= 2 * u32::from(t.mss) {
-        t.set(flag::ACK_NOW);
-    } else if !t.has(flag::ACK_ON) {
-        t.ack_at = env.clock.tick.plus(env.times.delayed_ack);
-        t.set(flag::ACK_ON);
-    }
 }

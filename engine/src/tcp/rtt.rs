@@ -64,5 +64,44 @@ fn base_ticks(t: &Tcb, times: &Times) -> u32 {
 pub fn waited_ticks(t: &Tcb, times: &Times) -> u32 {
     let first = base_ticks(t, times);
     let each = |n: u8| (u64::from(first) << n.min(20)).min(u64::from(times.rto_max)) as u32;
-    (0..t.retries).fold(0, |sum: u32, n| sum.saturating_add(each(n)))
+    // A probe that came instead of the first time-out did not back off.
+    let probes = t.retries.saturating_sub(t.backoff);
+    (0..t.retries).fold(0, |sum: u32, n| sum.saturating_add(each(n.saturating_sub(probes))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::TcpConfig;
+    use core::time::Duration;
+
+    fn times() -> Times {
+        Times::new(&TcpConfig { rto_min: Duration::ZERO, ..TcpConfig::default() })
+    }
+
+    #[test]
+    fn samples_are_weighed_as_rfc_6298_says() {
+        let mut t = Tcb::default();
+        sample(&mut t, 8_000);
+        assert_eq!((t.srtt_us, t.rttvar_us), (8_000, 4_000));
+        // The deviation is that from the old average: 8000, not 7000.
+        sample(&mut t, 16_000);
+        assert_eq!((t.srtt_us, t.rttvar_us), (9_000, 5_000));
+        sample(&mut t, 1_000);
+        assert_eq!((t.srtt_us, t.rttvar_us), (8_000, 5_750));
+        let exact_us = 8_000 + 4 * 5_750;
+        let rto_us = us(rto_ticks(&t, &times()));
+        assert!((exact_us..=exact_us + us(2)).contains(&rto_us), "{rto_us} for {exact_us}");
+    }
+
+    #[test]
+    fn steady_round_trips_leave_a_tick_of_variance() {
+        let mut t = Tcb::default();
+        for _ in 0..200 {
+            sample(&mut t, 10_000);
+        }
+        assert_eq!(t.srtt_us, 10_000);
+        assert!(4 * t.rttvar_us < us(1), "hardly any variance");
+        assert!(us(rto_ticks(&t, &times())) >= t.srtt_us + us(1));
+    }
 }

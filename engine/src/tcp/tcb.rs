@@ -62,6 +62,8 @@ pub mod flag {
     /// What `rtx_at` has is not the time-out but RACK's reordering timer, or the time for a tail loss probe (RFC 8985).
     pub const REORDER_TIMER: u32 = 1 << 26;
     pub const PROBE_TIMER: u32 = 1 << 27;
+    /// The connection is young: the next segments are acknowledged at once. Meanwhile `ack_at` has their number.
+    pub const QUICK_ACKS: u32 = 1 << 29;
     /// The application has more to say soon: less than a full segment waits for it.
     pub const CORKED: u32 = 1 << 30;
     /// The connection has times and limits of its own, kept beside it (`shard::tuning`).
@@ -118,7 +120,7 @@ pub struct Tcb {
 
     /// Retransmission or persist.
     pub rtx_at: Tick,
-    /// Delayed ACK.
+    /// Delayed ACK; while `QUICK_ACKS` lasts, how many more are not to be delayed.
     pub ack_at: Tick,
     /// Keepalive, or the end of FIN-WAIT-2.
     pub life_at: Tick,

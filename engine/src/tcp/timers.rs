@@ -2,7 +2,7 @@
 
 use super::env::Env;
 use super::recovery::{path_mtu, timer};
-use super::tcb::{Tcb, flag};
+use super::tcb::{NONE, Tcb, flag};
 use super::{State, rtt};
 use crate::base::Event;
 
@@ -46,8 +46,12 @@ fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
         return Some(GiveUp::TimedOut);
     }
     t.retries += 1;
-    t.backoff = t.backoff.saturating_add(1);
     t.dup_acks = 0;
+    if !opening && is_lone_probe(t) {
+        probe_alone(t, env);
+        return None;
+    }
+    t.backoff = t.backoff.saturating_add(1);
     if !opening && (t.has(flag::PERSIST) || t.snd_wnd == 0) {
         env.counters.event(Event::ZeroWindowProbes);
         t.set(flag::PROBE);
@@ -67,6 +71,23 @@ fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
     let rto = rtt::rto_ticks(t, env.times);
     t.arm_rtx(env.clock.tick.plus(rto));
     None
+}
+
+/// RFC 8985 7.2 on a connection with a single segment under way: its tail loss probe would come two round trips and the
+/// peer's longest delay after it, which is later than the time-out, and then takes the time-out's place.
+fn is_lone_probe(t: &Tcb) -> bool {
+    let measured = t.has(flag::SACK) && t.has(flag::RTT_VALID) && !t.has(flag::SYN_LOST) && t.snd_wnd > 0;
+    let alone = t.recovery == NONE && t.flight() <= u32::from(t.mss) + 1;
+    measured && alone && t.retries == 1 && t.backoff == 0 && !t.has(flag::PERSIST)
+}
+
+/// The segment again; the time-out behind it is not longer than the first.
+fn probe_alone(t: &mut Tcb, env: &mut Env<'_>) {
+    env.counters.event(Event::LossProbes);
+    t.snd_nxt = t.snd_una;
+    t.clear(flag::RTT_TIMING);
+    t.stop_rtx();
+    t.arm_rtx(env.clock.tick.plus(rtt::rto_ticks(t, env.times)));
 }
 
 /// Keepalive (RFC 9293 3.8.4), or the limit of FIN-WAIT-2.

@@ -63,13 +63,13 @@ impl Addr {
         if self.is_v4() { IpAddr::V4(Ipv4Addr::from(self.v4_bytes())) } else { IpAddr::V6(Ipv6Addr::from(self.0)) }
     }
 
-    /// Multicast, limited broadcast or unspecified: nothing a TCP peer can have (RFC 9293 3.9.2.3).
+    /// Neither multicast nor broadcast, unspecified nor loopback: what a TCP peer on a link can have (RFC 9293 3.9.2.3).
     pub fn is_unicast(&self) -> bool {
         if self.is_v4() {
-            let b = self.v4_bytes();
-            b != [0; 4] && b[0] < 224
+            let first = self.v4_bytes()[0];
+            (1..224).contains(&first) && first != 127
         } else {
-            self.0 != [0; 16] && self.0[0] != 0xff
+            u128::from_be_bytes(self.0) > 1 && self.0[0] != 0xff
         }
     }
 
@@ -90,6 +90,13 @@ impl Addr {
         let bits = if net.is_v4() { 96 + u32::from(prefix_len.min(32)) } else { u32::from(prefix_len.min(128)) };
         let mask = if bits == 0 { 0 } else { u128::MAX << (128 - bits) };
         (u128::from_be_bytes(self.0) ^ u128::from_be_bytes(net.0)) & mask == 0
+    }
+
+    /// All host bits are ones in an IPv4 subnet of this prefix length: it means all of that subnet's hosts (RFC 1122
+    /// 3.2.1.3). Subnets of one or two hosts have no such address (RFC 3021).
+    pub fn is_subnet_broadcast(&self, prefix_len: u8) -> bool {
+        let host_bits = u32::MAX.checked_shr(u32::from(prefix_len)).unwrap_or(0);
+        prefix_len < 31 && self.is_v4() && u32::from_be_bytes(self.v4_bytes()) & host_bits == host_bits
     }
 
     /// ff02::1:ffXX:XXXX, where neighbour solicitations for this address go (RFC 4861 2.3, RFC 4291 2.7.1).

@@ -174,17 +174,36 @@ fn tcp_reasons() {
         ("checksum before header", TcpChecksumBad, options_v6),
         ("source port 0", TcpPortZero, tcp(|b| b[..2].fill(0))),
         ("destination port 0", TcpPortZero, tcp(|b| b[2..4].fill(0))),
-        ("option of length 0", TcpOptionBad, options([1, 1, 77, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
-        ("option of length 1", TcpOptionBad, options([1, 1, 77, 1, 0, 0, 0, 0, 0, 0, 0, 0])),
-        ("option beyond the end", TcpOptionBad, options([1, 1, 8, 11, 0, 0, 0, 0, 0, 0, 0, 0])),
-        ("option without length", TcpOptionBad, options([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 77])),
-        ("short timestamps", TcpOptionBad, options([8, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
-        ("long MSS", TcpOptionBad, options([2, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
-        ("long window scale", TcpOptionBad, options([3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
-        ("long SACK-permitted", TcpOptionBad, options([4, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
-        ("SACK without a block", TcpOptionBad, options([5, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
-        ("SACK of half a block", TcpOptionBad, options([5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
     ]);
+}
+
+#[test]
+fn options_with_impossible_lengths_are_passed_over() {
+    let parsed = |bytes| parse_tcp(&options(bytes), VERIFY).1.options;
+    let timestamp = TcpOptions { timestamp: Some((1, 2)), ..TcpOptions::default() };
+    for (name, bytes) in [
+        ("option of length 0", [1, 1, 77, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("option beyond the end", [1, 1, 8, 11, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("option without length", [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 77]),
+        ("short timestamps", [8, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("timestamps behind an option of length 0", [77, 0, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]),
+    ] {
+        assert_eq!(parsed(bytes), TcpOptions::default(), "{name}");
+    }
+    // Before such an option, and behind one whose length is merely not that of its kind, options count.
+    assert_eq!(parsed([8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 77, 0]), timestamp);
+    assert_eq!(parsed([5, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]), timestamp);
+    let syn = |bytes: [u8; 12]| {
+        let frame = tcp(|b| {
+            b[13] = TcpFlags::SYN.0;
+            b[20..32].copy_from_slice(&bytes);
+        });
+        parse_tcp(&frame, VERIFY).1.options
+    };
+    let scaled = TcpOptions { window_scale: Some(7), ..TcpOptions::default() };
+    assert_eq!(syn([2, 5, 5, 180, 0, 3, 3, 7, 1, 1, 1, 1]), scaled, "long MSS");
+    assert_eq!(syn([4, 3, 0, 3, 3, 7, 1, 1, 1, 1, 1, 1]), scaled, "long SACK-permitted");
+    assert_eq!(syn([3, 4, 7, 0, 3, 3, 7, 1, 1, 1, 1, 1]), scaled, "long window scale before a good one");
 }
 
 #[test]

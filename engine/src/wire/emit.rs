@@ -3,6 +3,7 @@
 //! Each function writes a whole frame, link header first, straight into its chunk; those named `_in_place` turn
 //! a received frame into its answer. Nothing is padded to Ethernet's minimum: the device does that.
 
+use super::checksum::Sum;
 use super::parse::VlanTags;
 use super::{Addr, Mac, Seq, TcpFlags, TcpOptions, eth, ipv4, ipv6, options, tcp};
 use crate::base::Frame;
@@ -12,6 +13,9 @@ pub use super::arp::{arp_reply, arp_reply_in_place, arp_request};
 pub use super::icmp::echo_reply_in_place;
 pub use super::ndp::{ndp_advertisement, ndp_reply, ndp_solicitation};
 pub use super::options::options_len;
+
+/// The longest headers: Ethernet with two VLAN tags, IPv6, TCP with all its options.
+pub const HEADERS_BYTES_MAX: usize = 14 + 8 + 40 + 60;
 
 /// How checksums of sent segments come about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -68,18 +72,67 @@ pub struct SegmentOut<'a> {
 #[must_use]
 #[inline]
 pub fn tcp(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload: impl FnOnce(&mut [u8])) -> bool {
+    let payload_len = usize::from(segment.payload_len);
+    segment.src.is_v4() == segment.dst.is_v4()
+        && room_for(frame, headers_len(link, segment) + payload_len)
+        && write(frame, link, segment, Sum::ZERO, payload)
+        || empty(frame)
+}
+
+/// As [`tcp`], over `frame` and the frames behind it, fresh from the pool. The first leaves room for the longest headers, and
+/// all take an even number of bytes but the last; there must be as many frames as that takes. `payload` is called for each,
+/// with the number of bytes before it, for the first one last.
+#[must_use]
+#[cold]
+pub fn tcp_in_parts(
+    frame: &mut Frame,
+    link: &LinkOut,
+    segment: &SegmentOut<'_>,
+    mut payload: impl FnMut(usize, &mut [u8]),
+) -> bool {
+    let headers_len = headers_len(link, segment);
+    if segment.src.is_v4() != segment.dst.is_v4() || !room_for(frame, headers_len) {
+        return empty(frame);
+    }
+    let mut left = usize::from(segment.payload_len);
+    let here = left.min(frame.capacity_bytes().saturating_sub(HEADERS_BYTES_MAX) & !1);
+    let (mut at, mut sum) = (here, Sum::ZERO);
+    left -= here;
+    let mut rest = frame.rest_mut();
+    while let Some(part) = rest {
+        let len = left.min(part.room_bytes() & !1);
+        if !part.set_len(len) {
+            break;
+        }
+        payload(at, part.bytes_mut());
+        if segment.checksum == ChecksumMode::Full {
+            sum = sum.bytes(part.bytes());
+        }
+        (at, left) = (at + len, left - len);
+        rest = part.rest_mut();
+    }
+    left == 0 && frame.set_len(headers_len + here) && write(frame, link, segment, sum, |out| payload(0, out))
+        || empty(frame)
+}
+
+#[inline(always)]
+fn headers_len(link: &LinkOut, segment: &SegmentOut<'_>) -> usize {
+    let ip_len = if segment.src.is_v4() { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
+    eth::header_len(link.vlan) + ip_len + tcp::HEADER_LEN + options::options_len(segment.options)
+}
+
+/// Writes headers, and payload over the rest of `frame`. `behind` is the sum of what follows elsewhere.
+#[inline(always)]
+fn write(
+    frame: &mut Frame,
+    link: &LinkOut,
+    segment: &SegmentOut<'_>,
+    behind: Sum,
+    payload: impl FnOnce(&mut [u8]),
+) -> bool {
     let v4 = segment.src.is_v4();
-    let link_len = eth::header_len(link.vlan);
-    let ip_len = if v4 { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
     let header_len = tcp::HEADER_LEN + options::options_len(segment.options);
     let tcp_len = header_len + usize::from(segment.payload_len);
-    if v4 != segment.dst.is_v4() {
-        frame.reset();
-        return false;
-    }
-    if !room_for(frame, link_len + ip_len + tcp_len) {
-        return false;
-    }
     let ether_type = if v4 { eth::TYPE_IPV4 } else { eth::TYPE_IPV6 };
     let body = eth::write(frame.bytes_mut(), link, ether_type).and_then(|out| match v4 {
         true => ipv4::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len),
@@ -87,12 +140,20 @@ pub fn tcp(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload:
     });
     let written = body.and_then(|(out, addresses)| {
         let pseudo = addresses.u32(tcp_len as u32).u16(u16::from(tcp::PROTOCOL));
-        tcp::write(out, segment, header_len, pseudo, payload)
+        tcp::write(out, segment, header_len, pseudo, behind, payload)
     });
     if written.is_some() && segment.checksum == ChecksumMode::Offload {
-        frame.request_checksum((link_len + ip_len) as u16, tcp::CHECKSUM_OFFSET as u16);
+        let ip_len = if v4 { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
+        frame.request_checksum((eth::header_len(link.vlan) + ip_len) as u16, tcp::CHECKSUM_OFFSET as u16);
     }
     written.is_some()
+}
+
+/// False, with the frame emptied.
+#[cold]
+fn empty(frame: &mut Frame) -> bool {
+    frame.reset();
+    false
 }
 
 /// Makes `frame` one of `len` bytes without a checksum request, for writing it anew. A received frame keeps its

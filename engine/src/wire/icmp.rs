@@ -71,7 +71,7 @@ pub(super) fn parse_v6(ip: &Datagram<'_>, verify: bool) -> Result<Packet, DropRe
     if matches!(h[0], ndp::SOLICITATION | ndp::ADVERTISEMENT) {
         return ndp::parse(ip).map(Packet::Ndp);
     }
-    if verify && !ip.transport_checksum_is_valid() {
+    if verify && !ip.transport_checksum_is_valid(&[]) {
         return Err(DropReason::IcmpBad);
     }
     let kind = match h[0] {
@@ -164,8 +164,8 @@ pub fn echo_reply_in_place(frame: &mut Frame) -> bool {
     let Ok(link) = eth::parse(frame.bytes()) else { return false };
     let (at, info) = (link.len, link.info());
     let (parsed, v4) = match link.ether_type {
-        eth::TYPE_IPV4 => (ipv4::parse(link.body), true),
-        eth::TYPE_IPV6 => (ipv6::parse(link.body), false),
+        eth::TYPE_IPV4 => (ipv4::parse(link.body, 0), true),
+        eth::TYPE_IPV6 => (ipv6::parse(link.body, 0), false),
         _ => return false,
     };
     let (protocol, header_len, request) = match v4 {

@@ -5,7 +5,7 @@
 
 use super::checksum::Sum;
 use super::field::{get, put, u16_at, u32_at};
-use super::ipv6::Datagram;
+use super::ipv6::{Datagram, missing};
 use super::{Addr, tcp};
 use crate::base::DropReason;
 
@@ -16,12 +16,13 @@ pub(super) const FRAGMENT_MASK: u16 = 0x3fff;
 pub(super) const FRAGMENT_OFFSET_MASK: u16 = 0x1fff;
 pub(super) const TTL: u8 = 64;
 
-/// Reads a header and cuts off what follows the datagram (padding of short Ethernet frames).
+/// Reads a header and cuts off what follows the datagram (padding of short Ethernet frames). `behind`: so many bytes
+/// more of the frame stand elsewhere.
 ///
 /// # Errors
 /// One of the `Ip*` reasons, or `FrameTooShort`.
 #[inline(always)]
-pub(super) fn parse(bytes: &[u8]) -> Result<Datagram<'_>, DropReason> {
+pub(super) fn parse(bytes: &[u8], behind: usize) -> Result<Datagram<'_>, DropReason> {
     let h = bytes.first_chunk::<HEADER_LEN>().ok_or(DropReason::FrameTooShort)?;
     // The fast way: version 4, no options.
     let header_len = if h[0] == 0x45 { HEADER_LEN } else { long_header_len(h[0])? };
@@ -37,7 +38,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Datagram<'_>, DropReason> {
     if total_len < header_len {
         return Err(DropReason::IpHeaderBad);
     }
-    let body = bytes.get(header_len..total_len).ok_or(DropReason::FrameTooShort)?;
+    let missing = missing(total_len, bytes.len(), behind);
+    let body = bytes.get(header_len..total_len - missing).ok_or(DropReason::FrameTooShort)?;
     if u16_at::<6, _>(h) & FRAGMENT_MASK != 0 {
         return Err(DropReason::IpFragment);
     }
@@ -46,7 +48,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Datagram<'_>, DropReason> {
     }
     let (src, dst) = (Addr::v4(get::<12, 4, _>(h)), Addr::v4(get::<16, 4, _>(h)));
     let addresses = Sum::ZERO.u32(u32_at::<12, _>(h)).u32(u32_at::<16, _>(h));
-    Ok(Datagram { src, dst, addresses, protocol: h[9], ecn: h[1] & 3, hop_limit: h[8], header_len, body })
+    Ok(Datagram { src, dst, addresses, protocol: h[9], ecn: h[1] & 3, hop_limit: h[8], header_len, body, missing })
 }
 
 #[cold]

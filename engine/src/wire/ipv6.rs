@@ -32,31 +32,48 @@ pub(super) struct Datagram<'a> {
     /// All headers in front of `body`, extension headers included.
     pub header_len: usize,
     pub body: &'a [u8],
+    /// Bytes of the datagram that follow `body` elsewhere: none, unless the frame is in parts.
+    pub missing: usize,
 }
 
 impl Datagram<'_> {
-    /// Whether the checksum over pseudo-header and body is right (TCP, and ICMPv6).
+    /// Whether the checksum over pseudo-header and body is right (TCP, and ICMPv6). `behind`: where the missing bytes are.
     #[inline(always)]
-    pub fn transport_checksum_is_valid(&self) -> bool {
-        let pseudo = self.addresses.u32(self.body.len() as u32).u16(u16::from(self.protocol));
-        pseudo.bytes(self.body).is_valid()
+    pub fn transport_checksum_is_valid(&self, behind: &[&[u8]]) -> bool {
+        let pseudo = self.addresses.u32((self.body.len() + self.missing) as u32).u16(u16::from(self.protocol));
+        let (mut sum, mut at) = (pseudo.bytes(self.body), self.body.len());
+        for part in behind {
+            let left = self.body.len() + self.missing - at;
+            let part = part.get(..left).unwrap_or(part);
+            sum = sum.bytes_at(at, part);
+            at += part.len();
+        }
+        sum.is_valid()
     }
 }
 
-/// Reads a header with its extension headers, and cuts off what follows the datagram. The source may be
+/// How much of a datagram of `len` bytes stands behind the `here` bytes at hand, if there are `behind` more at most.
+#[inline(always)]
+pub(super) fn missing(len: usize, here: usize, behind: usize) -> usize {
+    len.saturating_sub(here).min(behind)
+}
+
+/// Reads a header with its extension headers, and cuts off what follows the datagram. `behind`: so many
+/// bytes more of the frame stand elsewhere. The source may be
 /// unspecified: the upper layer decides, because duplicate address detection sends so (RFC 4862 5.4.2).
 ///
 /// # Errors
 /// `FrameTooShort`, `IpVersionBad`, `IpSourceBad`, `IpNotForUs` (a v4-mapped destination), `IpFragment`,
 /// `Ipv6ExtensionBad`.
 #[inline(always)]
-pub(super) fn parse(bytes: &[u8]) -> Result<Datagram<'_>, DropReason> {
+pub(super) fn parse(bytes: &[u8], behind: usize) -> Result<Datagram<'_>, DropReason> {
     let (h, rest) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(DropReason::FrameTooShort)?;
     if h[0] >> 4 != 6 {
         return Err(DropReason::IpVersionBad);
     }
     let payload_len = usize::from(u16_at::<4, _>(h));
-    let body = rest.get(..payload_len).ok_or(DropReason::FrameTooShort)?;
+    let missing = missing(payload_len, rest.len(), behind);
+    let body = rest.get(..payload_len - missing).ok_or(DropReason::FrameTooShort)?;
     let (src, dst) = (Addr(get::<8, 16, _>(h)), Addr(get::<24, 16, _>(h)));
     let (src_high, dst_high) = (u32_at::<8, _>(h), u32_at::<24, _>(h));
     if src_high >= 0xff00_0000 {
@@ -67,9 +84,19 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Datagram<'_>, DropReason> {
         check_special(&src, &dst)?;
     }
     let (protocol, body) = if is_extension(h[6]) { skip_extensions(h[6], body)? } else { (h[6], body) };
-    let header_len = HEADER_LEN + payload_len - body.len();
+    let header_len = HEADER_LEN + payload_len - missing - body.len();
     let ecn = (u32_at::<0, _>(h) >> 20 & 3) as u8;
-    Ok(Datagram { src, dst, addresses: addresses(&src, &dst), protocol, ecn, hop_limit: h[7], header_len, body })
+    Ok(Datagram {
+        src,
+        dst,
+        addresses: addresses(&src, &dst),
+        protocol,
+        ecn,
+        hop_limit: h[7],
+        header_len,
+        body,
+        missing,
+    })
 }
 
 /// A v4-mapped address would pass for an IPv4 connection (RFC 4291 2.5.5.2 keeps them off the wire), and

@@ -24,6 +24,7 @@ mod ndp;
 mod options;
 pub mod parse;
 pub mod plain;
+pub mod remark;
 pub mod segment;
 pub mod seq;
 mod tcp;
@@ -32,6 +33,8 @@ mod tcp;
 mod captured_tests;
 #[cfg(test)]
 mod drop_tests;
+#[cfg(test)]
+mod parts_tests;
 #[cfg(test)]
 mod robustness_tests;
 #[cfg(test)]

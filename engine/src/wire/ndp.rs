@@ -32,7 +32,7 @@ const ALL_NODES: Addr = Addr([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
 /// `NdpBad`.
 pub(super) fn parse(ip: &Datagram<'_>) -> Result<Ndp, DropReason> {
     let (h, options) = ip.body.split_first_chunk::<MESSAGE_LEN>().ok_or(DropReason::NdpBad)?;
-    if ip.hop_limit != HOP_LIMIT || h[1] != 0 || !ip.transport_checksum_is_valid() {
+    if ip.hop_limit != HOP_LIMIT || h[1] != 0 || !ip.transport_checksum_is_valid(&[]) {
         return Err(DropReason::NdpBad);
     }
     let is_solicitation = h[0] == SOLICITATION;

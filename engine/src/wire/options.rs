@@ -52,10 +52,11 @@ pub(super) fn of_usual_syn(h: &[u8; 20]) -> Option<TcpOptions> {
     })
 }
 
-/// Reads any options. MSS, window scale and SACK-permitted count on a SYN only, and are skipped elsewhere.
-/// `None`: a length that is impossible.
+/// Reads any options. MSS, window scale and SACK-permitted count on a SYN only, and are skipped elsewhere. A length that
+/// is impossible ends the options, and one that is not that of its kind has the option skipped: neither is a reason
+/// to lose the segment (RFC 9293 3.1).
 #[inline(never)]
-pub(super) fn parse(bytes: &[u8], syn: bool) -> Option<TcpOptions> {
+pub(super) fn parse(bytes: &[u8], syn: bool) -> TcpOptions {
     let mut options = TcpOptions::default();
     let mut rest = bytes;
     while let Some((&kind, behind)) = rest.split_first() {
@@ -63,52 +64,47 @@ pub(super) fn parse(bytes: &[u8], syn: bool) -> Option<TcpOptions> {
             END => break,
             NOP => rest = behind,
             _ => {
-                let body_len = usize::from(*behind.first()?).checked_sub(2)?;
-                let (body, behind) = behind.get(1..)?.split_at_checked(body_len)?;
-                take(&mut options, kind, body, syn)?;
+                let Some((body, behind)) = split_body(behind) else { break };
+                take(&mut options, kind, body, syn);
                 rest = behind;
             }
         }
     }
-    Some(options)
+    options
 }
 
-/// Takes over one option; `None` if its length is not what its kind has.
-fn take(options: &mut TcpOptions, kind: u8, body: &[u8], syn: bool) -> Option<()> {
-    match kind {
-        MSS => {
-            let mss = u16::from_be_bytes(body.try_into().ok()?);
-            options.mss = syn.then_some(mss);
+/// What an option says, and what is behind it; `behind_kind` starts with its length.
+fn split_body(behind_kind: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&len, rest) = behind_kind.split_first()?;
+    rest.split_at_checked(usize::from(len).checked_sub(2)?)
+}
+
+/// Takes over one option.
+fn take(options: &mut TcpOptions, kind: u8, body: &[u8], syn: bool) {
+    match (kind, body) {
+        (MSS, &[high, low]) if syn => options.mss = Some(u16::from_be_bytes([high, low])),
+        (WINDOW_SCALE, &[shift]) if syn => options.window_scale = Some(shift),
+        (SACK_PERMITTED, []) if syn => options.sack_permitted = true,
+        (TIMESTAMP, _) => {
+            if let Ok(body) = <&[u8; 8]>::try_from(body) {
+                options.timestamp = Some((u32_at::<0, _>(body), u32_at::<4, _>(body)));
+            }
         }
-        WINDOW_SCALE => {
-            let [shift] = body.try_into().ok()?;
-            options.window_scale = syn.then_some(shift);
-        }
-        SACK_PERMITTED => {
-            let [] = body.try_into().ok()?;
-            options.sack_permitted = syn;
-        }
-        TIMESTAMP => {
-            let body: &[u8; 8] = body.try_into().ok()?;
-            options.timestamp = Some((u32_at::<0, _>(body), u32_at::<4, _>(body)));
-        }
-        SACK => take_sack(options, body)?,
+        (SACK, _) => take_sack(options, body),
         _ => {}
     }
-    Some(())
 }
 
-fn take_sack(options: &mut TcpOptions, body: &[u8]) -> Option<()> {
+fn take_sack(options: &mut TcpOptions, body: &[u8]) {
     let (blocks, odd) = body.as_chunks::<8>();
-    if blocks.is_empty() || !odd.is_empty() {
-        return None;
+    if !odd.is_empty() {
+        return;
     }
     // 40 bytes of options hold at most four blocks, so nothing is cut off here.
     for (to, from) in options.sack.iter_mut().zip(blocks) {
         *to = SackBlock { start: Seq(u32_at::<0, _>(from)), end: Seq(u32_at::<4, _>(from)) };
     }
     options.sack_len = blocks.len().min(options.sack.len()) as u8;
-    Some(())
 }
 
 /// Bytes that the options in front of SACK take.

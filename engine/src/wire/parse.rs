@@ -118,20 +118,40 @@ pub fn parse(bytes: &[u8], options: ParseOptions) -> Result<(LinkInfo, Packet), 
     let verify = options.verify_checksums;
     match link.ether_type {
         eth::TYPE_IPV4 => {
-            let ip = ipv4::parse(link.body)?;
+            let ip = ipv4::parse(link.body, 0)?;
             if ip.protocol == tcp::PROTOCOL {
-                return tcp::parse(&link, &ip, verify);
+                return tcp::parse(&link, &ip, verify, &[]);
             }
         }
         eth::TYPE_IPV6 => {
-            let ip = ipv6::parse(link.body)?;
+            let ip = ipv6::parse(link.body, 0)?;
             if ip.protocol == tcp::PROTOCOL && ip.src != Addr::UNSPECIFIED_V6 {
-                return tcp::parse(&link, &ip, verify);
+                return tcp::parse(&link, &ip, verify, &[]);
             }
         }
         _ => {}
     }
     other_than_tcp(link.info(), link.ether_type, link.body, verify)
+}
+
+/// Parses a frame in parts: one with all headers, and those `behind` it with more of the payload. Only TCP comes so large.
+/// The segment's payload begins in the first part and goes on in the others.
+///
+/// # Errors
+/// As [`parse`], or `PartsNotTcp`.
+#[cold]
+pub fn parse_parts(first: &[u8], behind: &[&[u8]], options: ParseOptions) -> Result<(LinkInfo, Packet), DropReason> {
+    let link = eth::parse(first)?;
+    let more = behind.iter().map(|part| part.len()).sum();
+    let ip = match link.ether_type {
+        eth::TYPE_IPV4 => ipv4::parse(link.body, more)?,
+        eth::TYPE_IPV6 => ipv6::parse(link.body, more)?,
+        _ => return Err(DropReason::PartsNotTcp),
+    };
+    if ip.protocol != tcp::PROTOCOL || ip.src == Addr::UNSPECIFIED_V6 {
+        return Err(DropReason::PartsNotTcp);
+    }
+    tcp::parse(&link, &ip, options.verify_checksums, behind)
 }
 
 /// The rest of the pass for everything but TCP. It reads the IP header again, so that the way of a segment need
@@ -140,14 +160,14 @@ pub fn parse(bytes: &[u8], options: ParseOptions) -> Result<(LinkInfo, Packet), 
 fn other_than_tcp(info: LinkInfo, ether_type: u16, body: &[u8], verify: bool) -> Parsed {
     let packet = match ether_type {
         eth::TYPE_IPV4 => {
-            let ip = ipv4::parse(body)?;
+            let ip = ipv4::parse(body, 0)?;
             match ip.protocol {
                 icmp::PROTOCOL_V4 => icmp::parse_v4(&ip, verify)?,
                 _ => Packet::Other(DropReason::IpProtocolUnknown),
             }
         }
         eth::TYPE_IPV6 => {
-            let ip = ipv6::parse(body)?;
+            let ip = ipv6::parse(body, 0)?;
             match ip.protocol {
                 icmp::PROTOCOL_V6 => icmp::parse_v6(&ip, verify)?,
                 _ if ip.src == Addr::UNSPECIFIED_V6 => return Err(DropReason::IpSourceBad),
@@ -172,6 +192,18 @@ pub fn peek_tuple(bytes: &[u8]) -> Option<(Addr, Addr, u16, u16)> {
     };
     let (src_port, dst_port) = tcp::peek_ports(tcp)?;
     Some((src, dst, src_port, dst_port))
+}
+
+/// The urgent pointer of a frame that [`parse`] found to be a segment. Hardly any segment has one that means anything, so
+/// [`TcpSegment`] leaves it out.
+#[cold]
+pub fn peek_urgent(bytes: &[u8]) -> Option<u16> {
+    let link = eth::parse(bytes).ok()?;
+    tcp::peek_urgent(match link.ether_type {
+        eth::TYPE_IPV4 => ipv4::peek_tcp(link.body)?.2,
+        eth::TYPE_IPV6 => ipv6::peek_tcp(link.body)?.2,
+        _ => return None,
+    })
 }
 
 /// The link address that a frame came from.

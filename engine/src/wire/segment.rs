@@ -86,8 +86,7 @@ pub struct SackBlock {
     pub end: Seq,
 }
 
-/// The options the engine understands. Unknown options are skipped; a broken length ends the parse with
-/// `DropReason::TcpOptionBad`.
+/// The options the engine understands. Unknown and malformed ones are skipped; an impossible length ends them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 // Fields in this order, so that the parser clears the blocks in two stores.
 #[repr(C)]

@@ -1,4 +1,4 @@
-//! The TCP header (RFC 9293 3.1), read and written. The urgent pointer is ignored and sent as 0.
+//! The TCP header (RFC 9293 3.1), read and written. The urgent pointer is read by [`peek_urgent`] alone and sent as 0.
 
 use super::checksum::Sum;
 use super::emit::{ChecksumMode, SegmentOut};
@@ -14,14 +14,14 @@ pub(super) const HEADER_LEN: usize = 20;
 /// Where the checksum lies in the header.
 pub(super) const CHECKSUM_OFFSET: usize = 16;
 
-/// Reads the segment in a datagram of a frame.
+/// Reads the segment in a datagram of a frame. `behind`: the parts of the frame that follow the one with the headers.
 ///
 /// # Errors
 /// One of the `Tcp*` reasons.
 #[inline(always)]
-pub(super) fn parse(link: &Link<'_>, ip: &Datagram<'_>, verify: bool) -> Parsed {
+pub(super) fn parse(link: &Link<'_>, ip: &Datagram<'_>, verify: bool, behind: &[&[u8]]) -> Parsed {
     let h = ip.body.first_chunk::<HEADER_LEN>().ok_or(DropReason::TcpHeaderBad)?;
-    if verify && !ip.transport_checksum_is_valid() {
+    if verify && !ip.transport_checksum_is_valid(behind) {
         return Err(DropReason::TcpChecksumBad);
     }
     let header_len = usize::from(h[12] >> 4) * 4;
@@ -33,7 +33,7 @@ pub(super) fn parse(link: &Link<'_>, ip: &Datagram<'_>, verify: bool) -> Parsed 
         let options = TcpOptions { timestamp, ..TcpOptions::NONE };
         return Ok((link.info(), Packet::Tcp(segment(ip, h, link.len + ip.header_len, header_len, options))));
     }
-    let options = options::parse(option_bytes, TcpFlags(h[13]).syn()).ok_or(DropReason::TcpOptionBad)?;
+    let options = options::parse(option_bytes, TcpFlags(h[13]).syn());
     Ok((link.info(), Packet::Tcp(segment(ip, h, link.len + ip.header_len, header_len, options))))
 }
 
@@ -51,7 +51,7 @@ fn segment(ip: &Datagram<'_>, h: &[u8; HEADER_LEN], at: usize, header_len: usize
         window: u16_at::<14, _>(h),
         options,
         payload_start: (at + header_len) as u16,
-        payload_len: (ip.body.len() - header_len) as u16,
+        payload_len: (ip.body.len() + ip.missing - header_len) as u16,
         ecn: ip.ecn,
     }
 }
@@ -62,14 +62,21 @@ pub(super) fn peek_ports(bytes: &[u8]) -> Option<(u16, u16)> {
     Some((u16_at::<0, _>(h), u16_at::<2, _>(h)))
 }
 
+/// The urgent pointer, whether or not URG says that it means anything.
+pub(super) fn peek_urgent(bytes: &[u8]) -> Option<u16> {
+    Some(u16_at::<18, _>(bytes.first_chunk::<HEADER_LEN>()?))
+}
+
 /// Writes header, options (`header_len` bytes together) and payload over the whole of `out`, which has exactly the
-/// segment's length. `pseudo` is the sum of the pseudo-header. `None` if the length does not fit.
+/// length of the segment, or of what of it is not elsewhere. `pseudo` is the sum of the pseudo-header, `behind` that of what
+/// is elsewhere. `None` if the length does not fit.
 #[inline(always)]
 pub(super) fn write(
     out: &mut [u8],
     segment: &SegmentOut<'_>,
     header_len: usize,
     pseudo: Sum,
+    behind: Sum,
     payload: impl FnOnce(&mut [u8]),
 ) -> Option<()> {
     let (h, rest) = out.split_first_chunk_mut::<HEADER_LEN>()?;
@@ -88,7 +95,7 @@ pub(super) fn write(
     let field = match segment.checksum {
         ChecksumMode::Offload => pseudo.unfinished(),
         ChecksumMode::Full => {
-            let header = words.iter().fold(pseudo.plus(option_sum), |sum, w| sum.u32(*w));
+            let header = words.iter().fold(pseudo.plus(option_sum).plus(behind), |sum, w| sum.u32(*w));
             // Most segments of short connections carry nothing.
             if body.is_empty() { header.finish() } else { header.bytes(body).finish() }
         }

@@ -3,7 +3,7 @@
 //! For programs that need no more than that, and as an example of how the parts fit together. Programs that want several
 //! queues, gateways or taps put the parts together themselves, as the `synfin` program does.
 
-use super::{Clock, RunError, RunOptions, Running, start};
+use super::{Clock, RunError, RunOptions, Running, start_with};
 use crate::control::Control;
 use crate::io::bpf::{FilterAddr, FilterSpec, XdpLink, XdpMode};
 use crate::io::sys::netlink::{self, Interface};
@@ -50,12 +50,13 @@ impl Endpoint {
         let link = attach(&device, FilterSpec { addresses: vec![claim] })?;
         let mut xsk = XskConfig::new(interface, device.ifindex, 1);
         xsk.attach_mode = Some(link.mode());
+        xsk.large_frames = device.mtu > MTU_MAX;
         let io = XskSet::open(&xsk)?.into_iter().next();
         let io = io.ok_or_else(|| IoError::new(format!("no queue was opened on {interface}"), ""))?;
         link.set_socket(io.queue(), io.fd())?;
         let net = LocalNet { first: addr, count: 1, prefix_len, exclusive };
         let mut config = ShardConfig::new(device.mac, vec![net]);
-        config.mtu = usable_mtu(device.mtu);
+        config.mtu = usable_mtu(device.mtu, &io);
         for gateway in route::default_gateways(device.ifindex)? {
             let slot = if gateway.is_v4() { &mut config.gateway_v4 } else { &mut config.gateway_v6 };
             slot.get_or_insert(gateway);
@@ -74,10 +75,14 @@ impl Endpoint {
         A::Conn: Send,
     {
         let clock = Clock::start();
-        let mut shard = Shard::new(self.config, app, clock.now());
-        ports.iter().for_each(|&port| shard.listen(port));
+        let (config, ports) = (self.config, ports.to_vec());
+        let shard = move || {
+            let mut shard = Shard::new(config, app, clock.now());
+            ports.iter().for_each(|&port| shard.listen(port));
+            shard
+        };
         let options = RunOptions { sleep: true, ..RunOptions::default() };
-        let running = start(vec![(shard, self.io)], clock, &options, &Control::new(1))?;
+        let running = start_with(vec![(shard, self.io)], clock, &options, &Control::new(1))?;
         Ok(RunningEndpoint { running, _link: self.link })
     }
 
@@ -126,9 +131,9 @@ fn parse(address: &str) -> Result<(Addr, u8), IoError> {
     if prefix_len > longest { Err(bad()) } else { Ok((Addr::from(ip), prefix_len)) }
 }
 
-/// What of a device's MTU our chunks have room for.
-fn usable_mtu(device_mtu: u32) -> u16 {
-    device_mtu.min(MTU_MAX) as u16
+/// What of a device's MTU its frames can be taken of.
+fn usable_mtu(device_mtu: u32, io: &impl PacketIo) -> u16 {
+    device_mtu.min(io.mtu_max()).min(u16::MAX.into()) as u16
 }
 
 /// Seed of the keys for hashing and initial sequence numbers.
@@ -143,13 +148,15 @@ fn random_seed() -> Result<u64, IoError> {
 mod tests {
     use super::{XskConfig, parse, usable_mtu};
     use crate::base::FramePool;
+    use crate::io::sim::SimIo;
 
     #[test]
     fn whatever_the_device_takes_a_full_segment_fits_into_a_frame() {
+        let (io, _) = SimIo::pair(1, 2048, 1);
         let mut pool = FramePool::heap(1, XskConfig::new("test0", 1, 1).chunk_bytes);
         let mut frame = pool.alloc().unwrap();
         for device_mtu in [1500, 9000, 65_536] {
-            assert!(frame.set_len(14 + 8 + usize::from(usable_mtu(device_mtu))), "{device_mtu}");
+            assert!(frame.set_len(14 + 8 + usize::from(usable_mtu(device_mtu, &io))), "{device_mtu}");
         }
         pool.free(frame);
     }

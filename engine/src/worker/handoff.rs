@@ -12,7 +12,7 @@
 
 use crate::base::frame::Arena;
 use crate::base::{Counters, DropReason, Event, Frame, FramePool};
-use crate::io::copy::copy_bytes;
+use crate::io::copy::copy_frame;
 use crate::steering::Policy;
 use crate::wire::parse::{Packet, ParseOptions, parse, peek_tuple};
 use crossbeam::queue::ArrayQueue;
@@ -116,7 +116,7 @@ impl Handoff {
                 Place::Worker(owner) => self.rings.hand(owner, frame, self.me, pool, counters),
                 Place::Everywhere => {
                     for other in (0..workers).filter(|&w| w != self.me) {
-                        match copy_bytes(frame.bytes(), pool) {
+                        match copy_frame(&frame, pool) {
                             Some(copy) => {
                                 counters.event(Event::HandoffCopies);
                                 self.rings.hand(other, copy, self.me, pool, counters);
@@ -148,7 +148,7 @@ impl Handoff {
         if self.rings.shared_memory {
             return Some(frame);
         }
-        let copy = copy_bytes(frame.bytes(), pool);
+        let copy = copy_frame(&frame, pool);
         self.rings.send_home(frame, from);
         copy
     }

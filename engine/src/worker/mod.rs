@@ -16,7 +16,7 @@ pub mod watch;
 pub use clock::Clock;
 pub use endpoint::Endpoint;
 pub use engine::Engine;
-pub use run::{Finished, RunError, RunOptions, Running, start};
+pub use run::{Finished, RunError, RunOptions, Running, start, start_with};
 
 use crate::base::{Counters, Frame, Instant};
 use crate::control::{Command, Control, Stage};
@@ -35,7 +35,7 @@ const SLEEP_NS_MAX_WITH_INBOX: u64 = 1_000_000;
 /// How long the engine may take at the end of a run to say goodbye.
 const SHUT_DOWN_NS_MAX: u64 = 2_000_000_000;
 
-/// One worker, made by [`start`] and run in a thread of its own.
+/// One worker, made and run in a thread of its own.
 pub(crate) struct Worker<E, I> {
     index: usize,
     engine: E,

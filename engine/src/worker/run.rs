@@ -95,11 +95,10 @@ pub struct Running<E, I> {
     threads: Vec<JoinHandle<Result<Finished<E, I>, RunError>>>,
 }
 
-/// Starts one worker for each engine and its queue. Numbers and commands go through `control`, which was made for as
-/// many workers.
+/// As [`start_with`], with engines that are there already.
 ///
 /// # Errors
-/// Cores that are not there, or no thread to be had; then no worker goes on running.
+/// As for [`start_with`].
 pub fn start<E, I>(
     parts: Vec<(E, I)>,
     clock: Clock,
@@ -110,13 +109,33 @@ where
     E: Engine + Send + 'static,
     I: PacketIo + Send + 'static,
 {
+    start_with(parts.into_iter().map(|(engine, io)| (move || engine, io)).collect(), clock, options, control)
+}
+
+/// Starts one worker for each engine and its queue. Each engine is made by the thread that runs it, once that is
+/// pinned: its memory comes from the core's own node, and from pages that no other thread allocates from, so that no
+/// two workers write to one cache line. Numbers and commands go through `control`, which was made for as many workers.
+///
+/// # Errors
+/// Cores that are not there, or no thread to be had; then no worker goes on running.
+pub fn start_with<F, E, I>(
+    parts: Vec<(F, I)>,
+    clock: Clock,
+    options: &RunOptions,
+    control: &Control,
+) -> Result<Running<E, I>, RunError>
+where
+    F: FnOnce() -> E + Send + 'static,
+    E: Engine + Send + 'static,
+    I: PacketIo + Send + 'static,
+{
     check_cores(parts.len(), &options.cores)?;
     let mut running = Running { control: control.clone(), threads: Vec::with_capacity(parts.len()) };
-    for (index, worker) in assemble(parts, clock, options, control).into_iter().enumerate() {
+    for (index, seat) in seats(parts, clock, options, control).into_iter().enumerate() {
         let core = options.cores.get(index).copied();
         let stop = control.clone();
         let thread = std::thread::Builder::new().name(format!("synfin-{index}")).spawn(move || {
-            let end = run_pinned(index, core, worker);
+            let end = run_pinned(index, core, seat);
             if end.is_err() {
                 stop.stop();
             }
@@ -151,12 +170,24 @@ fn check_cores(workers: usize, cores: &[usize]) -> Result<(), RunError> {
     }
 }
 
-fn assemble<E, I>(parts: Vec<(E, I)>, clock: Clock, options: &RunOptions, control: &Control) -> Vec<Worker<E, I>>
-where
-    E: Engine,
-    I: PacketIo,
-{
-    let mut parts = parts;
+/// What a worker's thread is given.
+struct Seat<F, I> {
+    index: usize,
+    make_engine: F,
+    io: I,
+    handoff: Option<Handoff>,
+    clock: Clock,
+    control: Control,
+    burst_frames: usize,
+    sleep: bool,
+}
+
+fn seats<F, I: PacketIo>(
+    mut parts: Vec<(F, I)>,
+    clock: Clock,
+    options: &RunOptions,
+    control: &Control,
+) -> Vec<Seat<F, I>> {
     let burst_frames = options.burst_frames.max(1);
     let mut handoffs: Vec<Option<Handoff>> = match &options.steering {
         Some(policy) if parts.len() > 1 => {
@@ -167,36 +198,55 @@ where
     };
     let parts = parts.into_iter().zip(handoffs.drain(..)).enumerate();
     parts
-        .map(|(index, ((engine, io), handoff))| Worker {
+        .map(|(index, ((make_engine, io), handoff))| Seat {
             index,
-            engine,
+            make_engine,
             io,
+            handoff,
             clock,
             control: control.clone(),
-            handoff,
+            burst_frames,
             sleep: options.sleep,
-            rx: Vec::with_capacity(burst_frames),
-            tx: Vec::with_capacity(burst_frames * 4),
-            counters: Counters::default(),
-            watch: Watch::new(clock),
-            last_publish: Instant::ZERO,
-            draining: false,
-            reported_drained: false,
         })
         .collect()
 }
 
+impl<F, I: PacketIo> Seat<F, I> {
+    /// Makes everything that the worker writes to.
+    fn take<E: Engine>(self) -> Worker<E, I>
+    where
+        F: FnOnce() -> E,
+    {
+        Worker {
+            index: self.index,
+            engine: (self.make_engine)(),
+            io: self.io,
+            clock: self.clock,
+            control: self.control,
+            handoff: self.handoff,
+            sleep: self.sleep,
+            rx: Vec::with_capacity(self.burst_frames),
+            tx: Vec::with_capacity(self.burst_frames * 4),
+            counters: Counters::default(),
+            watch: Watch::new(self.clock),
+            last_publish: Instant::ZERO,
+            draining: false,
+            reported_drained: false,
+        }
+    }
+}
+
 /// The life of a worker's thread.
-fn run_pinned<E: Engine, I: PacketIo>(
+fn run_pinned<F: FnOnce() -> E, E: Engine, I: PacketIo>(
     index: usize,
     core: Option<usize>,
-    worker: Worker<E, I>,
+    seat: Seat<F, I>,
 ) -> Result<Finished<E, I>, RunError> {
     if let Some(core) = core.filter(|&core| !pin::pin_to(core)) {
         return Err(RunError::NoSuchCore { core, available: pin::available_cores() });
     }
     // The worker is gone after a panic, so nobody sees it in a broken state.
-    catch_unwind(AssertUnwindSafe(|| worker.run()))
+    catch_unwind(AssertUnwindSafe(|| seat.take().run()))
         .map_err(|panic| RunError::Panicked { worker: index, message: message_of(&*panic) })
 }
 

@@ -53,7 +53,7 @@ pub fn table(userdata: User) -> Interface {
 }
 
 /// The adapter behind `userdata`.
-fn adapter<'a>(user: User) -> &'a Adapter {
+pub fn adapter<'a>(user: User) -> &'a Adapter {
     // SAFETY: `user` is the box that `packetdrill_interface_init` leaked, alive until `free`, and only ever shared.
     unsafe { &*user.cast::<Adapter>() }
 }
@@ -102,6 +102,7 @@ fn flags(flags: c_int) -> Result<Flags, Errno> {
 }
 
 extern "C" fn free(user: User) {
+    crate::preload::stop();
     // SAFETY: the box that `packetdrill_interface_init` leaked; packetdrill uses it no more.
     drop(unsafe { Box::from_raw(user.cast::<Adapter>()) });
 }
@@ -333,7 +334,7 @@ extern "C" fn shutdown(user: User, fd: c_int, how: c_int) -> c_int {
     }))
 }
 
-extern "C" fn getsockopt(
+pub extern "C" fn getsockopt(
     user: User,
     fd: c_int,
     level: c_int,

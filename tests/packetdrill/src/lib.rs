@@ -8,6 +8,9 @@
 //! Time is virtual: it stands still except where packetdrill waits, and a script that lasts a minute takes no time. The
 //! address in `local=` has to be the one that packetdrill is told; see [`settings`] for the other flags.
 //!
+//! Scripts with blocks of Python (`%{ assert tcpi_... }%`) ask for TCP_INFO with `getsockopt` itself, past the table; with
+//! `LD_PRELOAD` naming this library too, they are answered ([`preload`]).
+//!
 //! One job a file: [`interface`] the table of function pointers, [`calls`] what they do, [`convert`] C structures,
 //! [`machine`] the stack with its clock and its packets, [`adapter`] two threads that share it.
 
@@ -16,6 +19,7 @@ mod calls;
 mod convert;
 pub mod interface;
 mod machine;
+mod preload;
 pub mod settings;
 
 use adapter::Adapter;
@@ -38,8 +42,9 @@ pub unsafe extern "C" fn packetdrill_interface_init(flags: *const c_char, interf
         eprintln!("synfin: --so_flags: {error}");
         std::process::exit(2);
     });
-    let adapter = Box::new(Adapter::new(settings));
-    let table = calls::table(Box::into_raw(adapter).cast());
+    let adapter = Box::into_raw(Box::new(Adapter::new(settings)));
+    preload::serve(adapter.cast());
+    let table = calls::table(adapter.cast());
     // SAFETY: the caller promises room for it.
     unsafe { interface.write(table) };
 }

@@ -248,15 +248,15 @@ fn full_connection_table_lets_the_cookie_come_back_later() {
     let mut config = always();
     config.limits.connections = 1;
     let mut host = Host::server(config);
-    let open = |host: &mut Host, port| {
+    let [first, iss] = [1001, 1002].map(|port| {
         host.remote.1 = port;
         host.send(seg("S", 100, 0));
-        let iss = cookie(host).seg.seq.0;
+        cookie(&mut host).seg.seq.0
+    });
+    for (port, iss) in [(1001, first), (1002, iss)] {
+        host.remote.1 = port;
         host.send(seg(".", 101, iss + 1).data(*b"x"));
-        iss
-    };
-    open(&mut host, 1001);
-    let iss = open(&mut host, 1002);
+    }
     host.expect_nothing();
     assert_eq!(drops(&host, DropReason::TableFull), 1);
     host.remote.1 = 1001;

@@ -1,13 +1,18 @@
 //! The connection's life as dialogues: one real shard opposite a scripted peer, in virtual time. Unless a test says
 //! otherwise the host has ISN 300, the peer 100 (when it opens) or 500 (when it accepts); no timestamps, no SACK.
 
+mod address;
 mod autotune;
 mod close;
 mod close_loss;
 mod cookies;
+mod failure;
 mod flags;
 mod frto;
+mod header;
 mod icmp;
+mod icmp_reports;
+mod ip_fields;
 mod keepalive;
 mod loss;
 mod negotiate;
@@ -18,14 +23,18 @@ mod order;
 mod path_mtu;
 mod persist;
 mod pressure;
+mod probes;
+mod quick_acks;
 mod receive;
 mod recovery;
 mod reset;
 mod sack;
 mod send;
+mod shrink;
 mod simultaneous;
 mod timestamps;
 mod timewait;
+mod urgent;
 mod v6;
 mod window;
 

@@ -226,10 +226,14 @@ fn full_backlog_drops_the_syn_and_takes_it_once_there_is_room() {
 fn full_connection_table_leaves_the_handshake_half_open_until_there_is_room() {
     let mut config = plain_config();
     config.limits.connections = 1;
-    let mut host = Host::accepted(config);
+    let mut host = Host::server(config);
+    for (port, seq) in [(40_001, 200), (40_000, 100)] {
+        host.remote.1 = port;
+        host.send(seg("S", seq, 0));
+        host.expect("S.", 300, seq + 1);
+    }
+    host.send(seg(".", 101, 301));
     host.remote.1 = 40_001;
-    host.send(seg("S", 200, 0));
-    host.expect("S.", 300, 201);
     host.send(seg(".", 201, 301));
     assert_eq!(drops(&host, DropReason::TableFull), 1);
     assert_eq!(host.told(), [Told::Accepted]);

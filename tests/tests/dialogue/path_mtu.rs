@@ -1,7 +1,7 @@
 //! Paths narrower than the link: routers that say so, routers that keep silent, and paths that become wider again.
 
 use crate::icmp::icmp_error;
-use crate::{BYTES, events, ms, seconds};
+use crate::{BYTES, events, ms, over, seconds};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use synfin_engine::base::Event;
@@ -26,6 +26,36 @@ fn segment_too_big_for_the_path_is_sent_again_in_smaller_ones() {
     host.expect_data(1261, 101, &BYTES[960..1400]);
     host.expect_nothing();
     host.send(seg("R", 101, 0));
+}
+
+#[test]
+fn burst_too_big_for_the_path_is_sent_again_in_smaller_segments_at_once_with_sack_too() {
+    let mut config = plain_config();
+    config.tcp.sack = true;
+    let mut host = Host::server(config);
+    let offer = TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() };
+    host.send(seg("S", 100, 0).options(offer));
+    host.expect("S.", 300, 101);
+    host.send(seg(".", 101, 301));
+    host.write(&BYTES[..14_600]);
+    assert_eq!(host.out.drain(..).map(|s| s.data.len()).collect::<Vec<_>>(), [1460; 10]);
+    let message = too_big(&host, 1000, 301);
+    host.send_raw(&message);
+    // Router by router the path may turn out narrower still.
+    assert!(!host.out.is_empty(), "nothing waits for the time-out");
+    host.out.clear();
+    let message = too_big(&host, 600, 301);
+    host.send_raw(&message);
+    let mut next = 301;
+    for s in std::mem::take(&mut host.out) {
+        assert_eq!((s.seg.seq.0, s.data.len()), (next, 560.min(14_901 - next as usize)));
+        next += s.data.len() as u32;
+    }
+    assert_eq!(next, 14_901);
+    host.send(seg(".", 101, 14_901));
+    host.pass(seconds(10));
+    host.expect_nothing();
+    over(&mut host, 101);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::{closed, drops, events, ms, seconds, syn_of_station};
 use synfin_engine::base::{DropReason, Event};
 use synfin_engine::shard::{CloseReason, Connect, ConnectError, Generator, Payload, SendError};
-use synfin_engine::tcp::SynCookies;
+use synfin_engine::tcp::{Keepalive, State, SynCookies};
 use synfin_engine::wire::Addr;
 use synfin_tests::host::{Host, OURS, PEER_PORT, Told, plain_config, seg};
 
@@ -242,4 +242,111 @@ fn segment_whose_answer_finds_no_room_is_counted_under_one_reason() {
     host.expect_nothing();
     assert_eq!(drops(&host, DropReason::NoConnection), 3);
     assert_eq!((host.shard.counters().dropped_total(), events(&host, Event::ResetsOut)), (3, 1));
+}
+
+#[test]
+fn bytes_that_applications_do_not_take_hold_no_more_frames_than_are_allowed() {
+    let mut config = plain_config();
+    config.limits.held_frames = 16;
+    let mut host = Host::server(config);
+    host.shard.app_mut().appetite = 0;
+    let free = host.pool.available();
+    for n in 0..40 {
+        accept(&mut host, PEER_PORT + n);
+        host.send(seg("P.", 101, 301).data(*b"nobody reads this"));
+    }
+    assert!(host.pool.available() >= free - 16, "{} frames are held", free - host.pool.available());
+    assert_eq!(drops(&host, DropReason::ReassemblyFull), 24);
+    host.out.clear();
+    // Nothing was acknowledged that is not there: the peer sends it again.
+    host.shard.app_mut().appetite = usize::MAX;
+    host.send(seg("FP.", 101, 301).data(*b"nobody reads this"));
+    host.pass(ms(50));
+    host.expect(".", 301, 119);
+    assert_eq!(host.shard.app().bytes(), b"nobody reads this");
+    for n in 0..40 {
+        host.remote.1 = PEER_PORT + n;
+        host.send(seg("R", if n == 39 { 119 } else { 118 }, 301));
+        host.send(seg("R", 101, 301));
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn syn_that_no_connection_could_be_made_of_is_not_answered() {
+    for when in [SynCookies::Auto, SynCookies::Always] {
+        let mut config = plain_config();
+        config.limits.connections = 1;
+        config.tcp.syn_cookies = when;
+        let mut host = Host::server(config);
+        let open = |host: &mut Host, port| {
+            host.remote.1 = port;
+            host.send(seg("S", 100, 0).mss(1460));
+            let iss = host.next().seg.seq.0;
+            host.send(seg(".", 101, iss + 1));
+        };
+        open(&mut host, PEER_PORT);
+        host.remote.1 = PEER_PORT + 1;
+        host.send(seg("S", 100, 0).mss(1460));
+        host.expect_nothing();
+        assert_eq!(drops(&host, DropReason::TableFull), 1);
+        assert_eq!(host.shard.live(), (1, 0, 0));
+        // When there is room again, the repeated SYN is taken up.
+        host.remote.1 = PEER_PORT;
+        host.send(seg("R", 101, 301));
+        open(&mut host, PEER_PORT + 1);
+        assert_eq!(host.shard.live(), (1, 0, 0));
+    }
+}
+
+#[test]
+fn last_ack_that_finds_no_room_goes_out_before_time_wait_begins() {
+    let mut host = crate::in_state(State::FinWait2);
+    host.limit_burst(0);
+    host.send(seg("F.", 501, 302));
+    assert_eq!(host.shard.live(), (1, 0, 0));
+    host.limit_burst(8);
+    host.turn(Vec::new());
+    host.expect(".", 302, 502);
+    host.expect_nothing();
+    assert_eq!(host.shard.live(), (0, 0, 1));
+    assert_eq!(closed(&host), Some(CloseReason::Graceful));
+    host.pass(seconds(61));
+    host.assert_clean();
+}
+
+#[test]
+fn keepalive_probe_that_finds_no_frame_goes_out_when_there_is_one() {
+    let mut config = plain_config();
+    config.tcp.keepalive = Some(Keepalive { idle: seconds(100), interval: seconds(10), probes: 3 });
+    let mut host = Host::accepted(config);
+    let taken: Vec<_> = std::iter::from_fn(|| host.pool.alloc()).collect();
+    host.pass(seconds(101));
+    assert_eq!(events(&host, Event::KeepaliveProbes), 1);
+    taken.into_iter().for_each(|frame| host.pool.free(frame));
+    host.turn(Vec::new());
+    host.expect(".", 300, 101);
+    host.expect_nothing();
+}
+
+#[test]
+fn application_that_waits_for_room_is_told_of_the_next_free_buffer_though_nothing_is_under_way() {
+    let mut config = plain_config();
+    config.limits.copy_buffers = 1;
+    let mut host = Host::server(config);
+    let ids = [0, 1].map(|n| {
+        accept(&mut host, PEER_PORT + n);
+        host.shard.app().conn.unwrap()
+    });
+    host.shard.with_net(host.now, |_, net| assert_eq!(net.conn(ids[0]).unwrap().send_copy(b"bytes"), Ok(5)));
+    host.shard.with_net(host.now, |_, net| {
+        let mut conn = net.conn(ids[1]).unwrap();
+        conn.want_writable();
+        assert_eq!(conn.send_copy(b"bytes"), Ok(0));
+    });
+    host.turn(Vec::new());
+    host.expect_data(301, 101, b"bytes");
+    host.remote.1 = PEER_PORT;
+    host.send(seg(".", 101, 306));
+    assert_eq!((host.told().last(), host.shard.app().conn), (Some(&Told::Writable), Some(ids[1])));
 }

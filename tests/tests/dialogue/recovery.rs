@@ -398,3 +398,68 @@ fn window_shrinks_to_the_initial_one_after_an_idle_time() {
     assert_eq!(window(&mut host), 10_000);
     over(&mut host, 501);
 }
+
+#[test]
+fn time_out_in_a_recovery_ends_it_and_no_other_begins_before_all_of_it_is_acknowledged() {
+    // RFC 6675 5.1.
+    let mut host = under_way(sack_config(), 40_000);
+    host.pass(ms(100));
+    for end in 2..=4 {
+        host.send(sack(0, &[(1, end)]));
+    }
+    assert_eq!(sent(&mut host), [10, 11, 0]);
+    assert_eq!(events(&host, Event::FastRetransmits), 1);
+    host.pass_until_output(seconds(10));
+    assert_eq!(events(&host, Event::RtoExpiries), 1);
+    sent(&mut host);
+    // All that was under way at the time-out was lost but what is SACKed now: no second reduction for that.
+    host.send(sack(4, &[(7, 8)]));
+    for end in 9..=12 {
+        host.send(sack(4, &[(7, end)]));
+    }
+    sent(&mut host);
+    host.pass(ms(100));
+    host.send(sack(6, &[(7, 12)]));
+    assert_eq!(events(&host, Event::FastRetransmits), 1);
+    // Then all of it is acknowledged, and the next loss is a new one.
+    host.send(sack(12, &[]));
+    let next = *sent(&mut host).iter().max().expect("new segments");
+    host.pass(ms(100));
+    host.send(sack(next + 1, &[]));
+    let flight = sent(&mut host);
+    let (first, last) = (flight[0], flight[flight.len() - 1]);
+    assert!(last >= first + 3, "{flight:?}");
+    host.pass(ms(100));
+    host.send(sack(first, &[(first + 1, last + 1)]));
+    assert_eq!(events(&host, Event::FastRetransmits), 2);
+}
+
+#[test]
+fn loss_that_only_the_reordering_timer_shows_is_repaired_although_nothing_else_is_under_way() {
+    let mut host = under_way(sack_config(), 12_000);
+    host.pass(ms(100));
+    // The path reorders, so a loss is believed when the reordering window has passed.
+    host.send(sack(0, &[(1, 2)]));
+    host.send(sack(2, &[]));
+    host.send(sack(2, &[(3, 6)]));
+    sent(&mut host);
+    host.pass(ms(26));
+    assert_eq!(sent(&mut host), [2]);
+    host.pass(ms(100));
+    // All after 5 but the last is lost, and while ACKs move forward recovery sends a little more than was delivered.
+    host.send(sack(6, &[(11, 12)]));
+    assert_eq!(sent(&mut host), [6, 7]);
+    host.pass(ms(100));
+    host.send(sack(7, &[(11, 12)]));
+    assert_eq!(sent(&mut host), [8, 9]);
+    host.send(sack(8, &[(11, 12)]));
+    assert_eq!(sent(&mut host), [10]);
+    host.pass(ms(100));
+    // 9 is lost once more, and nothing else is on its way: no ACK will come that could say so.
+    host.send(sack(9, &[(10, 12)]));
+    assert_eq!(sent(&mut host), []);
+    host.pass(ms(40));
+    assert_eq!(sent(&mut host), [9]);
+    assert_eq!(events(&host, Event::RtoExpiries), 0);
+    over(&mut host, 501);
+}

@@ -126,3 +126,18 @@ fn block_of_a_segment_with_fin_covers_the_fin() {
     assert_eq!(blocks(&host.expect(".", 301, 101)), [(10, 21)]);
     over(&mut host, 101);
 }
+
+#[test]
+fn segment_that_overlaps_what_came_is_reported_in_part() {
+    let mut host = accepted(false);
+    host.send(part(10, 30, false));
+    host.send(part(70, 80, false));
+    host.out.clear();
+    // Around the first range: that came twice (RFC 2883 section 4.2).
+    host.send(part(0, 60, false));
+    assert_eq!(blocks(&host.expect(".", 301, 161)), [(10, 30), (70, 80)]);
+    // Its front is old, its end is new.
+    host.send(part(50, 65, false));
+    assert_eq!(blocks(&host.expect(".", 301, 166)), [(50, 60), (70, 80)]);
+    over(&mut host, 166);
+}

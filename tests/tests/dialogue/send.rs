@@ -3,7 +3,7 @@
 use crate::{BYTES, events, ms, over, seconds};
 use synfin_engine::base::Event;
 use synfin_engine::shard::{Generator, Payload, SendError, ShardConfig};
-use synfin_engine::wire::TcpFlags;
+use synfin_engine::wire::{TcpFlags, TcpOptions};
 use synfin_tests::host::{Host, Told, plain_config, seg};
 
 /// A connection accepted by the host whose peer takes segments of 1000 bytes.
@@ -244,5 +244,41 @@ fn acknowledgement_of_half_a_segment_leaves_the_rest() {
     host.pass(ms(210));
     host.expect_data(304, 101, b"def");
     assert_eq!(events(&host, Event::Retransmits), 1);
+    over(&mut host, 101);
+}
+
+#[test]
+fn window_of_the_peer_is_unsigned_and_may_exceed_16_bits() {
+    for (scale, window, segments) in [(None, 40_000, 40), (Some(14), 3, 49), (Some(14), 65_535, 70)] {
+        let mut config = plain_config();
+        config.tcp.initial_window_segments = 100;
+        let mut host = Host::server(config);
+        let options = TcpOptions { mss: Some(1000), window_scale: scale, ..TcpOptions::default() };
+        host.send(seg("S", 100, 0).options(options));
+        host.expect("S.", 300, 101);
+        host.send(seg(".", 101, 301).window(window));
+        host.write(&BYTES);
+        assert_eq!(host.out.len(), segments, "window {window} << {scale:?}");
+        over(&mut host, 101);
+    }
+}
+
+#[test]
+fn every_round_trip_is_measured() {
+    let mut host = thousand(plain_config());
+    let mut expected_ms = 0.0;
+    for (round, rtt_ms) in [100u64, 150, 50, 120, 180, 20].into_iter().enumerate() {
+        let from = round * 3000;
+        host.act(|c| c.send(Payload::Static(&BYTES[from..from + 3000])).expect("room"));
+        host.out.clear();
+        host.pass(ms(rtt_ms));
+        host.send(seg(".", 101, 301 + from as u32 + 3000));
+        // An eighth of each counts (RFC 6298 2.3); the handshake took no time.
+        expected_ms += (rtt_ms as f64 - expected_ms) / 8.0;
+        host.act(|c| {
+            let srtt_ms = c.srtt_ns().expect("measured") as f64 / 1e6;
+            assert!((srtt_ms - expected_ms).abs() < 1.0, "round {round}: {srtt_ms} ms, not {expected_ms}");
+        });
+    }
     over(&mut host, 101);
 }

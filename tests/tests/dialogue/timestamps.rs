@@ -196,3 +196,94 @@ fn echo_of_an_arrival_whose_ack_was_lost_measures_nothing() {
     sends_after(&mut host, ms(200));
     over(&mut host, 101);
 }
+
+#[test]
+fn echo_in_a_segment_without_ack_means_nothing() {
+    let srtt = |echo: u32| {
+        let mut host = Host::server(stamped_config());
+        host.send(seg("S", 100, 0).ts(1000, echo));
+        let answer = host.expect("S.", 300, 101);
+        host.pass(ms(10));
+        host.send(seg(".", 101, 301).ts(1010, value(&answer)));
+        let mut srtt = None;
+        host.act(|c| srtt = c.srtt_ns());
+        over(&mut host, 101);
+        srtt
+    };
+    assert!(srtt(0).is_some());
+    for echo in [1, 0x1234_5678, u32::MAX] {
+        assert_eq!(srtt(echo), srtt(0));
+    }
+}
+
+#[test]
+fn once_agreed_on_every_kind_of_segment_has_timestamps() {
+    let mut config = stamped_config();
+    let idle = seconds(10);
+    config.tcp.keepalive = Some(synfin_engine::tcp::Keepalive { idle, interval: seconds(1), probes: 9 });
+    let mut host = Host::server(config);
+    host.send(seg("S", 100, 0).mss(1012).ts(1000, 0));
+    host.send(seg(".", 101, 301).ts(1001, 0));
+    // A delayed ACK, a duplicate one, a challenge, a keepalive probe.
+    host.send(seg(".", 101, 301).data(*b"abc").ts(1002, 0));
+    host.pass(ms(50));
+    host.send(seg(".", 110, 301).data(*b"gap").ts(1003, 0));
+    host.send(seg("S", 101, 0));
+    host.send(seg("R", 105, 0));
+    host.pass(idle + ms(100));
+    // Data, data once more, FIN, RST.
+    host.write(b"data");
+    host.pass(seconds(1));
+    host.act(|c| c.shutdown());
+    host.act(|c| c.abort());
+    let flags: Vec<u8> = host.out.iter().map(|s| s.seg.flags.0 & !8).collect();
+    for one in ["S.", ".", "F.", "R."] {
+        assert!(flags.contains(&seg(one, 0, 0).flags.0), "{one}");
+    }
+    assert!(host.out.len() >= 9 && host.out.iter().filter(|s| s.data == b"data").count() >= 2);
+    assert!(host.out.iter().all(|s| s.seg.options.timestamp.is_some()));
+    host.assert_clean();
+}
+
+#[test]
+fn timestamp_of_a_reset_changes_nothing() {
+    let mut host = accepted();
+    // In the window, but not the next number: the challenge echoes what came before.
+    host.send(seg("R", 110, 0).ts(5000, 0));
+    assert_eq!(echo(&host.expect(".", 301, 101)), 1001);
+    host.send(seg(".", 101, 301).data(*b"abc").ts(1002, 0));
+    assert_eq!(host.shard.app().bytes(), b"abc");
+    over(&mut host, 104);
+}
+
+#[test]
+fn newer_timestamp_outside_the_window_is_neither_taken_nor_remembered() {
+    let mut host = accepted();
+    host.send(seg(".", 101 + 1_000_000, 301).data(*b"far").ts(5000, 0));
+    assert_eq!(echo(&host.expect(".", 301, 101)), 1001);
+    assert_eq!(drops(&host, DropReason::SeqOutOfWindow), 1);
+    host.send(seg(".", 101, 301).data(*b"abc").ts(1002, 0));
+    assert_eq!(host.shard.app().bytes(), b"abc");
+    over(&mut host, 104);
+}
+
+#[test]
+fn older_timestamp_counts_before_the_sequence_number() {
+    let mut host = accepted();
+    host.send(seg(".", 101 + 1_000_000, 301).data(*b"far").ts(999, 0));
+    host.expect(".", 301, 101);
+    assert_eq!((drops(&host, DropReason::PawsOld), drops(&host, DropReason::SeqOutOfWindow)), (1, 0));
+    over(&mut host, 101);
+}
+
+#[test]
+fn kept_segment_is_not_judged_again_when_its_turn_comes() {
+    let mut host = accepted();
+    host.send(seg(".", 104, 301).data(*b"def").ts(2000, 0));
+    host.expect(".", 301, 101);
+    // What fills the gap is much newer than what was kept.
+    host.send(seg(".", 101, 301).data(*b"abc").ts(900_000, 0));
+    assert_eq!(echo(&host.expect(".", 301, 107)), 900_000);
+    assert_eq!(host.shard.app().bytes(), b"abcdef");
+    over(&mut host, 107);
+}

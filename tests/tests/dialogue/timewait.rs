@@ -196,6 +196,7 @@ fn oldest_record_gives_way_at_the_limit() {
         host.pass(seconds(1));
     }
     assert_eq!(host.shard.live(), (0, 0, 2));
+    assert_eq!(events(&host, Event::TimeWaitEvicted), 1);
     // The first is gone: its FIN is refused. The others still answer.
     for (port, there) in [(5001, false), (5002, true), (5003, true)] {
         host.remote.1 = port;

@@ -2,9 +2,10 @@
 
 use crate::{BYTES, closed, drops, ms, over};
 use synfin_engine::base::DropReason;
-use synfin_engine::shard::{CloseReason, ShardConfig};
+use synfin_engine::shard::{CloseReason, Report, ShardConfig};
 use synfin_engine::tcp::State;
 use synfin_engine::wire::TcpOptions;
+use synfin_tests::altered::urgent;
 use synfin_tests::host::{Host, Told, plain_config, seg};
 
 /// A host with a buffer of 4000 bytes whose application takes nothing yet; segments of 1000 bytes.
@@ -207,4 +208,32 @@ fn ack_at_the_right_edge_of_the_window_counts() {
     host.act(|c| c.abort());
     host.expect("R.", 311, 101);
     host.assert_clean();
+}
+
+#[test]
+fn bytes_are_taken_up_to_the_edge_that_was_once_offered() {
+    // RFC 7323 2.4: in the window is what was in the window of any ACK, whatever the application has left since.
+    let mut host = small_buffer(None);
+    host.send(seg(".", 101, 301).data(&BYTES[..1000]));
+    host.pass(ms(50));
+    host.send(seg(".", 3101, 301).data(&BYTES[3000..4000]));
+    host.send(seg(".", 1101, 301).data(&BYTES[1000..2000]));
+    host.send(seg(".", 2101, 301).data(&BYTES[2000..3000]));
+    host.pass(ms(50));
+    assert_eq!(host.out.pop_back().expect("an ACK").seg.ack.0, 4101);
+    assert_eq!(drops(&host, DropReason::WindowExceeded), 0);
+    resume(&mut host, usize::MAX);
+    assert_eq!(host.shard.app().bytes(), &BYTES[..4000]);
+    over(&mut host, 4101);
+}
+
+#[test]
+fn reset_and_urgent_pointer_count_though_the_window_is_closed() {
+    let mut host = filled();
+    let frame = urgent(&mut host, &seg(".", 4101, 301).data(*b"x"), 1);
+    host.send_raw(&frame);
+    // What waits for the application lies before it.
+    assert_eq!(host.reports(), [Report::Urgent { bytes: 4001 }]);
+    assert_eq!(host.expect(".", 301, 4101).seg.window, 0);
+    over(&mut host, 4101);
 }

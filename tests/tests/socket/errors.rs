@@ -189,3 +189,12 @@ fn a_listener_that_is_closed_resets_those_nobody_accepted() {
     assert_eq!(send(&mut net, Host::A, late, b"x"), Err(Errno::CONNREFUSED));
     net.assert_clean();
 }
+
+#[test]
+fn half_closed_connection_that_is_given_up_does_not_look_like_the_end_of_the_stream() {
+    let mut net = Net::default();
+    let fd = HALF_CLOSED(&mut net);
+    net.pass(ms(200_000));
+    assert_eq!(net.on(Host::A, |s| RECV(s, fd)), Err(Errno::TIMEDOUT));
+    assert_eq!(net.on(Host::A, |s| RECV(s, fd)), Ok(0), "an error is told once");
+}

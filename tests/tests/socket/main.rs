@@ -1,5 +1,6 @@
 //! The socket layer as programs use it: two stacks joined in memory, in virtual time.
 
+mod addresses;
 mod errors;
 mod options;
 mod ready;

@@ -35,6 +35,9 @@ fn options_say_what_was_set_and_refuse_what_linux_refuses() {
         (IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, 4_000, Ok(4_000)),
         (IPPROTO_TCP, libc::TCP_LINGER2, 5, Ok(5)),
         (IPPROTO_TCP, libc::TCP_FASTOPEN, 5, Err(Errno::NOPROTOOPT)),
+        (libc::IPPROTO_IP, libc::IP_TOS, 0xb8, Ok(0xb8)),
+        (libc::IPPROTO_IP, libc::IP_TTL, 17, Ok(17)),
+        (libc::IPPROTO_IP, libc::IP_TTL, 0, Err(Errno::INVAL)),
         (IPPROTO_TCP, 9_999, 1, Err(Errno::NOPROTOOPT)),
     ];
     for (level, name, value, expected) in cases {
@@ -110,6 +113,25 @@ fn abandoned(prepare: impl FnOnce(&mut Net, i32)) -> (usize, Duration) {
 }
 
 #[test]
+fn keepalive_is_off_until_asked_for_and_then_waits_two_hours() {
+    let mut net = Net::default();
+    let (_, client, _) = net.connected();
+    assert_eq!(get(&mut net, Host::A, client, SOL_SOCKET, libc::SO_KEEPALIVE), Ok(0));
+    let outgoing = |net: &Net| net.trace.iter().filter(|e| e.outgoing).count();
+    let before = outgoing(&net);
+    net.pass(Duration::from_secs(10_000));
+    assert_eq!(outgoing(&net), before);
+    set(&mut net, Host::A, client, SOL_SOCKET, libc::SO_KEEPALIVE, 1).expect("SO_KEEPALIVE");
+    net.pass(Duration::from_secs(7_199));
+    assert_eq!(outgoing(&net), before);
+    net.pass(Duration::from_secs(2));
+    assert_eq!(outgoing(&net), before + 1, "one probe");
+    set(&mut net, Host::A, client, SOL_SOCKET, libc::SO_KEEPALIVE, 0).expect("SO_KEEPALIVE");
+    net.pass(Duration::from_secs(10_000));
+    assert_eq!(outgoing(&net), before + 1);
+}
+
+#[test]
 fn keepalive_times_are_the_sockets_own() {
     let (probes, took) = abandoned(|net, fd| {
         for (name, value) in [(libc::TCP_KEEPIDLE, 10), (libc::TCP_KEEPINTVL, 2), (libc::TCP_KEEPCNT, 3)] {
@@ -153,8 +175,8 @@ fn accepted_sockets_inherit_the_listeners_options() {
 fn tcp_info_tells_state_and_windows() {
     let mut net = Net::default();
     let (listener, client, _) = net.connected();
-    let mut info = [0; 200];
-    assert_eq!(net.on(Host::A, |s| s.getsockopt(client, IPPROTO_TCP, libc::TCP_INFO, &mut info)), Ok(152));
+    let mut info = [0; 280];
+    assert_eq!(net.on(Host::A, |s| s.getsockopt(client, IPPROTO_TCP, libc::TCP_INFO, &mut info)), Ok(280));
     let word = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
     assert_eq!((info[0], word(16), word(80)), (1, 1_448, 10), "ESTABLISHED, segment size, initial window");
     assert!((9_900..10_500).contains(&word(68)), "round trip of {} µs", word(68));

@@ -73,7 +73,7 @@ impl Slots {
     pub fn take_for_sending(&mut self, frame: Frame) -> Option<Buffer> {
         let len = frame.len();
         let room = self.chunk_bytes - CRATE_HEADROOM_BYTES;
-        let slot = self.buffers.get_mut(frame.index() as usize).filter(|_| len > 0 && len <= room);
+        let slot = self.buffers.get_mut(frame.index() as usize).filter(|_| len > 0 && len <= room && !frame.has_more());
         let place = frame.index() as usize * self.chunk_bytes + usize::from(frame.start());
         let ours = frame.bytes().as_ptr() as usize == self.base + place;
         let Some(mut buffer) = slot.filter(|_| ours).and_then(Option::take) else {

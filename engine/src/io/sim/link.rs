@@ -78,7 +78,10 @@ impl SimLink {
     /// not carried out: simulations compute their checksums in full.
     pub fn send_all(&mut self, from: End, tx: &mut Vec<Frame>, pool: &mut FramePool, now: Instant) {
         for frame in tx.drain(..) {
-            self.send(from, frame.bytes(), now);
+            match frame.has_more() {
+                false => self.send(from, frame.bytes(), now),
+                true => self.send(from, &frame.parts().flat_map(Frame::bytes).copied().collect::<Vec<u8>>(), now),
+            }
             pool.free(frame);
         }
     }

@@ -7,7 +7,7 @@
 use super::ClockFn;
 use super::fault_spec::FaultSpec;
 use crate::base::{Counters, DropReason, Frame, FramePool, Instant};
-use crate::io::copy::{complete_checksum, copy_bytes};
+use crate::io::copy::{complete_checksum_of, copy_frame};
 use crate::io::sim::impair::{Impairer, Impairment, LinkStats};
 use crate::io::sim::schedule::Schedule;
 use crate::io::{IoStats, PacketIo};
@@ -53,7 +53,7 @@ impl Side {
         if fate.corrupted {
             // The checksum belongs to the bytes before the damage, or nobody would notice it.
             if let Some((start, offset)) = frame.checksum_request() {
-                complete_checksum(frame.bytes_mut(), start, offset);
+                complete_checksum_of(&mut frame, start, offset);
                 frame.request_checksum(0, 0);
             }
             self.dice.flip_bits(frame.bytes_mut());
@@ -65,7 +65,7 @@ impl Side {
     }
 
     fn duplicate(&mut self, frame: &Frame, pool: &mut FramePool) -> Option<Frame> {
-        let mut twin = copy_bytes(frame.bytes(), pool);
+        let mut twin = copy_frame(frame, pool);
         match (&mut twin, frame.checksum_request()) {
             (Some(twin), Some((start, offset))) => twin.request_checksum(start, offset),
             (Some(_), None) => {}
@@ -75,7 +75,7 @@ impl Side {
     }
 
     fn send_off(&mut self, frame: Frame, now: Instant, hold: bool, pool: &mut FramePool, counters: &mut Counters) {
-        let (len, jitter_ns) = (frame.len(), self.dice.jitter_ns());
+        let (len, jitter_ns) = (frame.packet_bytes(), self.dice.jitter_ns());
         if let Err(frame) = self.schedule.insert(frame, len, now, &self.dice.impairment, jitter_ns, hold) {
             self.dice.stats.queue_dropped += 1;
             counters.drop(DropReason::FaultInjected);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::io::copy::complete_checksum;
 use crate::io::sim::SimIo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

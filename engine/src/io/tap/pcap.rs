@@ -131,7 +131,7 @@ impl<I: PacketIo> PacketIo for Pcap<I> {
         let wall_ns = self.wall_ns(now);
         let first = rx.len() - came;
         for frame in rx.iter().skip(first) {
-            append_record(&mut self.block, wall_ns, frame.bytes(), None);
+            append_record(&mut self.block, wall_ns, frame.parts().map(Frame::bytes), None);
         }
         self.block_frames += came as u64;
         self.flush_if_due(now);
@@ -148,7 +148,7 @@ impl<I: PacketIo> PacketIo for Pcap<I> {
         self.ends.clear();
         self.ends.push(self.block.len());
         for frame in tx.iter() {
-            append_record(&mut self.block, wall_ns, frame.bytes(), frame.checksum_request());
+            append_record(&mut self.block, wall_ns, frame.parts().map(Frame::bytes), frame.checksum_request());
             self.ends.push(self.block.len());
         }
         let taken = self.inner.tx_burst(tx);

@@ -29,15 +29,22 @@ pub fn file_header() -> [u8; 24] {
     h
 }
 
-/// Appends one record to `out`. `wall_ns` counts from 1970; a checksum request is carried out in the copy.
-pub fn append_record(out: &mut Vec<u8>, wall_ns: u64, frame: &[u8], checksum: Option<(u16, u16)>) {
-    let len = frame.len() as u32;
+/// Appends one record to `out`: the bytes of all `parts`. `wall_ns` counts from 1970; a checksum request is carried out in
+/// the copy.
+pub fn append_record<'a>(
+    out: &mut Vec<u8>,
+    wall_ns: u64,
+    parts: impl Iterator<Item = &'a [u8]> + Clone,
+    checksum: Option<(u16, u16)>,
+) {
+    let len = parts.clone().map(<[u8]>::len).sum::<usize>() as u32;
     let (seconds, nanos) = (wall_ns / 1_000_000_000, wall_ns % 1_000_000_000);
     for word in [seconds as u32, nanos as u32, len.min(SNAP_BYTES), len] {
         out.extend_from_slice(&word.to_le_bytes());
     }
     let start = out.len();
-    out.extend(frame.iter().take(SNAP_BYTES as usize));
+    parts.for_each(|part| out.extend_from_slice(part));
+    out.truncate(start + SNAP_BYTES as usize);
     if let (Some((at, offset)), Some(copy)) = (checksum, out.get_mut(start..)) {
         complete_checksum(copy, at, offset);
     }
@@ -156,7 +163,7 @@ mod tests {
     #[test]
     fn the_bytes_of_a_file_are_these() {
         let mut file = file_header().to_vec();
-        append_record(&mut file, 0x6000_0000 * 1_000_000_000 + 5, &[0xaa, 0xbb, 0xcc], None);
+        append_record(&mut file, 0x6000_0000 * 1_000_000_000 + 5, [&[0xaa, 0xbb, 0xcc][..]].into_iter(), None);
         #[rustfmt::skip]
         let golden = [
             0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0,
@@ -175,7 +182,7 @@ mod tests {
                 bytes: vec![i as u8; 10 * i as usize],
             })
             .collect();
-        want.iter().for_each(|r| append_record(&mut file, r.wall_ns, &r.bytes, None));
+        want.iter().for_each(|r| append_record(&mut file, r.wall_ns, [&r.bytes[..]].into_iter(), None));
         assert_eq!(records(&file).unwrap(), want);
     }
 
@@ -193,7 +200,7 @@ mod tests {
     #[test]
     fn broken_files_are_refused_with_a_sentence() {
         let mut good = file_header().to_vec();
-        append_record(&mut good, 0, &[1, 2, 3], None);
+        append_record(&mut good, 0, [&[1, 2, 3][..]].into_iter(), None);
         let mut wifi = good.clone();
         wifi[20] = 105;
         let mut huge = good.clone();

@@ -1,11 +1,16 @@
 //! What is asked of a set of sockets.
 
+use crate::base::frame::chain::PARTS_MAX;
 use crate::io::IoError;
 use crate::io::bpf::XdpMode;
 
 /// The largest MTU whose frames fit into a chunk of 4096 bytes: less the kernel's headroom in front, Ethernet header, two
 /// VLAN tags, and the bookkeeping behind that drivers keep there.
 pub const MTU_MAX: u32 = 4096 - 256 - 14 - 8 - 320;
+
+/// Bytes of a chunk that a part of a frame may leave unused: the headroom, and what drivers lose that fill chunks in steps of
+/// 1024 bytes.
+const PART_BYTES_LOST_MAX: u32 = 1024;
 
 /// How frames get between the device and our memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -52,6 +57,9 @@ pub struct XskConfig {
     /// Let the device (in copy mode the kernel) fill in checksums that a frame asks for. Over veth such a frame
     /// arrives with the pseudo-header sum only: right for kernel peers, wrong for AF_XDP peers that verify.
     pub checksum_offload: bool,
+    /// Take and send frames in several chunks, where the kernel (6.6 and newer) and the device can. For links whose MTU is
+    /// beyond [`MTU_MAX`]; the XDP program must have been attached when it was.
+    pub large_frames: bool,
 }
 
 impl XskConfig {
@@ -75,7 +83,13 @@ impl XskConfig {
             tx_budget: 256,
             busy_poll_us: None,
             checksum_offload: false,
+            large_frames: false,
         }
+    }
+
+    /// The largest MTU whose frames fit into several chunks.
+    pub(in crate::io) fn mtu_max_in_parts(&self) -> u32 {
+        (PARTS_MAX as u32 * (self.chunk_bytes - PART_BYTES_LOST_MAX) - 14 - 8).max(MTU_MAX)
     }
 
     /// Chunks of one queue that may wait for reception.

@@ -15,8 +15,7 @@
 //! Never does: choose which packets come here. That is the XDP program's job (`io::bpf`), which needs this
 //! socket's descriptor ([`XskIo::fd`]).
 //!
-//! Left out on purpose: frames in several pieces (jumbo frames beyond a chunk are counted and dropped: a TCP stack
-//! chooses its own segment size), unaligned chunks, and launch-time metadata.
+//! Left out on purpose: unaligned chunks, and launch-time metadata.
 
 mod config;
 mod explain;

@@ -13,6 +13,7 @@ use super::config::XskConfig;
 use super::ring::{Consumer, Producer};
 use super::umem::TX_METADATA_BYTES;
 use crate::base::frame::Arena;
+use crate::base::frame::chain::PARTS_MAX;
 use crate::base::{Frame, FramePool};
 use libc::xdp_desc;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ const _: () = assert!(size_of::<TxMetadata>() == TX_METADATA_BYTES as usize);
 pub(super) struct PathCounts {
     pub rx_frames: u64,
     pub tx_frames: u64,
-    /// Frames that came in pieces and were dropped.
+    /// Packets that came in more pieces than one may have, or with a piece lost.
     pub rx_fragmented: u64,
     /// Frames that no kernel would take: empty, of another arena, or with a checksum place outside the packet.
     pub tx_refused: u64,
@@ -73,8 +74,14 @@ pub(super) struct XskPath {
     fill_target: u32,
     fill_limit: u32,
     send_reserve: u32,
-    /// The last received piece was not the last of its frame.
+    /// The kernel takes packets in several frames.
+    multi_buffer: bool,
+    /// The last received piece was not the last of its packet.
     in_pieces: bool,
+    /// A piece of the packet under way was lost.
+    spoilt: bool,
+    /// Those that have come.
+    pieces: Vec<Frame>,
 }
 
 impl XskPath {
@@ -88,7 +95,10 @@ impl XskPath {
             fill_target: config.fill_target().min(FILL_START_FRAMES),
             fill_limit: config.fill_target(),
             send_reserve: config.send_reserve(),
+            multi_buffer: false,
             in_pieces: false,
+            spoilt: false,
+            pieces: Vec::with_capacity(PARTS_MAX + 1),
             counts: PathCounts::default(),
             rings,
             pool,
@@ -104,6 +114,15 @@ impl XskPath {
         self.offload
     }
 
+    /// Sends packets in several frames from now on.
+    pub fn allow_parts(&mut self) {
+        self.multi_buffer = true;
+    }
+
+    pub fn allows_parts(&self) -> bool {
+        self.multi_buffer
+    }
+
     /// See [`PacketIo::rx_burst`](crate::io::PacketIo::rx_burst).
     pub fn receive(&mut self, rx: &mut Vec<Frame>) -> usize {
         let room = (rx.capacity() - rx.len()).min(u32::MAX as usize) as u32;
@@ -114,18 +133,16 @@ impl XskPath {
         }
         for _ in 0..waiting {
             let Some(entry) = self.rings.rx.pop() else { break };
-            let Some((index, start)) = self.place(entry.addr) else { continue };
-            // SAFETY: the kernel has handed the chunk over with this entry, which is popped once; `place` checked
-            // that it lies in the rings' arena, which is the pool's.
-            let frame = unsafe { self.pool.adopt(index, start, entry.len.min(u16::MAX.into()) as u16) };
+            let frame = self.place(entry.addr).map(|(index, start)| {
+                // SAFETY: the kernel has handed the chunk over with this entry, which is popped once; `place` checked
+                // that it lies in the rings' arena, which is the pool's.
+                unsafe { self.pool.adopt(index, start, entry.len.min(u16::MAX.into()) as u16) }
+            });
             let more = entry.options & libc::XDP_PKT_CONTD != 0;
-            if more || self.in_pieces {
-                self.counts.rx_fragmented += u64::from(!more);
-                self.in_pieces = more;
-                self.pool.free(frame);
-                continue;
+            let whole = if more || self.in_pieces { self.put_together(frame, more) } else { frame };
+            if let Some(frame) = whole {
+                rx.push(frame);
             }
-            rx.push(frame);
         }
         self.rings.rx.release();
         let came = rx.len() - before;
@@ -133,8 +150,32 @@ impl XskPath {
         came
     }
 
+    /// Takes a piece of a packet (`None`: it is lost); returns the packet when that was the last piece.
+    #[cold]
+    fn put_together(&mut self, piece: Option<Frame>, more: bool) -> Option<Frame> {
+        self.in_pieces = more;
+        match piece {
+            Some(piece) if self.pieces.len() <= PARTS_MAX => self.pieces.push(piece),
+            // One too many is there already.
+            Some(piece) => self.pool.free(piece),
+            None => self.spoilt = true,
+        }
+        if more {
+            return None;
+        }
+        if std::mem::take(&mut self.spoilt) {
+            self.pieces.drain(..).for_each(|piece| self.pool.free(piece));
+        }
+        let packet = self.pool.chain(&mut self.pieces);
+        self.counts.rx_fragmented += u64::from(packet.is_none());
+        packet
+    }
+
     /// See [`PacketIo::tx_burst`](crate::io::PacketIo::tx_burst).
     pub fn send(&mut self, tx: &mut Vec<Frame>) -> usize {
+        if self.multi_buffer {
+            return self.send_parts(tx);
+        }
         let wanted = tx.len().min(u32::MAX as usize) as u32;
         let taken = self.rings.tx.room(wanted).min(wanted) as usize;
         if taken == 0 {
@@ -142,7 +183,7 @@ impl XskPath {
         }
         let mut sent = 0;
         for frame in tx.drain(..taken) {
-            match self.entry(&frame) {
+            match self.entry(&frame).filter(|_| !frame.has_more()) {
                 // There was room for `taken` entries, so the push succeeds.
                 Some(entry) => sent += u64::from(self.rings.tx.push(entry)),
                 None => {
@@ -153,6 +194,36 @@ impl XskPath {
         }
         self.rings.tx.publish();
         self.counts.tx_frames += sent;
+        taken
+    }
+
+    /// As `send`, of packets that may have parts; only whole packets go into the ring.
+    fn send_parts(&mut self, tx: &mut Vec<Frame>) -> usize {
+        let mut room = self.rings.tx.room(u32::MAX) as usize;
+        let fits = |frame: &&Frame| {
+            let left = room.checked_sub(frame.parts().count());
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        let taken = tx.iter().take_while(fits).count();
+        if taken == 0 {
+            return 0;
+        }
+        for frame in tx.drain(..taken) {
+            if frame.parts().count() > PARTS_MAX || !frame.parts().all(|part| self.entry(part).is_some()) {
+                self.counts.tx_refused += 1;
+                self.pool.free(frame);
+                continue;
+            }
+            for part in frame.parts() {
+                let contd = if part.has_more() { libc::XDP_PKT_CONTD } else { 0 };
+                let entry = self.entry(part).map(|e| xdp_desc { options: e.options | contd, ..e });
+                // There was room for all, so the push succeeds.
+                let _pushed = entry.is_some_and(|entry| self.rings.tx.push(entry));
+            }
+            self.counts.tx_frames += 1;
+        }
+        self.rings.tx.publish();
         taken
     }
 
@@ -211,7 +282,7 @@ impl XskPath {
     /// Chunks that are neither in the pool nor in a `Frame`.
     pub fn in_rings(&self) -> u32 {
         let sending = self.rings.tx.pushed().wrapping_sub(self.rings.completion.popped());
-        self.receiving() + sending
+        self.receiving() + sending + self.pieces.len() as u32
     }
 
     /// The ring entry that sends a frame; `None` when no kernel would take it.

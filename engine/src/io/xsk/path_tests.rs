@@ -157,30 +157,97 @@ fn sending_takes_from_the_front_what_fits_and_leaves_the_rest_in_order() {
     assert_eq!(path.rings.tx.pushed().wrapping_sub(path.rings.completion.popped()), 4);
 }
 
+/// Lengths of a packet's parts, and the byte that fills them.
+fn parts_of(packet: &Frame) -> (Vec<usize>, u8) {
+    let byte = packet.bytes()[0];
+    assert!(packet.parts().all(|part| part.bytes().iter().all(|b| *b == byte)));
+    (packet.parts().map(Frame::len).collect(), byte)
+}
+
 #[test]
-fn a_frame_in_pieces_is_dropped_and_counted_once_and_the_next_one_comes_through() {
+fn a_packet_in_pieces_comes_as_one_frame_with_others_behind_it() {
     let (mut path, mut kernel) = queue(64);
     path.reclaim();
     let before = path.pool.available();
     assert!(kernel.receive(&[1700, 1700, 50], 1) && kernel.receive(&[60], 2) && kernel.receive(&[1700, 9], 3));
     let mut frames = burst();
-    assert_eq!((path.receive(&mut frames), frames[0].bytes()[0]), (1, 2));
-    assert_eq!(path.counts.rx_fragmented, 2);
-    assert_eq!(path.pool.available(), before + 5);
+    assert_eq!(path.receive(&mut frames), 3);
+    let got: Vec<_> = frames.iter().map(parts_of).collect();
+    assert_eq!(got, [(vec![1700, 1700, 50], 1), (vec![60], 2), (vec![1700, 9], 3)]);
+    frames.drain(..).for_each(|f| path.pool.free(f));
+    assert_eq!((path.pool.available(), path.counts.rx_fragmented), (before + 6, 0));
 }
 
 #[test]
-fn pieces_of_one_frame_may_come_in_several_bursts() {
+fn a_packet_in_too_many_pieces_or_with_one_lost_is_dropped_and_counted_once() {
+    let (mut path, mut kernel) = queue(64);
+    path.reclaim();
+    let before = path.pool.available();
+    assert!(kernel.receive(&[1700, 1700, 1700, 1700, 1700, 50], 1) && kernel.receive(&[60], 2));
+    let mut frames = burst();
+    assert_eq!((path.receive(&mut frames), frames[0].bytes()[0]), (1, 2));
+    let (addr, options) = (u64::MAX, libc::XDP_PKT_CONTD);
+    assert!(kernel.rx.push(xdp_desc { addr, len: 100, options }));
+    assert!(kernel.receive(&[1700, 1700], 3) && kernel.receive(&[60], 4));
+    assert_eq!((path.receive(&mut frames), frames[1].bytes()[0]), (1, 4));
+    assert_eq!((path.counts.rx_fragmented, path.counts.strange_entries), (2, 1));
+    frames.drain(..).for_each(|f| path.pool.free(f));
+    assert_eq!(path.pool.available(), before + 10);
+}
+
+#[test]
+fn pieces_of_one_packet_may_come_in_several_bursts() {
     let (mut path, mut kernel) = queue(64);
     path.reclaim();
     assert!(kernel.receive(&[1700, 1700, 50], 1) && kernel.receive(&[60], 2));
-    let mut got = 0;
+    let mut got = Vec::new();
     for _ in 0..4 {
         let mut one = Vec::with_capacity(1);
-        got += path.receive(&mut one);
+        path.receive(&mut one);
+        assert_eq!(path.pool.available() + path.in_rings() as usize + one.iter().flat_map(Frame::parts).count(), 64);
+        got.extend(one.iter().map(parts_of));
         one.drain(..).for_each(|f| path.pool.free(f));
     }
-    assert_eq!((got, path.counts.rx_fragmented), (1, 1));
+    assert_eq!(got, [(vec![1700, 1700, 50], 1), (vec![60], 2)]);
+}
+
+#[test]
+fn a_packet_in_parts_is_sent_whole_or_not_at_all() {
+    let (mut path, mut kernel) = queue(64);
+    path.allow_parts();
+    path.offload_checksums();
+    path.reclaim();
+    let mut out = burst();
+    for byte in 0..6u8 {
+        let mut frames: Vec<Frame> = std::iter::from_fn(|| path.pool.alloc()).take(3).collect();
+        for frame in &mut frames {
+            assert!(frame.set_len(100));
+            frame.bytes_mut().fill(byte);
+        }
+        frames[0].request_checksum(34, 16);
+        out.push(path.pool.chain(&mut frames).unwrap());
+    }
+    // Rings of 16.
+    assert_eq!((path.send(&mut out), out.len()), (5, 1));
+    let sent = kernel.send();
+    let contd = libc::XDP_PKT_CONTD;
+    let options: Vec<u32> = sent.iter().map(|d| d.options).collect();
+    assert_eq!(options, [[contd | libc::XDP_TX_METADATA, contd, 0]; 5].concat());
+    assert!(sent.iter().zip(0..).all(|(d, i)| kernel.read(d.addr, 100) == [i as u8 / 3; 100]));
+    kernel.complete(15);
+    path.reclaim();
+    assert_eq!((path.send(&mut out), kernel.send().len()), (1, 3));
+    assert_eq!((path.counts.tx_frames, path.counts.tx_refused), (6, 0));
+}
+
+#[test]
+fn a_socket_without_parts_refuses_packets_that_have_them() {
+    let (mut path, _kernel) = queue(64);
+    let mut frames: Vec<Frame> = std::iter::from_fn(|| path.pool.alloc()).take(2).collect();
+    frames.iter_mut().for_each(|frame| assert!(frame.set_len(100)));
+    let mut out = vec![path.pool.chain(&mut frames).unwrap()];
+    assert_eq!((path.send(&mut out), path.counts.tx_refused), (1, 1));
+    assert_eq!(path.pool.available(), 64);
 }
 
 #[test]
@@ -265,7 +332,7 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        4 => prop::collection::vec(1u32..1700, 1..3).prop_map(Op::Receive),
+        4 => prop::collection::vec(1u32..1700, 1..6).prop_map(Op::Receive),
         2 => Just(Op::Burst),
         2 => (0..8u8).prop_map(Op::Echo),
         1 => (0..8u8).prop_map(Op::Free),
@@ -284,6 +351,7 @@ proptest! {
     #[test]
     fn every_chunk_is_at_one_place_whatever_happens(ops in prop::collection::vec(op(), 1..300)) {
         let (mut path, mut kernel) = queue(96);
+        path.allow_parts();
         let (mut held, mut out) = (Vec::with_capacity(32), Vec::with_capacity(64));
         for op in ops {
             match op {
@@ -299,11 +367,11 @@ proptest! {
                 Op::Complete(n) => kernel.complete(n.into()),
                 Op::Reclaim => path.reclaim(),
             }
-            let outside = held.len() + out.len();
+            let outside = held.iter().chain(&out).flat_map(Frame::parts).count();
             prop_assert_eq!(path.pool.available() + path.in_rings() as usize + outside, 96);
         }
-        let distinct: HashSet<u32> = held.iter().chain(&out).map(Frame::index).collect();
-        prop_assert_eq!(distinct.len(), held.len() + out.len());
+        let distinct: HashSet<u32> = held.iter().chain(&out).flat_map(Frame::parts).map(Frame::index).collect();
+        prop_assert_eq!(distinct.len(), held.iter().chain(&out).flat_map(Frame::parts).count());
         let free: HashSet<u32> = std::iter::from_fn(|| path.pool.take_index()).collect();
         prop_assert!(free.is_disjoint(&distinct));
         prop_assert_eq!(free.len() + distinct.len() + path.in_rings() as usize, 96);

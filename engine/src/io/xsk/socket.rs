@@ -7,7 +7,7 @@
 //! On the packet path only `kick` and `wait` enter the kernel. An error there (link down, interface gone) is counted
 //! and otherwise ignored: frames wait in the TX ring, and nothing is lost but time.
 
-use super::config::{BindMode, XskConfig};
+use super::config::{BindMode, MTU_MAX, XskConfig};
 use super::explain;
 use super::path::{Rings, XskPath};
 use super::sys::{self, XdpSocket};
@@ -81,6 +81,7 @@ struct Label {
     ring_sizes: [u32; 4],
     frames: u32,
     chunk_bytes: u32,
+    mtu_max_in_parts: u32,
     /// 0: not accepted, the kernel's own stands.
     tx_budget: u32,
 }
@@ -114,7 +115,9 @@ impl XskIo {
         };
         // Drivers take their receive buffers while they are being bound: the fill ring must be stocked before.
         io.path.reclaim();
-        io.bind(config, queue, first)?;
+        if io.bind(config, queue, first)? {
+            io.path.allow_parts();
+        }
         io.label.zero_copy = io.socket.is_zero_copy().unwrap_or(false);
         // Only the kernel's own sending honours metadata on every device; zero-copy drivers may ignore it silently.
         if metadata && !io.label.zero_copy {
@@ -123,24 +126,34 @@ impl XskIo {
         Ok(io)
     }
 
-    /// Binds to the queue, waiting a little for a socket that has just been closed.
-    fn bind(&self, config: &XskConfig, queue: u32, first: Option<&XskIo>) -> Result<(), IoError> {
-        let mode = match config.bind {
-            BindMode::Auto => 0,
-            BindMode::ZeroCopy => libc::XDP_ZEROCOPY,
-            BindMode::Copy => libc::XDP_COPY,
-        };
-        let wakeup = if config.need_wakeup { libc::XDP_USE_NEED_WAKEUP } else { 0 };
-        // Sockets that share a memory inherit the first one's flags and may name none.
-        let (flags, shared) = first.map_or((mode | wakeup, 0), |first| (libc::XDP_SHARED_UMEM, first.fd()));
+    /// Binds to the queue. Returns whether frames in several chunks are taken: where that is asked for and cannot be had
+    /// (kernels before 6.6, some drivers), the socket is bound without.
+    fn bind(&self, config: &XskConfig, queue: u32, first: Option<&XskIo>) -> Result<bool, IoError> {
+        match first {
+            // Sockets that share a memory inherit the first one's flags and may name none.
+            Some(first) => {
+                let bound = self.bind_with(config, queue, libc::XDP_SHARED_UMEM, first.fd());
+                bound.map(|()| first.path.allows_parts())
+            }
+            None if config.large_frames
+                && self.bind_with(config, queue, flags(config) | libc::XDP_USE_SG, 0).is_ok() =>
+            {
+                Ok(true)
+            }
+            None => self.bind_with(config, queue, flags(config), 0).map(|()| false),
+        }
+        .map_err(|e| explain::bind(config, queue, &e))
+    }
+
+    /// Waits a little for a socket that has just been closed.
+    fn bind_with(&self, config: &XskConfig, queue: u32, flags: u16, shared: RawFd) -> io::Result<()> {
         let give_up = Instant::now() + REBIND_PATIENCE;
         loop {
             match self.socket.bind(config.ifindex, queue, flags, shared) {
-                Ok(()) => return Ok(()),
                 Err(e) if e.raw_os_error() == Some(libc::EBUSY) && Instant::now() < give_up => {
                     std::thread::sleep(REBIND_PAUSE);
                 }
-                Err(e) => return Err(explain::bind(config, queue, &e)),
+                bound => return bound,
             }
         }
     }
@@ -268,12 +281,17 @@ impl PacketIo for XskIo {
         let pages = if self.umem.hugetlb { ", hugetlb" } else { "" };
         let budget = if l.tx_budget > 0 { l.tx_budget.to_string() } else { "kernel's".into() };
         let offload = if self.path.offloads_checksums() { "on" } else { "off" };
+        let parts = if self.path.allows_parts() { ", frames in several" } else { "" };
         let attached = l.attach_mode.map(|mode| format!("{mode} ")).unwrap_or_default();
         format!(
             "xsk {}#{} {attached}{copy} {wakeup}, rings rx {rx} tx {tx} fill {fill} completion {completion}, \
-             {} frames of {} bytes{pages}, tx budget {budget}, checksum offload {offload}",
+             {} frames of {} bytes{pages}{parts}, tx budget {budget}, checksum offload {offload}",
             l.interface, l.queue, l.frames, l.chunk_bytes
         )
+    }
+
+    fn mtu_max(&self) -> u32 {
+        if self.path.allows_parts() { self.label.mtu_max_in_parts } else { MTU_MAX }
     }
 
     fn checksum_offload(&self) -> bool {
@@ -302,9 +320,19 @@ impl Label {
             ring_sizes: [config.rx_size, config.tx_size, config.fill_size, config.completion_size],
             frames: config.frames_per_queue,
             chunk_bytes: config.chunk_bytes,
+            mtu_max_in_parts: config.mtu_max_in_parts(),
             tx_budget,
         }
     }
+}
+
+fn flags(config: &XskConfig) -> u16 {
+    let mode = match config.bind {
+        BindMode::Auto => 0,
+        BindMode::ZeroCopy => libc::XDP_ZEROCOPY,
+        BindMode::Copy => libc::XDP_COPY,
+    };
+    if config.need_wakeup { mode | libc::XDP_USE_NEED_WAKEUP } else { mode }
 }
 
 fn open_rings(socket: &XdpSocket, config: &XskConfig) -> io::Result<Rings> {

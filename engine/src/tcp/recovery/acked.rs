@@ -205,6 +205,10 @@ pub(super) fn after_detection(t: &mut Tcb, b: &mut Block, delivered: u32, is_saf
 /// The window grows with what was acknowledged.
 pub(super) fn grow(t: &mut Tcb, b: &mut Block, acked: u32, rtt_us: Option<u32>, now_us: u32) {
     let is_slow_start = t.cwnd < t.ssthresh;
+    if is_slow_start && t.cwnd >= b.burst.saturating_mul(2) && b.phase == Phase::Open {
+        // Nothing has shown that the path takes twice what it got.
+        return;
+    }
     if is_slow_start
         && b.phase == Phase::Open
         && t.algorithm() == Algorithm::Cubic

@@ -79,6 +79,8 @@ pub struct Block {
     memory: Memory,
     /// The window was full when what ends here was sent: its ACKs let the window grow.
     limited_until: Option<Seq>,
+    /// The most that was under way meanwhile.
+    burst: u32,
     /// The first of the lost segments goes out, whether the window has room or not.
     is_forced: bool,
     /// The retransmission time-out proper, while `rtx_at` has a reordering or probe timer.
@@ -100,6 +102,7 @@ impl Default for Block {
             path: PathMtu::default(),
             memory: Memory::default(),
             limited_until: None,
+            burst: 0,
             is_forced: false,
             rto_at: Tick(0),
         }
@@ -139,6 +142,16 @@ pub(super) fn is_tracking(t: &Tcb, pool: &Pool) -> bool {
 /// A loss is being repaired.
 pub fn is_recovering(t: &Tcb, pool: &Pool) -> bool {
     pool.get(t.recovery).is_some_and(Block::in_recovery)
+}
+
+/// What a time-out took for lost is sent again.
+pub fn is_after_timeout(t: &Tcb, pool: &Pool) -> bool {
+    pool.get(t.recovery).is_some_and(|b| b.phase == Phase::Timeout)
+}
+
+/// How many segments are SACKed, how many were sent again and not reported since, and how many are to be sent again.
+pub fn reported(t: &Tcb, pool: &Pool) -> (u32, u32, u32) {
+    pool.get(t.recovery).map_or((0, 0, 0), |b| b.board.counts(&pool.chunks))
 }
 
 /// The side blocks and records of a shard.

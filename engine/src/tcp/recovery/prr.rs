@@ -31,8 +31,9 @@ impl Prr {
             let limit = if is_safe { owed + mss } else { owed };
             limit.min(ssthresh - pipe)
         };
-        // The retransmission that opens the recovery goes out in any case.
-        let may_send = if self.out == 0 { may_send.max(mss) } else { may_send };
+        // The retransmission that opens the recovery goes out in any case; and where nothing is on its way (RACK's timer
+        // has taken it for lost), no ACK will come that could allow more.
+        let may_send = if self.out == 0 || pipe == 0 { may_send.max(mss) } else { may_send };
         pipe.saturating_add(may_send)
     }
 }

@@ -199,3 +199,29 @@ fn sent_after(a: (u32, Seq), b: (u32, Seq)) -> bool {
     let later = a.0.wrapping_sub(b.0) as i32;
     later > 0 || (later == 0 && a.1.after(b.1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reordering_window_widens_with_reports_but_not_beyond_a_round_trip() {
+        let mut rack = Rack::new(Seq(0), 0);
+        let (rtt, srtt) = (8_000, 10_000);
+        let d = Delivered { end: Seq(1000), len: 1000, sent_us: 0, retransmitted: false };
+        assert_eq!(rack.delivered(&d, &Moment { now_us: rtt, echo_age: None }), Some(rtt));
+        rack.reordering_seen = true;
+        assert_eq!(rack.window_us(false, 3, srtt), rtt / 4);
+        let mut widest = 0;
+        for n in 1..400 {
+            // One widening in each round trip.
+            rack.on_duplicate_report(Seq(n * 1000), Seq((n + 1) * 1000));
+            rack.on_duplicate_report(Seq(n * 1000), Seq((n + 1) * 1000));
+            let wide = rack.window_us(false, 3, srtt);
+            assert!(wide >= widest && wide <= srtt, "{wide}");
+            widest = wide;
+            assert_eq!(wide, (rtt / 4 * (n + 1)).min(srtt));
+        }
+        assert_eq!(widest, srtt);
+    }
+}

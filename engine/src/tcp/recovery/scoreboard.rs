@@ -49,6 +49,17 @@ impl Default for Scoreboard {
 }
 
 impl Scoreboard {
+    /// Segments that are SACKed; those that were sent again and are under way; those that are to be sent again.
+    pub fn counts(&self, store: &Chunks) -> (u32, u32, u32) {
+        let all = (0..self.records.len()).filter_map(|i| self.records.get(store, self.records.nth(i)));
+        let (mut resent, mut lost) = (0, 0);
+        for record in all {
+            resent += u32::from(record.place == Place::Flight && record.retransmitted);
+            lost += u32::from(record.place == Place::Lost);
+        }
+        (self.sacked_segments, resent, lost)
+    }
+
     /// Bytes believed to be on their way (RFC 6675: pipe).
     pub fn flight_bytes(&self) -> u32 {
         self.flight_bytes

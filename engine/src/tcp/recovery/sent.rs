@@ -93,7 +93,11 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
     b.is_forced = false;
     b.prr.sent(len);
     let under_way = if b.is_tracking { b.board.flight_bytes() } else { end.since(t.snd_una) };
-    if under_way.saturating_add(u32::from(t.mss)) > t.cwnd {
+    let is_full = under_way.saturating_add(u32::from(t.mss)) > t.cwnd;
+    // In slow start, half of it is enough (RFC 7661 section 4.3): the window doubles in a round trip anyway.
+    let is_half_full = t.cwnd < t.ssthresh && under_way > t.cwnd / 2;
+    if is_full || is_half_full {
+        b.burst = if b.was_limited(t.snd_una) { b.burst.max(under_way) } else { under_way };
         b.limited_until = Some(end.max(t.snd_nxt));
     }
     if !b.is_tracking || !b.board.has_lost() {

@@ -33,6 +33,10 @@ pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'
     if t.has(flag::PERSIST) && !advanced {
         return;
     }
+    if !advanced && wait.is_none() && t.has(flag::PROBE_TIMER) && probe_after_us(t, b, times).is_some() {
+        // Only news moves the probe (RFC 8985 7.2).
+        return;
+    }
     let rto_at = if advanced { rto_at } else { timeout_at(t, b).unwrap_or(rto_at) };
     arm(t, b, rto_at, wait, clock, times);
 }

@@ -1,0 +1,40 @@
+//! When to acknowledge what has come (RFC 9293 3.8.6.3, RFC 5681 4.2).
+
+use super::env::Env;
+use super::tcb::{Tcb, flag};
+use crate::base::time::Tick;
+
+/// The connection is established: the peer, in slow start, waits for ACKs.
+pub fn begin(t: &mut Tcb, env: &Env<'_>) {
+    if env.config.quick_acks > 0 {
+        t.ack_at = Tick(env.config.quick_acks.into());
+        t.set(flag::QUICK_ACKS);
+    }
+}
+
+/// In-order bytes have come: acknowledge at once while the connection is young and every second full segment, else within
+/// the delay.
+#[inline]
+pub fn data_received(t: &mut Tcb, env: &Env<'_>) {
+    if t.has(flag::QUICK_ACKS) {
+        t.ack_at.0 -= 1;
+        if t.ack_at.0 == 0 {
+            t.clear(flag::QUICK_ACKS);
+        }
+        t.set(flag::ACK_NOW);
+    } else if t.rcv_nxt.since(t.last_ack_sent) >= 2 * u32::from(t.mss) {
+        t.set(flag::ACK_NOW);
+    } else if !t.has(flag::ACK_ON) {
+        t.ack_at = env.clock.tick.plus(env.times.delayed_ack);
+        t.set(flag::ACK_ON);
+    }
+}
+
+/// Data goes out. Once it follows something that has come, both sides are talking: an ACK that is put off will travel with
+/// the next answer.
+#[inline(always)]
+pub fn data_sent(t: &mut Tcb, env: &Env<'_>) {
+    if t.has(flag::QUICK_ACKS) && t.ack_at.0 < env.config.quick_acks.into() {
+        t.clear(flag::QUICK_ACKS);
+    }
+}
