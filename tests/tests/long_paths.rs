@@ -1,5 +1,5 @@
 //! Transfers over long paths, simulated: the receiver's window follows the path without being told its length, and
-//! pacing keeps queues short and rates below a limit.
+//! pacing copes with short queues and keeps to a limit.
 
 use std::time::Duration;
 use synfin_engine::base::Event;
@@ -62,18 +62,19 @@ fn paced(pacing: Option<Pacing>) -> (f64, u64) {
 }
 
 #[test]
-fn paced_segments_overflow_a_short_queue_less_often() {
+fn paced_segments_get_through_a_short_queue_sooner() {
     let [burst, spread] = [None, Some(Pacing::UNLIMITED)].map(paced);
     println!(
         "4 MB: in bursts {:.2} s, {} sent again; paced {:.2} s, {} sent again",
         burst.0, burst.1, spread.0, spread.1
     );
-    assert!(spread.1 < burst.1 / 2, "{} and {}", spread.1, burst.1);
-    assert!(spread.0 < burst.0 * 1.2, "{} and {}", spread.0, burst.0);
+    // Bursts overflow the queue long before the window is what the path holds, and slow start ends with that.
+    assert!(spread.0 < burst.0 * 0.9, "{} and {}", spread.0, burst.0);
 }
 
 #[test]
-fn connection_is_no_faster_than_its_limit_and_hardly_slower() {
-    let (seconds, _) = paced(Some(Pacing { max_bytes_per_s: 2_000_000 }));
+fn connection_is_no_faster_than_its_limit_and_hardly_slower_and_fills_no_queue() {
+    let (seconds, resent) = paced(Some(Pacing { max_bytes_per_s: 2_000_000 }));
+    assert_eq!(resent, 0);
     assert!((1.95..2.2).contains(&seconds), "4 MB at 2 MB/s took {seconds} s");
 }

@@ -196,8 +196,8 @@ pub fn better_edge(t: &Tcb, unread: u32, receive_buffer_bytes: u32, scale: u8) -
     (edge.after(t.rcv_adv) && edge.since(t.rcv_adv) >= step).then_some(edge)
 }
 
-/// The window field of a segment about to be sent, `unread` bytes of a buffer of `buffer_bytes` being taken. Moves the offered edge
-/// (never left; only by worthwhile steps, RFC 9293 3.8.6.2.2) and takes note of the ACK that goes with it.
+/// The window field of a segment about to be sent, `unread` bytes of a buffer of `buffer_bytes` being taken. Moves the
+/// offered edge (never left; only by worthwhile steps, RFC 9293 3.8.6.2.2) and takes note of the ACK that goes with it.
 pub fn acknowledge(t: &mut Tcb, unread: u32, buffer_bytes: u32, is_syn: bool) -> u16 {
     let scale = if is_syn { 0 } else { t.rcv_scale() };
     if let Some(edge) = better_edge(t, unread, buffer_bytes, scale) {

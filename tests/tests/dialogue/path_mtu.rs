@@ -93,6 +93,8 @@ fn with_sack() -> Host {
     let options = TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() };
     host.send(seg("S", 100, 0).options(options));
     host.expect("S.", 300, 101);
+    // The round trip that the host measures.
+    host.pass(ms(10));
     host.send(seg(".", 101, 301));
     host
 }
@@ -218,6 +220,22 @@ fn outage_that_was_taken_for_a_narrow_path_is_forgotten_soon() {
     path.run(seconds(20));
     assert_eq!(path.last_size(), 1460);
     assert_eq!((events(&path.host, Event::PathProbes), events(&path.host, Event::PathWidened)), (1, 1));
+}
+
+#[test]
+fn probe_that_only_comes_late_is_repeated_in_the_same_size() {
+    let mut path = Path::new(0);
+    path.run(seconds(10));
+    path.mtu = 1500;
+    while path.host.out.iter().all(|s| s.data.len() < 1460) {
+        path.run(ms(10));
+    }
+    // Neither the probe nor anything behind it is answered in two round trips.
+    path.host.out.clear();
+    path.host.pass(ms(50));
+    path.run(seconds(5));
+    assert_eq!(path.last_size(), 1460);
+    assert_eq!((events(&path.host, Event::PathProbes), events(&path.host, Event::PathWidened)), (2, 1));
 }
 
 #[test]

@@ -127,9 +127,8 @@ fn send_probe(t: &mut Tcb, env: &mut Env<'_>) -> bool {
     let Env { clock, times, recovery, counters, .. } = env;
     let Some((b, chunks)) = recovery.parts(t.recovery).filter(|(b, _)| b.is_tracking) else { return false };
     if b.path.is_probing() {
-        // Its loss would show only by what came behind it.
-        let is_first = b.path.is_first(t.snd_una);
-        path_mtu::give_up(t, b, chunks, is_first, clock);
+        // Nothing behind it has come either, or that would have shown its loss: this says nothing about its size.
+        path_mtu::give_up(t, b, chunks, false, clock);
         t.arm_rtx(clock.tick.plus(rtt::rto_ticks(t, times)));
         return true;
     }
