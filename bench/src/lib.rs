@@ -13,5 +13,6 @@ pub mod micro;
 pub mod report;
 pub mod results;
 pub mod scale;
+pub mod transfer;
 
 pub use synfin_engine::io::sys::usage;

@@ -98,6 +98,7 @@ fn segment(
             window: 1000,
             options,
             payload_len: payload.len() as u16,
+            ecn: 0,
             checksum: ChecksumMode::Full,
         };
         emit::tcp(frame, &link(), &s, |to| to.copy_from_slice(payload))

@@ -109,6 +109,8 @@ pub struct Seg {
     pub window: u16,
     pub data: Vec<u8>,
     pub options: TcpOptions,
+    /// The ECN bits of the IP header.
+    pub ecn: u8,
 }
 
 /// `seg("S.", 300, 101)`: flags in tcpdump's letters, numbers absolute.
@@ -120,11 +122,13 @@ pub fn seg(flags: &str, seq: u32, ack: u32) -> Seg {
             'R' => TcpFlags::RST,
             'P' => TcpFlags::PSH,
             'U' => TcpFlags::URG,
+            'E' => TcpFlags::ECE,
+            'W' => TcpFlags::CWR,
             '.' => TcpFlags::ACK,
             other => panic!("no such flag: {other}"),
         }
     });
-    Seg { flags: bits, seq, ack, window: 65_535, data: Vec::new(), options: TcpOptions::default() }
+    Seg { flags: bits, seq, ack, window: 65_535, data: Vec::new(), options: TcpOptions::default(), ecn: 0 }
 }
 
 impl Seg {
@@ -145,6 +149,11 @@ impl Seg {
 
     pub fn ts(mut self, val: u32, ecr: u32) -> Seg {
         self.options.timestamp = Some((val, ecr));
+        self
+    }
+
+    pub fn ecn(mut self, ecn: u8) -> Seg {
+        self.ecn = ecn;
         self
     }
 
@@ -286,6 +295,7 @@ impl Host {
             window: s.window,
             options: &s.options,
             payload_len: s.data.len() as u16,
+            ecn: s.ecn,
             checksum: ChecksumMode::Full,
         };
         assert!(emit::tcp(&mut frame, &link, &out, |to| to.copy_from_slice(&s.data)));

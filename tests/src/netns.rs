@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// One end of the lab's veth pair.
+/// One end of the lab's veth pair, or what lies between them in a lab made with `--middle`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     A,
     B,
+    Middle,
 }
 
 impl Side {
@@ -20,13 +21,14 @@ impl Side {
         match self {
             Side::A => "a",
             Side::B => "b",
+            Side::Middle => "m",
         }
     }
 
-    /// The interface inside the side's namespace.
+    /// The interface inside the side's namespace; in the middle, the one that leads to A.
     pub fn interface(self) -> &'static str {
         match self {
-            Side::A => "veth-a",
+            Side::A | Side::Middle => "veth-a",
             Side::B => "veth-b",
         }
     }

@@ -104,6 +104,7 @@ fn frame_bytes(seq: u32, data: &[u8], flags: TcpFlags) -> Vec<u8> {
         window: 65_535,
         options: &TcpOptions::default(),
         payload_len: data.len() as u16,
+        ecn: 0,
         checksum: ChecksumMode::Full,
     };
     assert!(emit::tcp(&mut frame, &link, &segment, |to| to.copy_from_slice(data)));

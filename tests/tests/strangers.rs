@@ -43,6 +43,7 @@ impl Forged {
             window: 1000,
             options: &self.options,
             payload_len: self.payload.len() as u16,
+            ecn: 0,
             checksum: ChecksumMode::Full,
         };
         assert!(emit::tcp(&mut frame, &link, &segment, |out| out.copy_from_slice(self.payload)));

@@ -3,7 +3,7 @@
 use super::load::LoadApp;
 use super::net::Backend;
 use super::values::{AddressRange, Host};
-use super::{LoadArgs, NetArgs, ServeArgs};
+use super::{ImpairArgs, LoadArgs, NetArgs, ServeArgs};
 use crate::failure::Failure;
 use crate::http::request::GENERATED_BYTES_MAX;
 use std::collections::BTreeSet;
@@ -53,6 +53,16 @@ pub fn load(args: &LoadArgs) -> Result<(), Failure> {
         if let Host::Ip(ip) = target.host {
             reachable_in_form(ip, &args.net)?;
         }
+    }
+    Ok(())
+}
+
+pub fn impair(args: &ImpairArgs) -> Result<(), Failure> {
+    if args.a == args.b {
+        return Err(Failure::new(
+            format!("{} cannot be joined with itself", args.a),
+            "Name two interfaces with -a and -b.",
+        ));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! [`check`]. Nothing here touches the system.
 
 pub mod check;
+pub mod impair;
 pub mod load;
 pub mod net;
 pub mod serve;
@@ -12,6 +13,7 @@ pub mod values;
 #[cfg(test)]
 mod tests;
 
+pub use impair::ImpairArgs;
 pub use load::LoadArgs;
 pub use net::NetArgs;
 pub use serve::ServeArgs;
@@ -56,4 +58,5 @@ pub struct Cli {
 pub enum Command {
     Serve(Box<ServeArgs>),
     Load(Box<LoadArgs>),
+    Impair(Box<ImpairArgs>),
 }

@@ -172,6 +172,16 @@ pub enum Cookies {
     Never,
 }
 
+/// When to use explicit congestion notification.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum EcnMode {
+    Off,
+    /// Agree to it if the peer asks for it
+    Accept,
+    /// Ask for it too
+    On,
+}
+
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "TCP")]
 pub struct TcpArgs {
@@ -210,6 +220,17 @@ pub struct TcpArgs {
     #[arg(long)]
     pub no_sack: bool,
 
+    /// TCP Fast Open (RFC 7413): load sends its requests with the SYN, serve takes them
+    ///
+    /// The first connection from an address to a server asks for a cookie, those that follow bring it. A server may get
+    /// such a request twice.
+    #[arg(long)]
+    pub fast_open: bool,
+
+    /// Explicit congestion notification (RFC 3168): routers mark packets instead of dropping them
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = EcnMode::Off)]
+    pub ecn: EcnMode,
+
     /// Hold back small segments while others are unacknowledged (Nagle's algorithm)
     #[arg(long)]
     pub nagle: bool,
@@ -244,7 +265,7 @@ pub struct OutputArgs {
 
     /// Harm the traffic on purpose, for example loss=1%,dup=0.5%,delay=2ms
     ///
-    /// A list of name=value. Shares, from 0 to 1 or 0% to 100%: loss, dup, reorder, corrupt. Times: delay, jitter,
+    /// A list of name=value. Shares, from 0 to 1 or 0% to 100%: loss, dup, reorder, corrupt, mark (congestion marks, for --ecn). Times: delay, jitter,
     /// reorder-delay. A rate such as 100mbit: rate. A size such as 64k: queue. Numbers: reorder-frames, corrupt-bits,
     /// seed. Each counts for both directions; with rx. or tx. before the name for that one only.
     #[arg(long, value_name = "SPEC", value_parser = values::fault)]

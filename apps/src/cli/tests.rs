@@ -12,6 +12,7 @@ fn refusal(line: &str) -> Option<String> {
         }
         Ok(Cli { command: Command::Serve(args) }) => check::serve(&args).err().map(|f| f.to_string()),
         Ok(Cli { command: Command::Load(args) }) => check::load(&args).err().map(|f| f.to_string()),
+        Ok(Cli { command: Command::Impair(args) }) => check::impair(&args).err().map(|f| f.to_string()),
     }
 }
 
@@ -99,6 +100,33 @@ fn a_hold_that_makes_no_sense_is_refused() {
     ]);
 }
 
+#[test]
+fn an_impaired_link_that_makes_no_sense_is_refused() {
+    const I: &str = "synfin impair -a v0 -b v1";
+    check_table(&[
+        ("synfin impair -a v0", "", "--b <IF>"),
+        ("synfin impair -a v0 -b v0", "", "joined with itself"),
+        (I, "--both rain=1", "is not known"),
+        (I, "--both seed=1", "is not known"),
+        (I, "--a-to-b loss=2", "is no share"),
+        (I, "--b-to-a delay", "has no value"),
+        (I, "--both delay=5", "is no time"),
+        (I, "--duration 0s", "longer than zero"),
+    ]);
+}
+
+#[test]
+fn what_is_said_of_one_direction_comes_on_top_of_what_is_said_of_both() {
+    let line = "synfin impair -a v0 -b v1 --both loss=1%,delay=5ms --b-to-a loss=0,rate=1mbit";
+    let Ok(Cli { command: Command::Impair(args) }) = Cli::try_parse_from(line.split_whitespace()) else {
+        panic!("refused: {line}")
+    };
+    let [there, back] = args.impairments();
+    assert_eq!((there.loss, there.rate_bits_per_s), (0.01, 0));
+    assert_eq!((back.loss, back.rate_bits_per_s), (0.0, 1_000_000));
+    assert_eq!(there.delay, back.delay);
+}
+
 /// Command, options, and a part of the sentence that they are refused with.
 #[track_caller]
 fn check_table(table: &[(&str, &str, &str)]) {
@@ -127,7 +155,7 @@ fn the_definition_is_consistent_and_help_ends_well() {
 #[test]
 fn the_examples_in_the_help_texts_are_accepted() {
     let mut examples = 0;
-    for line in ["synfin --help", "synfin serve --help", "synfin load --help"] {
+    for line in ["synfin --help", "synfin serve --help", "synfin load --help", "synfin impair --help"] {
         let help = Cli::try_parse_from(line.split_whitespace()).unwrap_err().to_string();
         let joined = help.replace("\\\n", " ");
         for example in joined.lines().map(str::trim).filter(|l| l.starts_with("synfin ") && l.contains("veth")) {
@@ -135,5 +163,5 @@ fn the_examples_in_the_help_texts_are_accepted() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 10);
+    assert_eq!(examples, 13);
 }

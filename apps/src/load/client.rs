@@ -48,6 +48,8 @@ pub struct ClientConfig {
     pub max_lateness_ns: u64,
     pub timeout_ns: u64,
     pub requests_per_connection: u32,
+    /// The first request may go with the SYN (RFC 7413).
+    pub fast_open: bool,
     pub close: CloseMode,
     pub seed: u64,
 }
@@ -229,6 +231,7 @@ impl<P: Protocol> Client<P> {
         let tries = TRIES_PER_LAUNCH.saturating_mul(self.config.share.workers);
         let left = self.config.requests_per_connection;
         let target = self.tuples.target(index);
+        let fast = self.config.fast_open;
         let steer = &self.steer;
         let mut result: Result<ConnId, MissReason> = Err(MissReason::NoTuple);
         self.tuples.next(target, tries, |to| {
@@ -236,7 +239,8 @@ impl<P: Protocol> Client<P> {
                 return false;
             }
             let user = ClientConn { due, mark: now, left, target, ..ClientConn::default() };
-            result = match net.connect(to, user) {
+            let begun = if fast { net.connect_fast(to, user) } else { net.connect(to, user) };
+            result = match begun {
                 Ok(id) => Ok(id),
                 Err(ConnectError::AddressInUse) => return false,
                 Err(ConnectError::TableFull) => Err(MissReason::TableFull),
@@ -245,7 +249,12 @@ impl<P: Protocol> Client<P> {
             true
         });
         self.dialogue.tally.started += 1;
-        result.map(|id| self.timeouts.watch(id, now)).inspect_err(|_| self.dialogue.tally.started -= 1)
+        let id = result.inspect_err(|_| self.dialogue.tally.started -= 1)?;
+        self.timeouts.watch(id, now);
+        if let Some(mut conn) = net.conn(id).filter(|_| fast) {
+            self.dialogue.ask_early(&mut conn);
+        }
+        Ok(())
     }
 
     /// The time or the number of launches asked for is used up, or somebody has stopped the run.

@@ -24,6 +24,7 @@ impl Rig {
             max_lateness_ns: 10 * MS,
             timeout_ns: 1000 * MS,
             requests_per_connection: 1,
+            fast_open: false,
             close: CloseMode::Fin,
             seed: 1,
         };

@@ -51,7 +51,16 @@ impl<P: Protocol> Dialogue<P> {
         self.tally.established += 1;
         let now = conn.now();
         self.latencies.record(Measure::Handshake, now.nanos_since(conn.user().due));
-        self.send_request(conn);
+        if conn.user().stage == Stage::Handshake {
+            self.send_request(conn);
+        }
+    }
+
+    /// The handshake has not begun: the first request may go with the SYN. A half-close has to wait.
+    pub fn ask_early(&mut self, conn: &mut impl Pipe<User = ClientConn<P::State>>) {
+        if self.close != CloseMode::HalfClose {
+            self.send_request(conn);
+        }
     }
 
     fn send_request(&mut self, conn: &mut impl Pipe<User = ClientConn<P::State>>) {

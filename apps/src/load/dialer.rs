@@ -12,6 +12,8 @@ pub trait Dialer<U> {
         Self: 'a;
     fn now(&self) -> Instant;
     fn connect(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError>;
+    /// As `connect`; what is sent in this turn may go with the SYN.
+    fn connect_fast(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError>;
     fn conn(&mut self, id: ConnId) -> Option<Self::Pipe<'_>>;
 }
 
@@ -27,6 +29,10 @@ impl<U: Default> Dialer<U> for Net<'_, U> {
 
     fn connect(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError> {
         Net::connect(self, to, user)
+    }
+
+    fn connect_fast(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError> {
+        Net::connect_fast(self, to, user)
     }
 
     fn conn(&mut self, id: ConnId) -> Option<Conn<'_, U>> {
@@ -84,6 +90,10 @@ pub mod fake {
             pipe.user = user;
             self.conns.push(Some(pipe));
             Ok(ConnId { slot: self.conns.len() as u32 - 1, generation: 0 })
+        }
+
+        fn connect_fast(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError> {
+            self.connect(to, user)
         }
 
         fn conn(&mut self, id: ConnId) -> Option<&mut FakePipe<U>> {

@@ -1,7 +1,7 @@
 //! The report as a JSON file. It appears whole or not at all.
 
-use super::Report;
 use crate::failure::Failure;
+use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub fn check_place(path: &Path) -> Result<(), Failure> {
         })
 }
 
-pub fn write(report: &Report, path: &Path) -> Result<(), Failure> {
+pub fn write(report: &impl Serialize, path: &Path) -> Result<(), Failure> {
     let mut text = serde_json::to_string_pretty(report).map_err(|e| cannot_write(path, &io::Error::other(e)))?;
     text.push('\n');
     if is_stdout(path) {

@@ -256,6 +256,14 @@ pub struct Packets {
     pub segments_received: u64,
     pub segments_sent: u64,
     pub retransmitted: u64,
+    /// SYNs sent with data, those of them whose data were taken at once, and connections accepted so (RFC 7413).
+    pub fast_opens_sent: u64,
+    pub fast_opens_taken: u64,
+    pub fast_opens_accepted: u64,
+    /// Connections that agreed on it, marks received, windows reduced (RFC 3168).
+    pub ecn_agreed: u64,
+    pub congestion_marks: u64,
+    pub congestion_echoes: u64,
     /// Segments, both ways, for each connection begun or accepted.
     pub segments_per_connection: f64,
 }
@@ -276,6 +284,12 @@ impl Packets {
             segments_received,
             segments_sent,
             retransmitted: n(Event::Retransmits) + n(Event::SynRetransmits),
+            fast_opens_sent: n(Event::FastOpensSent),
+            fast_opens_taken: n(Event::FastOpensAcked),
+            fast_opens_accepted: n(Event::FastOpensAccepted),
+            ecn_agreed: n(Event::EcnAgreed),
+            congestion_marks: n(Event::CongestionMarksIn),
+            congestion_echoes: n(Event::CongestionEchoes),
             segments_per_connection: ratio((segments_received + segments_sent) as f64, connections as f64),
         }
     }

@@ -217,6 +217,17 @@ impl Page {
             significant(p.segments_per_connection)
         );
         self.line("packets", &text);
+        if p.fast_opens_sent + p.fast_opens_accepted > 0 {
+            let (sent, taken, accepted) = (p.fast_opens_sent, p.fast_opens_taken, p.fast_opens_accepted);
+            let counts =
+                [self.count("SYNs with data", sent), self.count("taken", taken), self.count("accepted", accepted)];
+            self.line("fast open", &counts.join(" · "));
+        }
+        if p.ecn_agreed > 0 {
+            let (marks, echoes) = (p.congestion_marks, p.congestion_echoes);
+            let rest = [self.count("marks", marks), self.count("windows reduced", echoes)].join(" · ");
+            self.line("ecn", &format!("{} · {rest}", self.count("connections", p.ecn_agreed)));
+        }
     }
 
     fn drops(&mut self, drops: &Named) {

@@ -7,7 +7,7 @@ fn args(more: &str) -> LoadArgs {
     let line = format!("synfin load -i v -a 198.18.0.1/24 -t 198.18.0.2:80 --hold 100 {more}");
     match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
         Command::Load(args) => *args,
-        Command::Serve(_) => unreachable!("the line says load"),
+        _ => unreachable!("the line says load"),
     }
 }
 

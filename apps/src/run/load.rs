@@ -236,6 +236,7 @@ fn client<P: Protocol>(order: &Order, protocol: P, part: Part) -> Client<P> {
         timeout_ns: nanos(args.timeout),
         // Checked beforehand to fit.
         requests_per_connection: args.requests_per_connection as u32,
+        fast_open: args.net.tcp.fast_open,
         close: args.close,
         seed: part.seed,
     };

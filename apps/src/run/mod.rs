@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod hold;
+pub mod impair;
 pub mod load;
 pub mod memory;
 pub mod serve;
@@ -76,7 +77,7 @@ mod tests {
         let line = format!("synfin serve -i v -a 198.18.0.1/24 --listen 80 {more}");
         match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
             Command::Serve(args) => args.net.machine,
-            Command::Load(_) => unreachable!("the line says serve"),
+            _ => unreachable!("the line says serve"),
         }
     }
 

@@ -2,18 +2,21 @@
 
 use super::{Device, Site};
 use crate::cli::NetArgs;
-use crate::cli::net::{CongestionControl, Cookies, TcpArgs};
+use crate::cli::net::{CongestionControl, Cookies, EcnMode, TcpArgs};
 use crate::failure::Failure;
 use std::io::Read;
 use synfin_engine::shard::{Limits, LocalNet, Secrets, ShardConfig};
 use synfin_engine::tcp::congestion::Algorithm;
-use synfin_engine::tcp::{SynCookies, TcpConfig};
+use synfin_engine::tcp::{Ecn, FastOpen, SynCookies, TcpConfig};
 use synfin_engine::wire::emit::ChecksumMode;
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Mac};
 
 /// A gibibyte of body and its head are queued at once.
 const SEND_QUEUE_BYTES: u32 = (1 << 30) + (1 << 16);
+
+/// Connections of one port that were opened by data and whose handshake is not complete.
+const FAST_OPEN_PENDING_MAX: u32 = 65_536;
 
 /// Sixty-four bits from the system.
 pub fn random_u64() -> Result<u64, Failure> {
@@ -75,6 +78,16 @@ fn tcp(args: &TcpArgs) -> TcpConfig {
         pacing: args.pacing.0,
         timestamps: !args.no_timestamps,
         sack: !args.no_sack,
+        ecn: match args.ecn {
+            EcnMode::Off => Ecn::Off,
+            EcnMode::Accept => Ecn::Accept,
+            EcnMode::On => Ecn::Request,
+        },
+        fast_open: FastOpen {
+            client: args.fast_open,
+            server_pending_max: if args.fast_open { FAST_OPEN_PENDING_MAX } else { 0 },
+            ..FastOpen::default()
+        },
         time_wait: args.time_wait,
         delayed_ack: args.delayed_ack,
         nodelay: !args.nagle,

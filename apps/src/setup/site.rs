@@ -52,7 +52,7 @@ impl Site {
     }
 }
 
-fn usable(interface: &Interface) -> Result<(), Failure> {
+pub fn usable(interface: &Interface) -> Result<(), Failure> {
     let name = &interface.name;
     if interface.loopback {
         return Err(Failure::new(

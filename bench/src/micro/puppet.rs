@@ -97,6 +97,7 @@ impl Puppet {
             window: 0x2000,
             options: &options,
             payload_len: payload.len() as u16,
+            ecn: 0,
             checksum: ChecksumMode::Full,
         };
         let link = LinkOut { src: PEER_MAC, dst: SHARD_MAC, vlan: VlanTags::default() };

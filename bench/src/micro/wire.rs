@@ -91,6 +91,7 @@ fn write(frame: &mut Frame, kind: Kind, (src, dst): (Addr, Addr), options: &TcpO
         window: 0x2000,
         options,
         payload_len: payload.len() as u16,
+        ecn: 0,
         checksum: ChecksumMode::Full,
     };
     emit::tcp(frame, &LINK, &segment, |out| out.copy_from_slice(payload))

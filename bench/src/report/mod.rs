@@ -5,6 +5,7 @@
 
 mod chart;
 mod csv;
+mod goodput;
 mod sections;
 
 use chart::Chart;

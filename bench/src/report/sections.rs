@@ -14,11 +14,12 @@ const OTHER_ROWS_MAX: usize = 60;
 const PARTS: [&str; 2] = ["lifecycle-instructions", "micro-instructions"];
 
 pub fn all(files: &Files) -> Vec<Section> {
-    let own: [(&str, Make); 6] = [
+    let own: [(&str, Make); 7] = [
         ("lifecycle", lifecycle),
         ("veth", veth),
         ("latency", latency),
         ("bulk", bulk),
+        ("goodput", |csv, _| super::goodput::section(csv)),
         ("nic", nic),
         ("micro", micro),
     ];
@@ -30,7 +31,7 @@ pub fn all(files: &Files) -> Vec<Section> {
 }
 
 /// A figure as people read it: three digits that count, thousands apart.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     if !value.is_finite() {
         return "-".to_owned();
     }
@@ -49,14 +50,14 @@ fn figure(value: f64) -> String {
     out
 }
 
-fn source(csv: &Csv) -> String {
+pub(super) fn source(csv: &Csv) -> String {
     let facts = ["cpu", "cores", "kernel", "load_average", "rustc", "commit", "date"];
     let told = facts.iter().filter(|name| !csv.fact(name).is_empty());
     let told: Vec<String> = told.map(|name| format!("{} {}", name.replace('_', " "), csv.fact(name))).collect();
     format!("[results/{}](results/{}): {}", csv.file, csv.file, told.join(" · "))
 }
 
-fn strings(cells: &[&str]) -> Vec<String> {
+pub(super) fn strings(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 

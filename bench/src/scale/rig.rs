@@ -189,6 +189,7 @@ impl Rig {
                 window: 65_535,
                 options: &TcpOptions { mss: Some(1460), timestamp: Some((1, 0)), ..TcpOptions::default() },
                 payload_len: 0,
+                ecn: 0,
                 checksum: ChecksumMode::Full,
             };
             let link = LinkOut { src: CLIENT_MAC, dst: SERVER_MAC, vlan: VlanTags::default() };

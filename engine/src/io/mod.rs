@@ -5,6 +5,7 @@ pub mod afxdp;
 pub mod bpf;
 pub mod copy;
 pub mod error;
+pub mod offloaded;
 pub mod sim;
 pub mod stats;
 pub mod sys;

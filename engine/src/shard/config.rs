@@ -63,6 +63,8 @@ pub struct Secrets {
     /// For initial sequence numbers and timestamp offsets.
     pub isn: [u64; 2],
     pub syn_cookie: [u64; 2],
+    /// What keys of Fast Open cookies are drawn from: the same for all shards of a server.
+    pub fast_open: [u64; 2],
     /// What makes the number of challenge ACKs unpredictable.
     pub challenge: u64,
 }
@@ -71,8 +73,8 @@ impl Secrets {
     pub fn from_seed(seed: u64) -> Secrets {
         let mut r = crate::base::Rng::new(seed);
         let mut two = || [r.next_u64(), r.next_u64()];
-        let (flow_hash, isn, syn_cookie) = (two(), two(), two());
-        Secrets { flow_hash, isn, syn_cookie, challenge: r.next_u64() }
+        let (flow_hash, isn, syn_cookie, fast_open) = (two(), two(), two(), two());
+        Secrets { flow_hash, isn, syn_cookie, fast_open, challenge: r.next_u64() }
     }
 }
 

@@ -35,6 +35,9 @@ pub struct ConnInfo {
     pub receive_buffer_bytes: u32,
     pub timestamps: bool,
     pub sack: bool,
+    pub ecn: bool,
+    /// The SYN carried data, all of which were taken (RFC 7413).
+    pub syn_data: bool,
     pub in_recovery: bool,
     /// What a time-out took for lost is sent again.
     pub in_timeout: bool,
@@ -156,6 +159,8 @@ impl<U> Conn<'_, U> {
             receive_buffer_bytes: self.core.proto.buffer_of(self.slot, t.flags),
             timestamps: t.has(flag::TIMESTAMPS),
             sack: t.has(flag::SACK),
+            ecn: t.has(flag::ECN),
+            syn_data: self.core.fast.took_data(self.slot),
             in_recovery: recovery::is_recovering(t, &self.core.proto.recovery),
             in_timeout: recovery::is_after_timeout(t, &self.core.proto.recovery),
             sacked_segments,

@@ -2,6 +2,7 @@
 
 use super::app::{ConnId, Report};
 use super::config::ShardConfig;
+use super::fast_open::FastOpens;
 use super::icmp_errors::Troubles;
 use super::locals::Locals;
 use super::pacing::Pacer;
@@ -73,6 +74,7 @@ pub struct Core {
     pub(super) neigh: NeighTable,
     pub(super) isn: IsnGenerator,
     pub(super) cookies: CookieJar,
+    pub(super) fast: FastOpens,
     /// Ports with a listener, sorted.
     pub(super) listeners: Vec<u16>,
     /// Connections with something to send (flag PENDING), who has waited longest first.
@@ -135,6 +137,7 @@ impl Core {
             neigh,
             isn: IsnGenerator::new(config.secrets.isn, tcp.fixed_iss),
             cookies: CookieJar::new(config.secrets.syn_cookie, tcp.syn_cookies),
+            fast: FastOpens::new(config.secrets.fast_open),
             listeners: Vec::new(),
             pending: ChunkQueue::new(),
             starved: ChunkQueue::new(),

@@ -39,10 +39,11 @@ impl<A: App> Shard<A> {
                     // RFC 7323 4.3: the SYN touches Last.ACK.sent.
                     h.ts_recent = item.seg.options.timestamp.map_or(h.ts_recent, |(val, _)| val);
                 }
+                let grant = core.fast_open_grant(item);
                 if let Some(around) = core.half_open_surroundings(slot)
                     && let Some(frame) = item.frame.take()
                 {
-                    core.send_syn_ack(slot, &around, frame, cx);
+                    core.send_syn_ack(slot, &around, grant, frame, cx);
                 }
             }
             HalfVerdict::Ack(reason) => {
@@ -161,7 +162,7 @@ impl Core {
         let Some(around) = self.half_open_surroundings(slot) else { return };
         if let Some(frame) = cx.pool.alloc() {
             self.proto.counters.event(Event::SynRetransmits);
-            self.send_syn_ack(slot, &around, frame, cx);
+            self.send_syn_ack(slot, &around, None, frame, cx);
         }
     }
 

@@ -13,6 +13,7 @@ mod cookies;
 mod core;
 mod expected;
 mod expire;
+mod fast_open;
 mod half_open;
 mod icmp_errors;
 mod ingest;

@@ -4,6 +4,7 @@ use super::Shard;
 use super::app::{App, CloseReason};
 use super::conn::wants_writable;
 use super::core::{Core, Cx};
+use super::fast_open;
 use super::ingest::Item;
 use super::transmit::Sent;
 use crate::base::{DropReason, Event};
@@ -28,6 +29,7 @@ impl<A: App> Shard<A> {
             },
             None => match self.core.time_wait.find(item.hash) {
                 Some(place) => self.core.time_wait_segment(place, item, cx),
+                None if item.seg.flags.syn() && self.fast_open(item, cx) => {}
                 None if self.core.cookies.are_out(cx.now) && self.redeem_cookie(item, cx) => {}
                 None => self.core.stray_segment(item, cx),
             },
@@ -48,6 +50,7 @@ impl<A: App> Shard<A> {
                 self.expected_segment(slot, &expected, item, cx);
             }
             None if before == State::SynSent => self.syn_sent_segment(slot, item, cx),
+            None if before == State::SynReceived && core.repeated_fast_open(slot, item, cx) => {}
             None => self.unexpected_segment(slot, item, cx),
         }
     }
@@ -80,6 +83,9 @@ impl<A: App> Shard<A> {
             core.proto.counters.drop(reason);
         } else if core.hears_no_replies {
             core.hear_neighbour(slot, item.sender());
+        }
+        if out.happened.has(Happened::ESTABLISHED) {
+            self.established(slot, item, out.acked_bytes, cx);
         }
         if out.acked_bytes > 0 {
             self.acknowledged(slot, out.acked_bytes);
@@ -114,18 +120,22 @@ impl<A: App> Shard<A> {
         }
     }
 
+    /// The handshake is complete.
+    fn established(&mut self, slot: u32, item: &Item, acked_bytes: u32, cx: &mut Cx<'_>) {
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        self.core.neigh.confirm(t.neighbour, cx.now);
+        if !self.core.fast_open_established(slot, item, acked_bytes) {
+            self.with_app(slot, |app, conn| app.connected(conn));
+        }
+    }
+
     /// Tells the application what happened; true when the connection is gone.
     fn happened(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) -> bool {
         let h = out.happened;
-        if h.has(Happened::ESTABLISHED) {
-            let Some(t) = self.core.conns.get_mut(slot) else { return true };
-            self.core.neigh.confirm(t.neighbour, cx.now);
-            self.with_app(slot, |app, conn| app.connected(conn));
-        }
         if h.has(Happened::RESET) {
             self.finish(slot, item.hash, CloseReason::Reset, cx);
         } else if h.has(Happened::REFUSED) {
-            self.finish(slot, item.hash, CloseReason::Refused, cx);
+            self.finish(slot, item.hash, fast_open::refused(&self.core, slot), cx);
         } else if h.has(Happened::FINISHED) || h.has(Happened::TIME_WAIT) {
             self.conclude(slot, item.hash, cx);
         } else {
@@ -230,8 +240,9 @@ impl Core {
             return self.no_room_for_half(item, DropReason::BacklogFull, cx);
         }
         self.proto.counters.event(Event::PassiveOpens);
+        let grant = self.fast_open_grant(item);
         if let Some(frame) = item.frame.take() {
-            self.send_syn_ack(slot, &around, frame, cx);
+            self.send_syn_ack(slot, &around, grant, frame, cx);
         }
     }
 

@@ -107,7 +107,7 @@ impl<A: App> Shard<A> {
         let Some(t) = core.conns.get_mut(slot) else { return };
         t.rcv_nxt += u32::from(len);
         let end = t.rcv_nxt;
-        acknowledge::data_received(t, &core.proto.env_of(slot, t.flags));
+        acknowledge::data_received(t, len, &core.proto.env_of(slot, t.flags));
         core.proto.counters.add(Event::PayloadIn, u64::from(len));
         if item.rest.is_some() {
             return self.take_parts(slot, item, start, len, cx);
@@ -160,7 +160,7 @@ impl<A: App> Shard<A> {
             // Fills all or part of a gap (RFC 5681 4.2).
             t.set(flag::ACK_NOW);
         } else {
-            acknowledge::data_received(t, &core.proto.env_of(slot, t.flags));
+            acknowledge::data_received(t, out.data_len, &core.proto.env_of(slot, t.flags));
         }
     }
 
@@ -259,6 +259,7 @@ impl<A: App> Shard<A> {
         core.forget_tuning(slot, t.flags);
         core.forget_window(slot, t.flags);
         core.forget_pacing(slot);
+        core.forget_fast_open(slot, &t.key, why);
         core.troubles.forget(slot);
         core.send.discard(&mut t.send);
         core.recv.discard(&mut t.recv, cx.pool);

@@ -11,11 +11,11 @@ use crate::tcp::open::Surroundings;
 use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
-use crate::tcp::{HalfOpen, State, Tcb, expected, flag, options, rtt};
+use crate::tcp::{HalfOpen, State, Tcb, ecn, expected, flag, options, rtt};
 use crate::wire::emit::{self, LinkOut, SegmentOut};
 use crate::wire::remark::{IpFields, remark};
 use crate::wire::segment::SackBlock;
-use crate::wire::{Mac, Seq, TcpFlags, TcpOptions};
+use crate::wire::{FastOpenCookie, Mac, Seq, TcpFlags, TcpOptions};
 
 /// What became of a segment that was to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +39,9 @@ impl Core {
             }
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
             let Some(mut plan) = output::next(t, &self.proto.env_of(slot, t.flags)) else { break };
+            if plan.flags.syn() {
+                self.fill_syn(slot, &mut plan);
+            }
             if behind > 0 && plan.closes_window {
                 // The end of a burst is pushed, though more is queued: the receiver need not wait for what the window
                 // holds back (RFC 9293 3.9.1.2 leaves that to us).
@@ -116,7 +119,7 @@ impl Core {
     }
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
-    fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
+    pub(super) fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
         let frame = self.take_frame(cx).and_then(|frame| parts::with_room(frame, plan.len, cx.pool));
         let Some(frame) = frame else { return Sent::NoRoom };
         let t = self.conns.get_mut(slot);
@@ -140,20 +143,26 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let options = if is_syn {
             let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
-            syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val)
+            let options = syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val);
+            TcpOptions { fast_open: self.fast.option(slot, plan), ..options }
         } else {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
         let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), is_syn);
         let (block, ip) = (t.send, self.proto.config_of(slot, t.flags).ip);
+        let data_at = plan.seq + u32::from(is_syn);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
-        let bare = Bare { seq: plan.seq, ack, flags: plan.flags };
+        let (flags, ecn) = match t.has(flag::ECN) {
+            true => ecn::outgoing(t, plan, &mut self.proto.env_of(slot, t.flags)),
+            false => (plan.flags, 0),
+        };
+        let bare = Bare { seq: plan.seq, ack, flags };
         let (key, states) = (t.key, (before, t.state()));
-        let segment = SegmentOut { payload_len: plan.len as u16, ..self.bare(&key, bare, window, &options) };
+        let segment = SegmentOut { payload_len: plan.len as u16, ecn, ..self.bare(&key, bare, window, &options) };
         self.note(&segment, states);
         let link = self.link(dst_mac);
         let written = match frame.has_more() {
-            false => emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, plan.seq, out)),
+            false => emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, data_at, out)),
             true => self.write_parts(&mut frame, &link, &segment, block),
         };
         self.push(ip, frame, written, cx);
@@ -236,7 +245,7 @@ impl Core {
             options.sack_len = (first + blocks) as u8;
         }
         let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
-        let bare = Bare { seq, ack: t.rcv_nxt, flags };
+        let bare = Bare { seq, ack: t.rcv_nxt, flags: ecn::echo(t, flags) };
         let (key, state, ip) = (t.key, t.state(), self.proto.config_of(slot, t.flags).ip);
         let segment = self.bare(&key, bare, window, &options);
         self.send_bare(ip, frame, dst_mac, &segment, (state, state), cx);
@@ -244,7 +253,14 @@ impl Core {
     }
 
     /// The SYN,ACK of a half-open connection, in `frame`.
-    pub(super) fn send_syn_ack(&mut self, slot: u32, around: &Surroundings, frame: Frame, cx: &mut Cx<'_>) {
+    pub(super) fn send_syn_ack(
+        &mut self,
+        slot: u32,
+        around: &Surroundings,
+        grant: Option<FastOpenCookie>,
+        frame: Frame,
+        cx: &mut Cx<'_>,
+    ) {
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
             return cx.pool.free(frame);
         };
@@ -258,11 +274,13 @@ impl Core {
         // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2).
         options.timestamp = h.has(HalfOpen::TIMESTAMPS).then_some((ts_val, h.ts_recent));
         options.sack_permitted &= h.has(HalfOpen::SACK);
-        if !h.has(HalfOpen::SCALED) {
+        options.fast_open = grant;
+        if !h.is_scaled() {
             options.window_scale = None;
         }
+        let echo = if h.has(HalfOpen::ECN) { TcpFlags::ECE } else { TcpFlags(0) };
         let (window, ip) = (config.receive_buffer_bytes.min(0xffff) as u16, config.ip);
-        let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK };
+        let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK | echo };
         let before = if h.retries == 0 { State::Listen } else { State::SynReceived };
         let segment = self.bare(&around.key, bare, window, &options);
         self.send_bare(ip, frame, dst_mac, &segment, (before, State::SynReceived), cx);
@@ -329,6 +347,7 @@ impl Core {
             window,
             options,
             payload_len: 0,
+            ecn: 0,
             checksum: self.config.checksum,
         }
     }

@@ -57,12 +57,40 @@ pub fn connect<W: World>(world: &mut W, fd: Fd, remote: Addr, port: u16) -> Resu
     if nonblocking || !matches!(first, Err(Errno::INPROGRESS | Errno::ALREADY)) {
         return first;
     }
+    finish_connect(world, fd, remote, port)
+}
+
+/// Waits for the handshake that has begun.
+fn finish_connect<W: World>(world: &mut W, fd: Fd, remote: Addr, port: u16) -> Result<(), Errno> {
     let again = |s: &mut Sockets<'_>| match s.connect(fd, remote, port) {
         Err(Errno::ALREADY) => Err(Errno::AGAIN),
         other => other,
     };
     let result = repeat(world, fd, false, |o| o.send_timeout, again);
     result.map_err(|e| if e == Errno::AGAIN { Errno::INPROGRESS } else { e })
+}
+
+/// `sendto` with MSG_FASTOPEN: connects, sends what fits with the SYN, and, once the handshake is complete, the rest.
+pub fn send_fast<W: World>(
+    world: &mut W,
+    fd: Fd,
+    bytes: &[u8],
+    flags: Flags,
+    (remote, port): (Addr, u16),
+) -> Result<usize, Errno> {
+    let first = world.act(|s| s.send_fast(fd, bytes, (remote, port)));
+    let nonblocking = flags.dont_wait || world.act(|s| s.is_nonblocking(fd))?;
+    let done = match first {
+        Err(Errno::INPROGRESS) if !nonblocking => 0,
+        other if nonblocking => return other,
+        other => other?,
+    };
+    finish_connect(world, fd, remote, port)?;
+    let rest = &bytes[done..];
+    if rest.is_empty() {
+        return Ok(done);
+    }
+    send(world, fd, rest, flags).map(|n| done + n).or_else(|e| if done > 0 { Ok(done) } else { Err(e) })
 }
 
 /// Waits until something has come (or, with `wait_all`, until `out` is full or the stream ends).
@@ -85,6 +113,9 @@ pub fn recv<W: World>(world: &mut W, fd: Fd, out: &mut [u8], flags: Flags) -> Re
 
 /// Waits until all bytes are queued. An error after some of them were is kept for the next call.
 pub fn send<W: World>(world: &mut W, fd: Fd, bytes: &[u8], flags: Flags) -> Result<usize, Errno> {
+    if let Some(remote) = world.act(|s| s.deferred(fd))? {
+        return send_fast(world, fd, bytes, flags, remote);
+    }
     let mut done = 0;
     loop {
         let part = &bytes[done..];

@@ -5,7 +5,7 @@ use super::transfer;
 use super::{Errno, Fd, Sockets};
 use crate::base::Instant;
 use crate::shard::{ConnId, Connect, ConnectError};
-use crate::tcp::State;
+use crate::tcp::{FastOpen, State};
 use crate::wire::Addr;
 use core::time::Duration;
 
@@ -132,7 +132,7 @@ impl Sockets<'_> {
                 return Ok(());
             }
             Role::Opening(_, false) => return Err(Errno::ALREADY),
-            Role::Open(_) | Role::Listening { .. } => return Err(Errno::ISCONN),
+            Role::Deferred(..) | Role::Open(_) | Role::Listening { .. } => return Err(Errno::ISCONN),
             Role::Ended => {
                 // The socket may be used once more after this.
                 let error = s.error.take().unwrap_or(Errno::CONNABORTED);
@@ -140,11 +140,22 @@ impl Sockets<'_> {
                 return Err(error);
             }
         }
+        if self.defers(fd, remote, port)? {
+            self.table.socket(fd)?.role = Role::Deferred(remote, port);
+            return Ok(());
+        }
+        let fast = self.table.socket(fd)?.options.fast_open_connect;
+        self.begin(fd, remote, port, fast)?;
+        Err(Errno::INPROGRESS)
+    }
+
+    /// Begins the handshake; `fast`: its SYN may carry data, or ask for the cookie that takes.
+    pub(super) fn begin(&mut self, fd: Fd, remote: Addr, port: u16, fast: bool) -> Result<(), Errno> {
+        let s = self.table.socket(fd)?;
         if !s.v6 && !remote.is_v4() {
             return Err(Errno::AFNOSUPPORT);
         }
-        let bound = s.bound;
-        let id = self.open(bound, remote, port, fd)?;
+        let id = self.open(fd, remote, port, fast)?;
         let s = self.table.socket(fd)?;
         s.role = Role::Opening(id, false);
         (s.read_shut, s.write_shut, s.error) = (false, false, None);
@@ -154,21 +165,26 @@ impl Sockets<'_> {
             let local = conn.local();
             self.table.socket(fd)?.bound = Some(local);
         }
-        self.apply_options(fd)?;
-        Err(Errno::INPROGRESS)
+        self.apply_options(fd)
     }
 
-    fn open(&mut self, bound: Option<(Addr, u16)>, remote: Addr, remote_port: u16, fd: Fd) -> Result<ConnId, Errno> {
-        let local = match bound {
-            Some((addr, _)) if !is_any(&addr) => addr,
-            _ => self.source_for(&remote).ok_or(Errno::NETUNREACH)?,
-        };
-        let fixed = bound.map(|(_, port)| port);
+    /// The address from which `fd` reaches `remote`.
+    pub(super) fn local_for(&mut self, fd: Fd, remote: &Addr) -> Result<Option<Addr>, Errno> {
+        Ok(match self.table.socket(fd)?.bound {
+            Some((addr, _)) if !is_any(&addr) => Some(addr),
+            _ => self.source_for(remote),
+        })
+    }
+
+    fn open(&mut self, fd: Fd, remote: Addr, remote_port: u16, fast: bool) -> Result<ConnId, Errno> {
+        let local = self.local_for(fd, &remote)?.ok_or(Errno::NETUNREACH)?;
+        let fixed = self.table.socket(fd)?.bound.map(|(_, port)| port);
+        let switches = if fast { self.fast_open_switches(fd)? } else { FastOpen::default() };
         for _ in 0..PORT_TRIES {
             let chosen = fixed.or_else(|| Some(self.table.ports.next(1, |_, _| true)?.1));
             let local_port = chosen.ok_or(Errno::ADDRNOTAVAIL)?;
             let to = Connect { local, local_port, remote, remote_port };
-            match self.net.connect(to, Owner(Some(fd))) {
+            match self.net.connect_fast_with(to, Owner(Some(fd)), &switches) {
                 Ok(id) => return Ok(id),
                 Err(ConnectError::AddressInUse) if fixed.is_none() => {}
                 Err(ConnectError::AddressInUse | ConnectError::NotLocal) => return Err(Errno::ADDRNOTAVAIL),

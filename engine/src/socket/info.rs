@@ -38,7 +38,12 @@ fn congestion_state(i: &ConnInfo) -> u8 {
 
 /// Bits of `tcpi_options`.
 fn options(i: &ConnInfo) -> u8 {
-    u8::from(i.timestamps) | u8::from(i.sack) << 1 | u8::from(i.send_scale | i.receive_scale != 0) << 2
+    let scaled = i.send_scale | i.receive_scale != 0;
+    u8::from(i.timestamps)
+        | u8::from(i.sack) << 1
+        | u8::from(scaled) << 2
+        | u8::from(i.ecn) << 3
+        | u8::from(i.syn_data) << 5
 }
 
 pub fn encode(info: Option<&ConnInfo>, listening: bool) -> [u8; BYTES] {

@@ -8,8 +8,9 @@
 //! Received bytes stay in the shard's store until they are read, so the window closes as the program falls behind.
 //!
 //! # What differs from Linux
-//! - `ENOPROTOOPT` for what the engine does not do: TCP_FASTOPEN and its kin, TCP_DEFER_ACCEPT, TCP_MD5SIG, TCP_REPAIR,
-//!   TCP_WINDOW_CLAMP, SO_REUSEPORT, SO_BUSY_POLL, timestamps and zero-copy; `EOPNOTSUPP` for MSG_OOB and MSG_FASTOPEN.
+//! - `ENOPROTOOPT` for what the engine does not do: TCP_DEFER_ACCEPT, TCP_MD5SIG, TCP_REPAIR,
+//!   TCP_WINDOW_CLAMP, SO_REUSEPORT, SO_BUSY_POLL, timestamps and zero-copy; `EOPNOTSUPP` for MSG_OOB.
+//! - TCP_FASTOPEN on a listener is all it takes; as a client, [`FastOpen::client`](crate::tcp::FastOpen) allows it.
 //! - SO_SNDBUF and SO_RCVBUF bound payload bytes; Linux counts its own bookkeeping as well.
 //! - An RST throws away what was received and not read (RFC 9293 3.10.7.4); Linux lets it be read first.
 //! - An RST always gives `ECONNRESET`, after the peer's FIN too, where Linux says `EPIPE`.
@@ -21,6 +22,7 @@ pub mod blocking;
 mod calls;
 mod epoll;
 mod errno;
+mod fast_open;
 mod info;
 mod options;
 mod ready;

@@ -1,10 +1,10 @@
 //! `setsockopt` and `getsockopt`: options of a socket, and the configuration of its connection that follows from them.
 
 use super::table::{Role, Socket, errno};
-use super::{Errno, Fd, Sockets, info};
+use super::{Errno, Fd, Sockets, fast_open, info};
 use crate::shard::ConnInfo;
 use crate::tcp::congestion::Algorithm;
-use crate::tcp::{Keepalive, Pacing, TcpConfig};
+use crate::tcp::{FastOpenKeys, Keepalive, Pacing, TcpConfig};
 use core::time::Duration;
 use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET};
 
@@ -48,6 +48,12 @@ pub struct Options {
     pub tell_unread: bool,
     /// IP_FREEBIND: addresses that are not ours can be bound to.
     pub free_bind: bool,
+    /// TCP_FASTOPEN: connections whose SYN brought data and whose handshake is not complete; `None`: as the shard has it.
+    pub fast_open_pending_max: Option<u32>,
+    /// TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE, TCP_FASTOPEN_KEY.
+    pub fast_open_connect: bool,
+    pub fast_open_without_cookie: bool,
+    pub fast_open_keys: Option<FastOpenKeys>,
     /// IP_TOS, IPV6_TCLASS; 0: as the shard has it.
     pub tos: u8,
     /// IP_TTL, IPV6_UNICAST_HOPS; 0: as the shard has it.
@@ -81,6 +87,10 @@ impl Default for Options {
             unsent_low_water: 0,
             tell_unread: false,
             free_bind: false,
+            fast_open_pending_max: None,
+            fast_open_connect: false,
+            fast_open_without_cookie: false,
+            fast_open_keys: None,
             tos: 0,
             ttl: 0,
             congestion: None,
@@ -110,6 +120,10 @@ impl Options {
             c = c.with_fixed_receive_buffer(bytes);
         }
         c.fin_wait_2 = self.fin_wait_2.unwrap_or(base.fin_wait_2);
+        let fast_open = &mut c.fast_open;
+        fast_open.server_pending_max = self.fast_open_pending_max.unwrap_or(fast_open.server_pending_max);
+        fast_open.server_without_cookie |= self.fast_open_without_cookie;
+        fast_open.keys = self.fast_open_keys.or(fast_open.keys);
         if self.mss > 0 {
             c.mss_max = self.mss;
         }
@@ -163,7 +177,7 @@ macro_rules! int_option {
 /// Linux doubles what is asked for, to have room for its bookkeeping, and says so.
 const BUFFER_MAX: i32 = 1 << 29;
 
-static INT_OPTIONS: [IntOption; 26] = [
+static INT_OPTIONS: [IntOption; 29] = [
     int_option!(SOL_SOCKET, SO_REUSEADDR, switch reuse_address),
     int_option!(SOL_SOCKET, SO_KEEPALIVE, switch keepalive),
     int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32 * 2, |o, v| {
@@ -199,6 +213,18 @@ static INT_OPTIONS: [IntOption; 26] = [
     }),
     int_option!(IPPROTO_TCP, TCP_MAXSEG, |o| i32::from(o.mss), |o, v| {
         o.mss = if v == 0 { 0 } else { within(v, 88, 32_767)? as u16 };
+        Ok(())
+    }),
+    int_option!(IPPROTO_TCP, TCP_FASTOPEN, |o| o.fast_open_pending_max.unwrap_or(0) as i32, |o, v| {
+        o.fast_open_pending_max = Some(within(v, 0, i32::MAX)? as u32);
+        Ok(())
+    }),
+    int_option!(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, |o| o.fast_open_connect.into(), |o, v| {
+        o.fast_open_connect = within(v, 0, 1)? == 1;
+        Ok(())
+    }),
+    int_option!(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, |o| o.fast_open_without_cookie.into(), |o, v| {
+        o.fast_open_without_cookie = within(v, 0, 1)? == 1;
         Ok(())
     }),
     int_option!(IPPROTO_TCP, TCP_QUICKACK, |_| 1, |_, _| Ok(())),
@@ -258,12 +284,19 @@ impl Sockets<'_> {
     }
 
     pub fn setsockopt(&mut self, fd: Fd, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        if level == IPPROTO_TCP && matches!(name, libc::TCP_FASTOPEN | libc::TCP_FASTOPEN_CONNECT) {
+            self.may_set_fast_open(fd)?;
+        }
+        if (level, name) == (IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) && !self.table.base.fast_open.client {
+            return Err(Errno::OPNOTSUPP);
+        }
         let s = self.table.socket(fd)?;
         match (level, name) {
             (SOL_SOCKET, libc::SO_LINGER) => {
                 let [on, seconds] = pair::<4>(value)?;
                 s.options.linger = (on != 0).then(|| Duration::from_secs(seconds.max(0) as u64));
             }
+            (IPPROTO_TCP, libc::TCP_FASTOPEN_KEY) => s.options.fast_open_keys = Some(fast_open::keys(value)?),
             (SOL_SOCKET, libc::SO_RCVTIMEO) => s.options.receive_timeout = timeout(value)?,
             (SOL_SOCKET, libc::SO_SNDTIMEO) => s.options.send_timeout = timeout(value)?,
             (IPPROTO_TCP, libc::TCP_CONGESTION) => {
@@ -297,6 +330,9 @@ impl Sockets<'_> {
             (SOL_SOCKET, libc::SO_LINGER) => {
                 let seconds = s.options.linger.map_or(0, |l| l.as_secs() as i32);
                 [i32::from(s.options.linger.is_some()), seconds].iter().flat_map(|v| v.to_ne_bytes()).collect()
+            }
+            (IPPROTO_TCP, libc::TCP_FASTOPEN_KEY) => {
+                fast_open::key_bytes(s.options.fast_open_keys.or(base.fast_open.keys).as_ref())
             }
             (SOL_SOCKET, libc::SO_RCVTIMEO) => timeval(s.options.receive_timeout),
             (SOL_SOCKET, libc::SO_SNDTIMEO) => timeval(s.options.send_timeout),
@@ -361,7 +397,7 @@ impl Sockets<'_> {
                     conn.tune(&config);
                 }
             }
-            Role::Fresh | Role::Ended => {}
+            Role::Fresh | Role::Deferred(..) | Role::Ended => {}
         }
         Ok(())
     }

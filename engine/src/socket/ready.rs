@@ -52,6 +52,7 @@ pub(super) fn mask(s: &mut Socket, net: &mut Net<'_, Owner>) -> u32 {
         Role::Fresh => return error | bits::HUP | WRITABLE,
         Role::Ended => return error | bits::HUP | bits::RDHUP | READABLE | WRITABLE,
         Role::Listening { queue, .. } => return error | if queue.is_empty() { 0 } else { READABLE },
+        Role::Deferred(..) => return error | WRITABLE,
         Role::Opening(_, false) => return error,
         Role::Opening(id, true) | Role::Open(id) => *id,
     };

@@ -24,6 +24,8 @@ pub enum Role {
         /// Sockets to be accepted.
         queue: VecDeque<Fd>,
     },
+    /// `connect` was called with TCP_FASTOPEN_CONNECT: the SYN waits for the first bytes.
+    Deferred(Addr, u16),
     /// `connect` was called; `true`: the handshake is complete and the program has not asked since.
     Opening(ConnId, bool),
     Open(ConnId),

@@ -29,6 +29,7 @@ impl Sockets<'_> {
         match s.role {
             Role::Open(_) | Role::Opening(_, true) if !s.write_shut => {}
             Role::Opening(_, false) if !s.write_shut => return Err(Errno::AGAIN),
+            Role::Deferred(addr, port) if !s.write_shut => return self.send_fast(fd, bytes, (addr, port)),
             _ => return Err(s.error.take().unwrap_or(Errno::PIPE)),
         }
         if bytes.is_empty() {
@@ -56,7 +57,7 @@ impl Sockets<'_> {
         let s = self.table.socket(fd)?;
         match s.role {
             Role::Fresh | Role::Listening { .. } => return Err(Errno::NOTCONN),
-            Role::Opening(_, false) => return Err(Errno::AGAIN),
+            Role::Opening(_, false) | Role::Deferred(..) => return Err(Errno::AGAIN),
             Role::Ended => return s.error.take().map_or(Ok(0), Err),
             Role::Opening(id, true) | Role::Open(id) => {
                 let Some(mut conn) = self.net.conn(id) else { return Ok(0) };

@@ -3,6 +3,7 @@
 
 use super::State;
 use super::congestion::{self, Growth};
+use super::ecn;
 use super::env::Env;
 use super::open;
 use super::receive::{Happened, Outcome, Reply};
@@ -34,6 +35,10 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
         open::established(t, env);
         t.snd_una += 1;
         t.snd_nxt = t.snd_nxt.max(t.snd_una);
+        if t.snd_nxt != t.snd_una {
+            // Data went out behind the SYN,ACK.
+            t.arm_rtx(env.clock.tick.plus(rtt::rto_ticks(t, env.times)));
+        }
         out.happened |= Happened::ESTABLISHED;
         // Whatever the handshake's windows were: this one counts.
         t.snd_wl1 = seg.seq - 1;
@@ -41,12 +46,16 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
     if ack.after(t.snd_max) || ack.before(t.snd_una - t.max_snd_wnd()) {
         return Some(unacceptable(t, env));
     }
+    let outstanding = t.snd_nxt.since(t.snd_una);
     if ack.after(t.snd_una) {
         advance(t, seg, env, out);
     } else if ack == t.snd_una {
         not_advanced(t, seg, env);
     }
     update_window(t, seg, env);
+    if t.has(flag::ECN) && seg.flags.has(TcpFlags::ECE) {
+        ecn::echoed(t, outstanding, env);
+    }
     None
 }
 

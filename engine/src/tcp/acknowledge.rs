@@ -12,19 +12,25 @@ pub fn begin(t: &mut Tcb, env: &Env<'_>) {
     }
 }
 
-/// In-order bytes have come: acknowledge at once while the connection is young and every second full segment, else within
-/// the delay.
+/// Less than any full segment (RFC 9293 3.7.1): who sends so little does not wait for ACKs to open a window.
+const QUICK_BYTES_MIN: u16 = 536;
+
+/// The next `len` bytes have come: acknowledge at once what is full-sized while the connection is young, and the second of two
+/// segments (RFC 5681 4.2 asks for that of full ones only), else within the delay.
 #[inline]
-pub fn data_received(t: &mut Tcb, env: &Env<'_>) {
+pub fn data_received(t: &mut Tcb, len: u16, env: &Env<'_>) {
     if t.has(flag::QUICK_ACKS) {
         t.ack_at.0 -= 1;
-        if t.ack_at.0 == 0 {
+        if t.ack_at.0 == 0 || len < QUICK_BYTES_MIN {
             t.clear(flag::QUICK_ACKS);
         }
+        if len >= QUICK_BYTES_MIN {
+            return t.set(flag::ACK_NOW);
+        }
+    }
+    if t.has(flag::ACK_ON) || t.rcv_nxt.since(t.last_ack_sent) >= 2 * u32::from(t.mss) {
         t.set(flag::ACK_NOW);
-    } else if t.rcv_nxt.since(t.last_ack_sent) >= 2 * u32::from(t.mss) {
-        t.set(flag::ACK_NOW);
-    } else if !t.has(flag::ACK_ON) {
+    } else {
         t.ack_at = env.clock.tick.plus(env.times.delayed_ack);
         t.set(flag::ACK_ON);
     }

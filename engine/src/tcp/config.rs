@@ -1,6 +1,8 @@
 //! Times, limits and switches of TCP. Defaults are those of the RFCs unless a comment says otherwise.
 
 use super::congestion::Algorithm;
+use super::ecn::Ecn;
+use super::fast_open::FastOpen;
 use crate::wire::remark::IpFields;
 use core::time::Duration;
 
@@ -10,6 +12,10 @@ pub struct TcpConfig {
     pub timestamps: bool,
     /// Offer (and accept) SACK, RFC 2018.
     pub sack: bool,
+    /// Explicit congestion notification, RFC 3168.
+    pub ecn: Ecn,
+    /// Data in SYNs, RFC 7413.
+    pub fast_open: FastOpen,
     /// Receive buffer in bytes: the largest window offered, at first.
     pub receive_buffer_bytes: u32,
     /// How far the buffer may grow with what the application takes in a round trip; not larger than
@@ -101,6 +107,8 @@ impl Default for TcpConfig {
         TcpConfig {
             timestamps: true,
             sack: true,
+            ecn: Ecn::Off,
+            fast_open: FastOpen::default(),
             receive_buffer_bytes: 256 * 1024,
             receive_buffer_max_bytes: 6 * 1024 * 1024,
             rto_initial: Duration::from_secs(1),

@@ -13,7 +13,8 @@ use crate::base::Event;
 use crate::wire::{TcpFlags, TcpSegment};
 
 /// What keeps a connection on the long way.
-const UNUSUAL: u32 = flag::PROBE | flag::PERSIST | flag::RESEND | flag::ABORT | flag::RESUME | flag::RECEIVE_STALLED;
+const UNUSUAL: u32 =
+    flag::PROBE | flag::PERSIST | flag::RESEND | flag::ABORT | flag::RESUME | flag::RECEIVE_STALLED | flag::ECN;
 
 /// What an expected segment brings, besides its payload, all of which is in the window and next in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,6 +6,7 @@
 //! the 4-tuple (next hop, timestamp offset) is not kept either.
 
 use super::TcpConfig;
+use super::ecn;
 use super::env::{Clock, Env, Times};
 use super::open::Surroundings;
 use super::options::{self, Agreed};
@@ -33,7 +34,7 @@ pub struct HalfOpen {
     pub sent_us: u32,
     /// The window of the SYN, never scaled.
     pub snd_wnd: u16,
-    /// The peer's shift count in the high nibble.
+    /// The peer's shift count (at most 14) in the high nibble.
     pub flags: u8,
     pub retries: u8,
 }
@@ -44,19 +45,21 @@ const _: () = assert!(core::mem::size_of::<HalfOpen>() == 44);
 impl HalfOpen {
     pub const TIMESTAMPS: u8 = 1;
     pub const SACK: u8 = 2;
-    /// The SYN asked for window scaling, so the SYN,ACK may carry the option.
-    pub const SCALED: u8 = 4;
+    /// The SYN asked for explicit congestion notification, and we agree.
+    pub const ECN: u8 = 4;
     /// A repeated SYN was answered: the ACK that comes cannot be timed (Karn).
     pub const RESENT: u8 = 8;
+    /// In place of a shift count: the SYN did not ask for window scaling, so the SYN,ACK must not carry the option.
+    const UNSCALED: u8 = 0xf0;
 
     /// From a SYN that reached a listener (RFC 9293 3.10.7.2).
     pub fn new(seg: &TcpSegment, s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> HalfOpen {
         let Agreed { timestamps, sack, scales, mss } =
             options::agree(env.config, s.own_mss, s.key.remote.is_v4(), &seg.options);
-        let mut flags = scales & 0xf0;
+        let mut flags = if seg.options.window_scale.is_some() { scales & 0xf0 } else { Self::UNSCALED };
         flags |= if timestamps { Self::TIMESTAMPS } else { 0 };
         flags |= if sack { Self::SACK } else { 0 };
-        flags |= if seg.options.window_scale.is_some() { Self::SCALED } else { 0 };
+        flags |= if ecn::is_accepted(seg, env.config.ecn) { Self::ECN } else { 0 };
         let FlowKey { remote, remote_port, local_port, local, .. } = s.key;
         HalfOpen {
             remote,
@@ -87,8 +90,15 @@ impl HalfOpen {
 
     /// Shift counts as in [`super::Tcb::scales`].
     pub fn scales(&self, config: &TcpConfig) -> u8 {
-        let own = if self.has(Self::SCALED) { options::own_scale(config) } else { 0 };
-        self.flags & 0xf0 | own
+        if !self.is_scaled() {
+            return 0;
+        }
+        self.flags & 0xf0 | options::own_scale(config)
+    }
+
+    #[inline(always)]
+    pub fn is_scaled(&self) -> bool {
+        self.flags & 0xf0 != Self::UNSCALED
     }
 
     /// When the SYN,ACK goes out again.

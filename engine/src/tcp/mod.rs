@@ -1,8 +1,9 @@
 //! F2: the state machine (RFC 9293). No clock, no I/O, no allocation; it neither knows frames nor applications.
 //!
 //! One job a file: [`open`] and [`half_open`] the handshake, [`receive`] (with [`dispatch`] and `ack`) what a segment
-//! does, [`acknowledge`] when to say so, [`output`] what to send next, [`timers`] what a deadline does, [`timewait`] what is left afterwards,
-//! [`rtt`], [`congestion`] and [`recovery`] when, how much and what again, [`cookie`], [`isn`], [`options`], [`reset`]
+//! does, [`acknowledge`] when to say so, [`output`] what to send next, [`timers`] what a deadline does, [`timewait`] what is
+//! left afterwards, [`rtt`], [`congestion`] and [`recovery`] when, how much and what again, [`cookie`], [`ecn`],
+//! [`fast_open`], [`isn`], [`options`], [`reset`]
 //! what their names say. Segment
 //! processing returns an [`receive::Outcome`]; one `transition()` writes the state.
 //!
@@ -15,8 +16,10 @@ pub mod config;
 pub mod congestion;
 pub mod cookie;
 pub mod dispatch;
+pub mod ecn;
 pub mod env;
 pub mod expected;
+pub mod fast_open;
 pub mod half_open;
 pub mod isn;
 pub mod open;
@@ -33,7 +36,9 @@ pub mod timewait;
 
 pub use config::{Keepalive, Pacing, SynCookies, TcpConfig};
 pub use cookie::CookieJar;
+pub use ecn::Ecn;
 pub use env::{ChallengeLimiter, Clock, Env, Times};
+pub use fast_open::{FastOpen, FastOpenKeys};
 pub use half_open::{HalfOpen, HalfVerdict};
 pub use isn::IsnGenerator;
 pub use state::State;

@@ -3,6 +3,7 @@
 use super::State;
 use super::acknowledge;
 use super::congestion;
+use super::ecn;
 use super::env::Env;
 use super::half_open::HalfOpen;
 use super::options::{self, Agreed};
@@ -51,6 +52,26 @@ pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
 ///
 /// [`half_open::receive`]: super::half_open::receive
 pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
+    let mut t = of_half(h, s, seg, env);
+    if h.retries == 0 && !h.has(HalfOpen::RESENT) {
+        // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
+        rtt::sample(&mut t, env.clock.us.wrapping_sub(h.sent_us));
+    }
+    established(&mut t, env);
+    t
+}
+
+/// The control block of a connection that opens with the data of its SYN (RFC 7413): in SYN-RECEIVED, its SYN,ACK not yet
+/// sent, but with a congestion window.
+pub fn fast(h: &HalfOpen, s: &Surroundings, syn: &TcpSegment, env: &mut Env<'_>) -> Tcb {
+    let mut t = of_half(h, s, syn, env);
+    (t.snd_una, t.snd_nxt, t.snd_max) = (h.iss, h.iss, h.iss);
+    congestion::on_established(&mut t, env.config.initial_window_segments);
+    t
+}
+
+#[inline(always)]
+fn of_half(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
     let config = env.config;
     let mut t = Tcb {
         key: s.key,
@@ -79,16 +100,15 @@ pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'
     if h.has(HalfOpen::SACK) {
         t.set(flag::SACK);
     }
+    if h.has(HalfOpen::ECN) {
+        t.set(flag::ECN);
+        env.counters.event(Event::EcnAgreed);
+    }
     if config.nodelay {
         t.set(flag::NODELAY);
     }
     t.set_algorithm(config.congestion);
-    if h.retries == 0 && !h.has(HalfOpen::RESENT) {
-        // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
-        rtt::sample(&mut t, env.clock.us.wrapping_sub(h.sent_us));
-    }
     t.write_state(State::SynReceived);
-    established(&mut t, env);
     t
 }
 
@@ -120,13 +140,19 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
         return out;
     }
     take_syn(t, seg, own_mss, env);
+    if ecn::is_agreed(t, seg, env.config.ecn) {
+        t.set(flag::ECN);
+        env.counters.event(Event::EcnAgreed);
+    }
     if seg.flags.ack() {
         if t.take(flag::RTT_TIMING) && t.retries == 0 {
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
         established(t, env);
+        out.acked_bytes = seg.ack.since(t.snd_una) - 1;
         t.snd_una = seg.ack;
-        t.snd_nxt = t.snd_nxt.max(seg.ack);
+        // What of the SYN's data is not acknowledged goes out again.
+        t.snd_nxt = seg.ack;
         t.set(flag::ACK_NOW);
         out.happened |= Happened::ESTABLISHED;
         out.payload(seg, t, 1);

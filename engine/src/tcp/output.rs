@@ -7,7 +7,7 @@ use super::options::window_field;
 use super::recovery::path_mtu;
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
-use super::{acknowledge, congestion, recovery, rtt};
+use super::{acknowledge, congestion, ecn, recovery, rtt};
 use crate::base::Event;
 use crate::wire::{Seq, TcpFlags};
 
@@ -29,10 +29,10 @@ pub struct Plan {
 /// The next segment that may be sent now, bare ACKs not counted.
 pub fn next(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
     match t.state() {
-        State::SynSent => syn(t, TcpFlags::SYN),
-        State::SynReceived => syn(t, TcpFlags::SYN | TcpFlags::ACK),
+        State::SynSent => syn(t, TcpFlags::SYN | ecn::of_syn(t, env.config.ecn)),
+        State::SynReceived => syn(t, TcpFlags::SYN | TcpFlags::ACK | ecn::of_syn_ack(t)).or_else(|| early(t, env)),
         State::Closed | State::Listen | State::TimeWait => None,
-        _ => repair(t, env).or_else(|| data(t, env)),
+        _ => repair(t, env).or_else(|| data(t, t.snd_una, env)),
     }
 }
 
@@ -66,7 +66,16 @@ fn repair(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
     (len > 0 || flags.fin()).then_some(plan)
 }
 
-fn data(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
+/// Data behind a SYN,ACK (RFC 7413 4.2.2): the congestion window is there only if the SYN has brought a cookie. Once the
+/// SYN,ACK had to be sent again, they wait for the handshake, as the FIN does in any case.
+fn early(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
+    let mut plan = data(t, t.snd_una + 1, env).filter(|plan| plan.len > 0 && t.retries == 0)?;
+    plan.flags = TcpFlags(plan.flags.0 & !TcpFlags::FIN.0);
+    Some(plan)
+}
+
+/// `first`: the first number under way that is data.
+fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
     let seq = t.snd_nxt;
     let waiting = if seq.before(t.snd_end) { t.snd_end.since(seq) } else { 0 };
     let fin_due = t.has(flag::FIN_QUEUED) && seq.at_or_before(t.snd_end);
@@ -76,7 +85,7 @@ fn data(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
     if !t.is_outstanding() {
         restart_if_idle(t, env);
     }
-    let used = seq.since(t.snd_una);
+    let used = seq.since(first);
     let room = usable_window(t, used, env);
     let mss = u32::from(t.mss);
     let full = if t.recovery == NONE { mss } else { path_mtu::size_of_next(t, waiting, env) };

@@ -7,7 +7,7 @@ use super::open;
 use super::reset::Bare;
 use super::state::transition;
 use super::tcb::{Tcb, flag};
-use super::{State, ack};
+use super::{State, ack, ecn};
 use crate::base::{DropReason, Event};
 use crate::wire::{Seq, TcpFlags, TcpSegment};
 
@@ -80,7 +80,7 @@ impl Outcome {
     }
 
     /// Fills in what of the payload and FIN lies in the window. `syn` is 1 when the segment has a SYN.
-    pub(super) fn payload(&mut self, seg: &TcpSegment, t: &Tcb, syn: u32) {
+    pub fn payload(&mut self, seg: &TcpSegment, t: &Tcb, syn: u32) {
         let start = seg.seq + syn;
         let end = start + u32::from(seg.payload_len);
         let left = start.max(t.rcv_nxt);
@@ -230,6 +230,9 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
     let mut out = Outcome::default();
     if let Some(refusal) = ack::process(t, seg, env, &mut out) {
         return refusal;
+    }
+    if t.has(flag::ECN) {
+        ecn::received(t, seg, env);
     }
     if t.has(flag::LIFE_ON) {
         alive(t, env);

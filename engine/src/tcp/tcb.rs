@@ -51,6 +51,8 @@ pub mod flag {
     pub const ABORT: u32 = 1 << 19;
     /// The application has been told of the peer's FIN.
     pub const PEER_CLOSED_TOLD: u32 = 1 << 20;
+    /// Explicit congestion notification was agreed on (RFC 3168).
+    pub const ECN: u32 = 1 << 21;
     /// `resume_receive` was called and bytes have to be offered again.
     pub const RESUME: u32 = 1 << 22;
     /// A keepalive probe has to go out.
@@ -64,6 +66,8 @@ pub mod flag {
     pub const PROBE_TIMER: u32 = 1 << 27;
     /// The connection is young: the next segments are acknowledged at once. Meanwhile `ack_at` has their number.
     pub const QUICK_ACKS: u32 = 1 << 29;
+    /// A congestion mark has come, and no word yet that the peer has reduced its window: every ACK says so (ECE).
+    pub const ECN_ECHO: u32 = 1 << 28;
     /// The application has more to say soon: less than a full segment waits for it.
     pub const CORKED: u32 = 1 << 30;
     /// The connection has times and limits of its own, kept beside it (`shard::tuning`).

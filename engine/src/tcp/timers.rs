@@ -59,7 +59,7 @@ fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
     } else {
         env.counters.event(Event::RtoExpiries);
         if opening {
-            t.snd_nxt = t.snd_una;
+            env.recovery.go_back(t);
         } else {
             timer::on_timeout(t, env);
             path_mtu::on_timeout(t, env);

@@ -133,6 +133,7 @@ fn our_segments_are_the_kernels_bytes() {
             window: s.window,
             options: &s.options,
             payload_len: s.payload_len,
+            ecn: 0,
             checksum: emit::ChecksumMode::Full,
         };
         let link = LinkOut { src: info.src, dst: info.dst, vlan: info.vlan };

@@ -61,6 +61,8 @@ pub struct SegmentOut<'a> {
     pub window: u16,
     pub options: &'a TcpOptions,
     pub payload_len: u16,
+    /// The two ECN bits of the IP header (RFC 3168).
+    pub ecn: u8,
     pub checksum: ChecksumMode,
 }
 
@@ -135,8 +137,8 @@ fn write(
     let tcp_len = header_len + usize::from(segment.payload_len);
     let ether_type = if v4 { eth::TYPE_IPV4 } else { eth::TYPE_IPV6 };
     let body = eth::write(frame.bytes_mut(), link, ether_type).and_then(|out| match v4 {
-        true => ipv4::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len),
-        false => ipv6::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, ipv6::HOP_LIMIT),
+        true => ipv4::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, segment.ecn),
+        false => ipv6::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, (ipv6::HOP_LIMIT, segment.ecn)),
     });
     let written = body.and_then(|(out, addresses)| {
         let pseudo = addresses.u32(tcp_len as u32).u16(u16::from(tcp::PROTOCOL));

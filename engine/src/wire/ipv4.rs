@@ -89,11 +89,16 @@ pub(super) fn write<'a>(
     dst: &Addr,
     protocol: u8,
     body_len: usize,
+    ecn: u8,
 ) -> Option<(&'a mut [u8], Sum)> {
     let (h, rest) = out.split_first_chunk_mut::<HEADER_LEN>()?;
     let total_len = (HEADER_LEN + body_len) as u32;
     let addresses = Sum::ZERO.u32(u32::from_be_bytes(src.v4_bytes())).u32(u32::from_be_bytes(dst.v4_bytes()));
-    let words = [0x4500_0000 | total_len, u32::from(DONT_FRAGMENT), u32::from(TTL) << 24 | u32::from(protocol) << 16];
+    let words = [
+        0x4500_0000 | u32::from(ecn & 3) << 16 | total_len,
+        u32::from(DONT_FRAGMENT),
+        u32::from(TTL) << 24 | u32::from(protocol) << 16,
+    ];
     let sum = words.iter().fold(addresses, |sum, w| sum.u32(*w));
     put::<0, 4, _>(h, words[0].to_be_bytes());
     put::<4, 4, _>(h, words[1].to_be_bytes());

@@ -185,11 +185,11 @@ pub(super) fn write<'a>(
     dst: &Addr,
     protocol: u8,
     body_len: usize,
-    hop_limit: u8,
+    (hop_limit, ecn): (u8, u8),
 ) -> Option<(&'a mut [u8], Sum)> {
     let (h, rest) = out.split_first_chunk_mut::<HEADER_LEN>()?;
     let [len_high, len_low] = (body_len as u16).to_be_bytes();
-    put::<0, 8, _>(h, [0x60, 0, 0, 0, len_high, len_low, protocol, hop_limit]);
+    put::<0, 8, _>(h, [0x60, (ecn & 3) << 4, 0, 0, len_high, len_low, protocol, hop_limit]);
     put::<8, 16, _>(h, src.0);
     put::<24, 16, _>(h, dst.0);
     Some((rest, addresses(src, dst)))

@@ -43,5 +43,5 @@ mod round_trip_tests;
 mod test_frames;
 
 pub use addr::{Addr, Mac};
-pub use segment::{TcpFlags, TcpOptions, TcpSegment};
+pub use segment::{FastOpenCookie, TcpFlags, TcpOptions, TcpSegment};
 pub use seq::Seq;

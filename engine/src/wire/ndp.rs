@@ -133,7 +133,7 @@ fn message(frame: &mut Frame, link: &LinkOut, ndp: &Ndp) -> bool {
         return false;
     }
     let datagram = eth::write(frame.bytes_mut(), link, eth::TYPE_IPV6);
-    let body = datagram.and_then(|out| ipv6::write(out, &ndp.src, &ndp.dst, PROTOCOL_V6, len, HOP_LIMIT));
+    let body = datagram.and_then(|out| ipv6::write(out, &ndp.src, &ndp.dst, PROTOCOL_V6, len, (HOP_LIMIT, 0)));
     body.and_then(|(out, addresses)| write(out, ndp, addresses)).is_some()
 }
 

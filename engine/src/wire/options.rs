@@ -1,4 +1,4 @@
-//! TCP options: RFC 9293 3.2 (MSS), RFC 7323 (window scale, timestamps), RFC 2018 (SACK).
+//! TCP options: RFC 9293 3.2 (MSS), RFC 7323 (window scale, timestamps), RFC 2018 (SACK), RFC 7413 (Fast Open).
 //!
 //! Every option that the engine sends fits 32-bit words with NOPs in front, in the order in which Linux sends
 //! them, so a writer adds words to the header and to its checksum in one go.
@@ -6,7 +6,7 @@
 use super::checksum::Sum;
 use super::field::u32_at;
 use super::segment::SackBlock;
-use super::{Seq, TcpOptions};
+use super::{FastOpenCookie, Seq, TcpOptions};
 
 /// The data offset leaves room for this much.
 pub(super) const LEN_MAX: usize = 40;
@@ -18,6 +18,10 @@ const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMP: u8 = 8;
+const FAST_OPEN: u8 = 34;
+/// Of RFC 4727, with the number that Fast Open had before it got one of its own.
+const EXPERIMENTAL: u8 = 254;
+const EXPERIMENTAL_FAST_OPEN: [u8; 2] = [0xf9, 0x89];
 
 /// NOP NOP TIMESTAMP 10, as nearly every segment of a connection with timestamps begins its options.
 pub(super) const TIMESTAMP_WORD: u32 = 0x0101_080a;
@@ -91,6 +95,13 @@ fn take(options: &mut TcpOptions, kind: u8, body: &[u8], syn: bool) {
             }
         }
         (SACK, _) => take_sack(options, body),
+        // A cookie of a length that none has is none.
+        (FAST_OPEN, _) if syn => options.fast_open = FastOpenCookie::new(body, false).or(options.fast_open),
+        (EXPERIMENTAL, _) if syn => {
+            if let Some(cookie) = body.strip_prefix(&EXPERIMENTAL_FAST_OPEN) {
+                options.fast_open = FastOpenCookie::new(cookie, true).or(options.fast_open);
+            }
+        }
         _ => {}
     }
 }
@@ -115,19 +126,28 @@ fn fixed_len(options: &TcpOptions) -> usize {
         (None, true) => 4,
         (None, false) => 0,
     };
-    4 * usize::from(options.mss.is_some()) + timestamp_or_permitted + 4 * usize::from(options.window_scale.is_some())
+    let fast_open = options.fast_open.as_ref().map_or(0, fast_open_len);
+    let mss_and_scale = usize::from(options.mss.is_some()) + usize::from(options.window_scale.is_some());
+    4 * mss_and_scale + timestamp_or_permitted + fast_open
+}
+
+/// Padding included.
+fn fast_open_len(cookie: &FastOpenCookie) -> usize {
+    let head = if cookie.experimental { 4 } else { 2 };
+    (head + cookie.bytes().len()).next_multiple_of(4)
 }
 
 /// How many SACK blocks there is room for behind the other options.
 #[inline(always)]
 fn sack_count(options: &TcpOptions) -> usize {
-    (LEN_MAX - 4 - fixed_len(options)) / 8
+    (LEN_MAX - 4).saturating_sub(fixed_len(options)) / 8
 }
 
 /// Timestamps or nothing: what nearly every segment carries.
 #[inline(always)]
 fn is_usual(options: &TcpOptions) -> bool {
-    options.mss.is_none() & options.window_scale.is_none() & !options.sack_permitted & (options.sack_len == 0)
+    let of_syn = options.mss.is_some() | options.window_scale.is_some() | options.fast_open.is_some();
+    !of_syn & !options.sack_permitted & (options.sack_len == 0)
 }
 
 /// Bytes that `options` take in a TCP header, padding included (a multiple of 4, at most 40). SACK blocks that
@@ -178,6 +198,9 @@ fn write_any<'a>(mut words: Words<'a>, options: &TcpOptions) -> Option<Words<'a>
     if let Some(shift) = options.window_scale {
         words.push([u32::from(NOP) << 24 | u32::from(WINDOW_SCALE) << 16 | 3 << 8 | u32::from(shift)])?;
     }
+    if let Some(cookie) = &options.fast_open {
+        words = write_fast_open(words, cookie)?;
+    }
     let blocks = options.sack_blocks();
     let blocks = blocks.get(..sack_count(options)).unwrap_or(blocks);
     if !blocks.is_empty() {
@@ -185,6 +208,22 @@ fn write_any<'a>(mut words: Words<'a>, options: &TcpOptions) -> Option<Words<'a>
     }
     for block in blocks {
         words.push([block.start.0, block.end.0])?;
+    }
+    Some(words)
+}
+
+/// Linux puts the padding of this one behind it.
+fn write_fast_open<'a>(mut words: Words<'a>, cookie: &FastOpenCookie) -> Option<Words<'a>> {
+    let mut bytes = [NOP; 20];
+    let len = cookie.bytes().len() as u8;
+    let head: &[u8] = match cookie.experimental {
+        true => &[EXPERIMENTAL, 4 + len, EXPERIMENTAL_FAST_OPEN[0], EXPERIMENTAL_FAST_OPEN[1]],
+        false => &[FAST_OPEN, 2 + len],
+    };
+    let written = head.iter().chain(cookie.bytes());
+    bytes.iter_mut().zip(written).for_each(|(to, from)| *to = *from);
+    for word in bytes.as_chunks::<4>().0.iter().take(fast_open_len(cookie) / 4) {
+        words.push([u32::from_be_bytes(*word)])?;
     }
     Some(words)
 }

@@ -4,7 +4,7 @@ use super::emit::{self, ChecksumMode, LinkOut, SegmentOut, options_len};
 use super::parse::{LinkInfo, Ndp, Packet, VlanTags, parse, peek_tuple};
 use super::segment::SackBlock;
 use super::test_frames::*;
-use super::{Addr, Mac, Seq, TcpFlags, TcpOptions, TcpSegment};
+use super::{Addr, FastOpenCookie, Mac, Seq, TcpFlags, TcpOptions, TcpSegment};
 use crate::base::{Frame, FramePool};
 use proptest::prelude::*;
 
@@ -29,6 +29,7 @@ fn any_options(syn: bool) -> impl Strategy<Value = TcpOptions> {
                 timestamp,
                 sack: [block(0), block(1), block(2), block(3)],
                 sack_len,
+                fast_open: None,
             }
         })
 }
@@ -97,6 +98,7 @@ fn out_of(s: &TcpSegment, checksum: ChecksumMode) -> SegmentOut<'_> {
         window: s.window,
         options: &s.options,
         payload_len: s.payload_len,
+        ecn: 0,
         checksum,
     }
 }
@@ -220,6 +222,39 @@ fn options_stand_in_the_order_of_linux() {
     assert_eq!(bytes(&sack), [1, 1, 5, 10, 0, 0, 3, 232, 0, 0, 5, 220]);
     assert_eq!(bytes(&TcpOptions::default()), []);
     assert_eq!(TcpOptions::NONE, TcpOptions::default());
+}
+
+#[test]
+fn fast_open_cookies_come_back_as_they_were_beside_all_other_options_of_a_syn() {
+    for experimental in [false, true] {
+        for len in [0, 4, 6, 8, 10, 12, 14, 16] {
+            let cookie: Vec<u8> = (1..=len).collect();
+            let fast_open = FastOpenCookie::new(&cookie, experimental);
+            for options in [TcpOptions::default(), syn_options(), TcpOptions { timestamp: None, ..syn_options() }] {
+                let options = TcpOptions { fast_open, ..options };
+                let f = tcp_frame(&TO_US, &SegmentOut { flags: TcpFlags::SYN, ..segment(false, &options, 5) });
+                let (_, got) = parse_tcp(&f, VERIFY);
+                assert_eq!((got.options, got.payload_len), (options, 5));
+                // Where there is no SYN it means nothing.
+                let f = tcp_frame(&TO_US, &segment(false, &options, 5));
+                assert_eq!(parse_tcp(&f, VERIFY).1.options.fast_open, None);
+            }
+        }
+    }
+}
+
+#[test]
+fn ecn_bits_come_back_as_they_were_and_congestion_marks_keep_the_frame_whole() {
+    for v6 in [false, true] {
+        for ecn in 0..4 {
+            let options = timestamps();
+            let mut f = tcp_frame(&TO_US, &SegmentOut { ecn, ..segment(v6, &options, 77) });
+            assert_eq!(parse_tcp(&f, VERIFY).1.ecn, ecn);
+            let marked = crate::io::sim::mark::mark(&mut f);
+            assert_eq!(marked, ecn == 1 || ecn == 2);
+            assert_eq!(parse_tcp(&f, VERIFY).1.ecn, if ecn == 0 { 0 } else { 3 });
+        }
+    }
 }
 
 #[test]

@@ -86,6 +86,41 @@ pub struct SackBlock {
     pub end: Seq,
 }
 
+/// A cookie of TCP Fast Open (RFC 7413), or, with no bytes in it, the request for one.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct FastOpenCookie {
+    bytes: [u8; 16],
+    len: u8,
+    /// In the option number of the time before the RFC.
+    pub experimental: bool,
+}
+
+impl FastOpenCookie {
+    pub const fn request(experimental: bool) -> FastOpenCookie {
+        FastOpenCookie { bytes: [0; 16], len: 0, experimental }
+    }
+
+    /// `None`: a length that no cookie has (RFC 7413 4.1.1).
+    pub fn new(cookie: &[u8], experimental: bool) -> Option<FastOpenCookie> {
+        let len = cookie.len();
+        let mut bytes = [0; 16];
+        bytes.get_mut(..len)?.copy_from_slice(cookie);
+        (len == 0 || (len >= 4 && len.is_multiple_of(2))).then_some(FastOpenCookie {
+            bytes,
+            len: len as u8,
+            experimental,
+        })
+    }
+
+    pub fn is_request(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+}
+
 /// The options the engine understands. Unknown and malformed ones are skipped; an impossible length ends them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 // Fields in this order, so that the parser clears the blocks in two stores.
@@ -102,6 +137,8 @@ pub struct TcpOptions {
     /// SACK-permitted; only on SYN.
     pub sack_permitted: bool,
     pub sack_len: u8,
+    /// Fast Open; only on SYN.
+    pub fast_open: Option<FastOpenCookie>,
 }
 
 impl TcpOptions {
@@ -113,6 +150,7 @@ impl TcpOptions {
         timestamp: None,
         sack: [SackBlock { start: Seq(0), end: Seq(0) }; 4],
         sack_len: 0,
+        fast_open: None,
     };
 
     pub fn sack_blocks(&self) -> &[SackBlock] {

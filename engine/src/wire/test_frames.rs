@@ -51,6 +51,7 @@ pub fn segment(v6: bool, options: &TcpOptions, payload_len: u16) -> SegmentOut<'
         window: 501,
         options,
         payload_len,
+        ecn: 0,
         checksum: ChecksumMode::Full,
     }
 }

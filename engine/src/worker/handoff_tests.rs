@@ -30,6 +30,7 @@ fn segment(pool: &mut FramePool, src_port: u16) -> Frame {
         window: 1000,
         options: &options,
         payload_len: 0,
+        ecn: 0,
         checksum: ChecksumMode::Full,
     };
     assert!(tcp(&mut frame, &link(), &segment, |_| {}));

@@ -272,6 +272,7 @@ impl Engine for Ports {
                 window: 0,
                 options: &TcpOptions::default(),
                 payload_len: 0,
+                ecn: 0,
                 checksum: ChecksumMode::Full,
             };
             assert!(tcp(&mut frame, &link, &segment, |_| {}));

@@ -6,6 +6,7 @@
 
 use crate::adapter::Adapter;
 use crate::convert;
+use crate::fast_open;
 use crate::interface::Interface;
 use libc::{epoll_event, iovec, msghdr, pollfd, sockaddr, socklen_t, timeval};
 use std::ffi::{c_int, c_longlong, c_uint, c_ulong, c_void};
@@ -83,22 +84,6 @@ fn new_fd(a: &Adapter, fd: i32) -> Result<i32, Errno> {
     }
     a.adopt(kernel, fd);
     Ok(kernel)
-}
-
-fn flags(flags: c_int) -> Result<Flags, Errno> {
-    if flags & (libc::MSG_OOB | libc::MSG_FASTOPEN) != 0 {
-        return Err(Errno::OPNOTSUPP);
-    }
-    if flags & libc::MSG_ERRQUEUE != 0 {
-        // There is never anything in it.
-        return Err(Errno::AGAIN);
-    }
-    Ok(Flags {
-        more: flags & libc::MSG_MORE != 0,
-        peek: flags & libc::MSG_PEEK != 0,
-        dont_wait: flags & libc::MSG_DONTWAIT != 0,
-        wait_all: flags & libc::MSG_WAITALL != 0,
-    })
 }
 
 extern "C" fn free(user: User) {
@@ -203,10 +188,10 @@ fn receive_parts(user: User, fd: c_int, parts: &[iovec], flags: Result<Flags, Er
 extern "C" fn recv(user: User, fd: c_int, buf: *mut c_void, len: usize, bits: c_int) -> isize {
     if bits & libc::MSG_TRUNC != 0 {
         // The bytes are read and thrown away.
-        return result(receive(user, fd, Ok(&mut vec![0; len]), flags(bits)));
+        return result(receive(user, fd, Ok(&mut vec![0; len]), convert::flags(bits)));
     }
     // SAFETY: as the module says.
-    result(receive(user, fd, unsafe { convert::room(buf, len) }, flags(bits)))
+    result(receive(user, fd, unsafe { convert::room(buf, len) }, convert::flags(bits)))
 }
 
 extern "C" fn recvfrom(
@@ -226,7 +211,7 @@ extern "C" fn recvmsg(user: User, fd: c_int, message: *mut msghdr, bits: c_int) 
     // SAFETY: as the module says.
     let parts = unsafe { convert::message_parts(message) };
     result(parts.and_then(|parts| {
-        let n = receive_parts(user, fd, parts, flags(bits))?;
+        let n = receive_parts(user, fd, parts, convert::flags(bits))?;
         let unread = act(user, fd, |s, fd| s.unread_hint(fd))?;
         // SAFETY: as the module says; `message_parts` has refused null.
         unsafe {
@@ -249,7 +234,7 @@ extern "C" fn writev(user: User, fd: c_int, iov: *const iovec, count: c_int) -> 
 
 extern "C" fn send(user: User, fd: c_int, buf: *const c_void, len: usize, bits: c_int) -> isize {
     // SAFETY: as the module says.
-    result(transmit(user, fd, unsafe { convert::bytes(buf, len) }, flags(bits)))
+    result(transmit(user, fd, unsafe { convert::bytes(buf, len) }, convert::flags(bits)))
 }
 
 extern "C" fn sendto(
@@ -258,17 +243,29 @@ extern "C" fn sendto(
     buf: *const c_void,
     len: usize,
     bits: c_int,
-    _addr: *const sockaddr,
-    _addr_len: socklen_t,
+    addr: *const sockaddr,
+    addr_len: socklen_t,
 ) -> isize {
-    // A connected stream knows where its bytes go.
-    send(user, fd, buf, len, bits)
+    if bits & libc::MSG_FASTOPEN == 0 {
+        // A connected stream knows where its bytes go.
+        return send(user, fd, buf, len, bits);
+    }
+    // SAFETY: as the module says.
+    let (bytes, to) = unsafe { (convert::bytes(buf, len), convert::address(addr, addr_len)) };
+    result(bytes.and_then(|bytes| fast_open::send(adapter(user), fd, bytes, bits, to)))
 }
 
 extern "C" fn sendmsg(user: User, fd: c_int, message: *const msghdr, bits: c_int) -> isize {
     // SAFETY: as the module says.
     let bytes = unsafe { convert::message_parts(message).and_then(|parts| convert::gather(parts)) };
-    result(bytes.and_then(|bytes| transmit(user, fd, Ok(&bytes), flags(bits))))
+    result(bytes.and_then(|bytes| {
+        if bits & libc::MSG_FASTOPEN == 0 {
+            return transmit(user, fd, Ok(&bytes), convert::flags(bits));
+        }
+        // SAFETY: as the module says; `message_parts` has refused null.
+        let to = unsafe { convert::address((*message).msg_name.cast(), (*message).msg_namelen) };
+        fast_open::send(adapter(user), fd, &bytes, bits, to)
+    }))
 }
 
 extern "C" fn fcntl(user: User, fd: c_int, command: c_int, argument: usize) -> c_int {

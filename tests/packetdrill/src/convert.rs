@@ -2,7 +2,7 @@
 
 use libc::{AF_INET, AF_INET6, iovec, msghdr, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
 use std::ffi::{c_int, c_void};
-use synfin_engine::socket::Errno;
+use synfin_engine::socket::{Errno, Flags};
 use synfin_engine::wire::Addr;
 
 /// The address in a `struct sockaddr`; `None` for AF_UNSPEC.
@@ -162,4 +162,21 @@ pub unsafe fn message_parts<'a>(message: *const msghdr) -> Result<&'a [iovec], E
     }
     // SAFETY: not null; the rest is the caller's promise.
     unsafe { parts((*message).msg_iov, (*message).msg_iovlen) }
+}
+
+/// Flags of one call.
+pub fn flags(flags: c_int) -> Result<Flags, Errno> {
+    if flags & libc::MSG_OOB != 0 {
+        return Err(Errno::OPNOTSUPP);
+    }
+    if flags & libc::MSG_ERRQUEUE != 0 {
+        // There is never anything in it.
+        return Err(Errno::AGAIN);
+    }
+    Ok(Flags {
+        more: flags & libc::MSG_MORE != 0,
+        peek: flags & libc::MSG_PEEK != 0,
+        dont_wait: flags & libc::MSG_DONTWAIT != 0,
+        wait_all: flags & libc::MSG_WAITALL != 0,
+    })
 }

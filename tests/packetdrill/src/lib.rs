@@ -17,6 +17,7 @@
 mod adapter;
 mod calls;
 mod convert;
+mod fast_open;
 pub mod interface;
 mod machine;
 mod preload;

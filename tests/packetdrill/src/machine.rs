@@ -42,7 +42,9 @@ fn config(s: &Settings) -> ShardConfig {
     config.static_neighbours = vec![(GATEWAY_V4, PEER_MAC), (GATEWAY_V6, PEER_MAC)];
     config.mtu = s.mtu;
     config.tcp = config.tcp.with_fixed_receive_buffer(s.receive_buffer_bytes);
-    (config.tcp.timestamps, config.tcp.sack) = (s.timestamps, s.sack);
+    (config.tcp.timestamps, config.tcp.sack, config.tcp.ecn) = (s.timestamps, s.sack, s.ecn);
+    config.tcp.fast_open = s.fast_open;
+    config.tcp.quick_acks = s.quick_acks;
     config.limits = Limits {
         connections: 256,
         half_open: 256,

@@ -1,6 +1,7 @@
 //! `--so_flags`: `key=value` pairs with commas between them.
 
 use std::net::IpAddr;
+use synfin_engine::tcp::{Ecn, FastOpen, FastOpenKeys};
 use synfin_engine::wire::Addr;
 
 /// Without `local=`: any address in the range from which packetdrill draws its IPv4 ones.
@@ -20,10 +21,28 @@ pub struct Settings {
     /// `timestamps=0`, `sack=0`: do not offer them.
     pub timestamps: bool,
     pub sack: bool,
+    /// `ecn=`: as Linux numbers `net.ipv4.tcp_ecn`: 0 off, 1 on, 2 if the peer asks.
+    pub ecn: Ecn,
+    /// `fastopen=`: as Linux numbers `net.ipv4.tcp_fastopen`: 1 as a client, 2 as a server, 4 and 512 the same without
+    /// cookies, 1024 all listeners. By default 1027.
+    /// `fastopen-key=`: as in `net.ipv4.tcp_fastopen_key`.
+    pub fast_open: FastOpen,
+    /// `quick_acks=`: segments that are acknowledged at once when a connection is young; 0: ACKs are delayed from the start.
+    pub quick_acks: u8,
 }
+
+/// Listeners that TCP_FASTOPEN says nothing about have so many pending ones at most.
+const FAST_OPEN_PENDING_MAX: u32 = 128;
+
+/// As scripts for Linux set them: a client, and listeners that need not ask for it.
+const FAST_OPEN: u32 = 0x403;
+/// The key with which scripts for Linux compute their cookies.
+const FAST_OPEN_KEY: &str = "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4";
 
 impl Default for Settings {
     fn default() -> Settings {
+        let mut fast_open = FastOpen { keys: fast_open_key(FAST_OPEN_KEY).ok(), ..FastOpen::default() };
+        set_fast_open(&mut fast_open, FAST_OPEN);
         Settings {
             locals: Vec::new(),
             mtu: 1500,
@@ -32,6 +51,9 @@ impl Default for Settings {
             send_buffer_bytes: 256 * 1024,
             timestamps: true,
             sack: true,
+            ecn: Ecn::Off,
+            fast_open,
+            quick_acks: 16,
         }
     }
 }
@@ -52,7 +74,11 @@ impl Settings {
                 "rcvbuf" => s.receive_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "sndbuf" => s.send_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "timestamps" => s.timestamps = number(key, value, 0, 1)? == 1,
+                "quick_acks" => s.quick_acks = number(key, value, 0, 255)? as u8,
                 "sack" => s.sack = number(key, value, 0, 1)? == 1,
+                "fastopen" => set_fast_open(&mut s.fast_open, number(key, value, 0, u32::MAX)?),
+                "fastopen-key" => s.fast_open.keys = Some(fast_open_key(value)?),
+                "ecn" => s.ecn = Ecn::from_number(number(key, value, 0, 2)?).unwrap_or_default(),
                 _ => return Err(format!("there is no flag '{key}'")),
             }
         }
@@ -61,6 +87,21 @@ impl Settings {
         }
         Ok(s)
     }
+}
+
+fn set_fast_open(f: &mut FastOpen, bits: u32) {
+    f.client = bits & 1 != 0;
+    f.client_without_cookie = bits & 4 != 0;
+    f.server_pending_max = if bits & 2 != 0 && bits & 0x400 != 0 { FAST_OPEN_PENDING_MAX } else { 0 };
+    f.server_without_cookie = bits & 0x200 != 0;
+}
+
+/// Four words of eight hexadecimal digits with dashes between them.
+fn fast_open_key(value: &str) -> Result<FastOpenKeys, String> {
+    let words: Option<Vec<u32>> = value.split('-').map(|word| u32::from_str_radix(word, 16).ok()).collect();
+    let bytes: Vec<u8> = words.unwrap_or_default().iter().flat_map(|word| word.to_le_bytes()).collect();
+    let primary = bytes.try_into().map_err(|_| format!("'{value}' is no key: four hexadecimal words with dashes"))?;
+    Ok(FastOpenKeys { primary, backup: None })
 }
 
 fn number(key: &str, value: &str, low: u32, high: u32) -> Result<u32, String> {

@@ -88,6 +88,7 @@ impl Drill {
             window: 32_000,
             options: &TcpOptions { mss, ..TcpOptions::default() },
             payload_len: data.len() as u16,
+            ecn: 0,
             checksum: ChecksumMode::Full,
         };
         let link = LinkOut { src: Mac::ZERO, dst: Mac::ZERO, vlan: VlanTags::default() };

@@ -255,6 +255,7 @@ fn closing_when_told_of_resumed_bytes_resets_when_some_are_left() {
     host.shard.app_mut().appetite = 0;
     host.send(seg(".", 101, 301).data(*b"abc"));
     host.send(seg(".", 104, 301).data(*b"def"));
+    host.expect(".", 301, 107);
     host.shard.app_mut().react = Some(|told, conn| {
         if matches!(told, Told::Data(_)) {
             conn.close();

@@ -6,7 +6,10 @@ mod autotune;
 mod close;
 mod close_loss;
 mod cookies;
+mod ecn;
 mod failure;
+mod fast_open;
+mod fast_open_client;
 mod flags;
 mod frto;
 mod header;
@@ -193,6 +196,7 @@ pub fn syn_of_station(host: &mut Host, n: u32) -> Frame {
         window: 1000,
         options: &TcpOptions::default(),
         payload_len: 0,
+        ecn: 0,
         checksum: ChecksumMode::Full,
     };
     assert!(emit::tcp(&mut frame, &link, &segment, |_| {}));

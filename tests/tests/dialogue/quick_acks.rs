@@ -14,28 +14,52 @@ fn quick_config() -> ShardConfig {
 fn first_segments_are_acknowledged_at_once() {
     let mut host = Host::accepted(quick_config());
     for i in 0..3 {
-        host.send(seg(".", 101 + i * 100, 301).data(&BYTES[..100]));
-        host.expect(".", 301, 201 + i * 100);
+        host.send(seg(".", 101 + i * 1000, 301).data(&BYTES[..1000]));
+        host.expect(".", 301, 1101 + i * 1000);
     }
-    host.send(seg(".", 401, 301).data(&BYTES[..100]));
+    host.send(seg(".", 3101, 301).data(&BYTES[..1000]));
     host.expect_nothing();
     sends_after(&mut host, ms(40));
-    host.expect(".", 301, 501);
-    over(&mut host, 501);
+    host.expect(".", 301, 4101);
+    over(&mut host, 4101);
+}
+
+#[test]
+fn small_segment_ends_the_quick_acks() {
+    let mut host = Host::accepted(quick_config());
+    host.send(seg("P.", 101, 301).data(*b"small"));
+    host.expect_nothing();
+    sends_after(&mut host, ms(40));
+    host.expect(".", 301, 106);
+    host.send(seg(".", 106, 301).data(&BYTES[..1000]));
+    host.expect_nothing();
+    sends_after(&mut host, ms(40));
+    host.expect(".", 301, 1106);
+    over(&mut host, 1106);
+}
+
+#[test]
+fn second_segment_is_acknowledged_at_once_however_small() {
+    let mut host = Host::accepted(plain_config());
+    host.send(seg(".", 101, 301).data(*b"a"));
+    host.expect_nothing();
+    host.send(seg(".", 102, 301).data(*b"b"));
+    host.expect(".", 301, 103);
+    over(&mut host, 103);
 }
 
 #[test]
 fn answer_ends_the_quick_acks() {
     let mut host = Host::accepted(quick_config());
-    host.send(seg("P.", 101, 301).data(*b"one"));
-    host.expect(".", 301, 104);
+    host.send(seg("P.", 101, 301).data(&BYTES[..1000]));
+    host.expect(".", 301, 1101);
     host.write(b"answer");
-    host.expect_data(301, 104, b"answer");
-    host.send(seg("P.", 104, 307).data(*b"two"));
+    host.expect_data(301, 1101, b"answer");
+    host.send(seg("P.", 1101, 307).data(&BYTES[..1000]));
     host.expect_nothing();
     sends_after(&mut host, ms(40));
-    host.expect(".", 307, 107);
-    over(&mut host, 107);
+    host.expect(".", 307, 2101);
+    over(&mut host, 2101);
 }
 
 #[test]
@@ -43,7 +67,7 @@ fn question_does_not_end_the_quick_acks() {
     let mut host = Host::connected(quick_config());
     host.write(b"question");
     host.expect_data(301, 501, b"question");
-    host.send(seg("P.", 501, 309).data(*b"answer"));
-    host.expect(".", 309, 507);
-    over(&mut host, 507);
+    host.send(seg("P.", 501, 309).data(&BYTES[..1000]));
+    host.expect(".", 309, 1501);
+    over(&mut host, 1501);
 }

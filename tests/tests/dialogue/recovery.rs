@@ -282,6 +282,28 @@ fn recovery_in_which_nothing_was_lost_is_taken_back_when_the_copies_are_reported
 }
 
 #[test]
+fn slow_start_goes_on_after_reordering_in_the_first_flight() {
+    let mut host = under_way(sack_config(), 40_000);
+    host.pass(ms(100));
+    // Segment 0 comes behind five others; what the window comes down to in between is no smaller than it was.
+    for end in 2..=6 {
+        host.send(sack(0, &[(1, end)]));
+    }
+    sent(&mut host);
+    assert_eq!(events(&host, Event::FastRetransmits), 1);
+    host.send(sack(6, &[]));
+    host.send(sack(6, &[(0, 1)]));
+    assert_eq!(events(&host, Event::SpuriousRecoveries), 1);
+    let before = window(&mut host);
+    // A round trip later, all of it acknowledged: the window doubles, where congestion avoidance would add one segment.
+    host.pass(ms(100));
+    let flight = sent(&mut host).iter().max().copied().unwrap_or(9).max(9) + 1;
+    host.send(sack(flight, &[]));
+    assert!(window(&mut host) >= before + 3_000, "{before}, then {}", window(&mut host));
+    over(&mut host, 501);
+}
+
+#[test]
 fn time_out_before_the_acks_came_is_taken_back_by_the_echoed_timestamp() {
     let mut config = sack_config();
     config.tcp.timestamps = true;

@@ -194,6 +194,25 @@ fn echoes_arrive_unharmed(percent: u64) {
     segments_were_lost(&stage, Side::B, "the echoing kernel");
 }
 
+/// One stream each way at once, of `SYNFIN_LOSS_MB` megabytes.
+#[test]
+fn a_large_stream_to_and_from_a_kernel_arrives_unharmed_when_one_segment_in_a_hundred_is_lost() {
+    let Some(stage) = Stage::up(1, &["nft"]) else { return };
+    if !lose_segments(&stage, Side::B, 1) {
+        return;
+    }
+    let megabytes: u64 = env::var("SYNFIN_LOSS_MB").map_or(20, |n| n.parse().expect("SYNFIN_LOSS_MB is a number"));
+    let bytes = megabytes * 1_000_000;
+    let words =
+        format!("-a 198.18.0.10/24 -t {KERNEL_V4}:7 --app echo --message-bytes {bytes} --concurrency 1 -n 1 {PATIENT}");
+    let limit = 4 * PATIENCE + Duration::from_secs(megabytes);
+    let report = with_kernel_echo(&stage, Side::B, 7, || stage.load_within(limit, &words));
+    told(&report, &format!("{megabytes} MB each way, 1 % lost"));
+    all_completed(&report, 1);
+    assert_eq!(number(&report, "load/received_bytes"), bytes);
+    segments_were_lost(&stage, Side::B, "the echoing kernel");
+}
+
 #[test]
 fn pages_from_nginx_arrive_unharmed_when_one_segment_in_a_hundred_is_lost() {
     nginx_s_pages_arrive_unharmed(1);

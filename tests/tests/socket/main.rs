@@ -2,6 +2,7 @@
 
 mod addresses;
 mod errors;
+mod fast_open;
 mod options;
 mod ready;
 mod stream;

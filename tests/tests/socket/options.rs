@@ -34,7 +34,6 @@ fn options_say_what_was_set_and_refuse_what_linux_refuses() {
         (IPPROTO_TCP, libc::TCP_USER_TIMEOUT, -1, Err(Errno::INVAL)),
         (IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, 4_000, Ok(4_000)),
         (IPPROTO_TCP, libc::TCP_LINGER2, 5, Ok(5)),
-        (IPPROTO_TCP, libc::TCP_FASTOPEN, 5, Err(Errno::NOPROTOOPT)),
         (libc::IPPROTO_IP, libc::IP_TOS, 0xb8, Ok(0xb8)),
         (libc::IPPROTO_IP, libc::IP_TTL, 17, Ok(17)),
         (libc::IPPROTO_IP, libc::IP_TTL, 0, Err(Errno::INVAL)),

@@ -5,7 +5,7 @@
 //!
 //! It never replaces another program: one that is there already is named in the error and left alone.
 
-use super::{filter::FilterSpec, program, syscalls};
+use super::{asm::Insn, filter::FilterSpec, program, syscalls};
 use crate::io::IoError;
 use crate::io::sys::netlink::{self, Interface};
 use crate::io::xsk::MTU_MAX;
@@ -62,32 +62,17 @@ impl XdpLink {
     ///
     /// Until [`XdpLink::set_socket`] gives a queue its socket, that queue's frames go on to the kernel.
     pub fn attach(ifindex: u32, mode: XdpMode, spec: &FilterSpec, queues: u32) -> Result<XdpLink, IoError> {
-        let loaded = Loaded::new(spec, queues, ifindex)?;
-        let link = loaded.link(ifindex, mode).map_err(|e| explain(ifindex, mode, &e))?;
-        Ok(loaded.into_link(link, ifindex, mode, String::new()))
+        Loaded::new(spec, queues, ifindex)?.attach(ifindex, mode)
+    }
+
+    /// As [`XdpLink::attach_auto`], with a program that takes every frame.
+    pub fn attach_auto_for_all(ifindex: u32, queues: u32) -> Result<XdpLink, IoError> {
+        Loaded::for_all(queues, ifindex)?.attach_auto(ifindex)
     }
 
     /// Attaches in native mode if the device can, else in SKB mode; [`XdpLink::note`] says what was got and why.
     pub fn attach_auto(ifindex: u32, spec: &FilterSpec, queues: u32) -> Result<XdpLink, IoError> {
-        let loaded = Loaded::new(spec, queues, ifindex)?;
-        let refusal = match loaded.link(ifindex, XdpMode::Native) {
-            Ok(link) => return Ok(loaded.into_link(link, ifindex, XdpMode::Native, "native XDP".into())),
-            Err(e) => e,
-        };
-        let native = explain(ifindex, XdpMode::Native, &refusal);
-        if !another_mode_may_help(&refusal) {
-            return Err(native);
-        }
-        match loaded.link(ifindex, XdpMode::Skb) {
-            Ok(link) => {
-                let note = format!("SKB-mode XDP, as native mode was refused: {native}");
-                Ok(loaded.into_link(link, ifindex, XdpMode::Skb, note))
-            }
-            Err(e) => {
-                let skb = explain(ifindex, XdpMode::Skb, &e);
-                Err(IoError::new(format!("{}; {}", native.what, skb.what), skb.hint))
-            }
-        }
+        Loaded::new(spec, queues, ifindex)?.attach_auto(ifindex)
     }
 
     /// Gives the frames of `queue` to the AF_XDP socket `fd`, which must be bound to this queue.
@@ -140,19 +125,57 @@ struct Loaded {
 }
 
 impl Loaded {
-    /// Made for a device: where its frames may be too large for a page, native mode asks for a program that takes them
-    /// in pieces.
     fn new(spec: &FilterSpec, queues: u32, ifindex: u32) -> Result<Loaded, IoError> {
+        Loaded::compiled(queues, ifindex, |map| program::compile(spec, map))
+    }
+
+    fn for_all(queues: u32, ifindex: u32) -> Result<Loaded, IoError> {
+        Loaded::compiled(queues, ifindex, program::compile_all)
+    }
+
+    /// Made for a device: where its frames may be too large for a page, native mode asks for a program that takes them
+    /// in pieces. `compile` makes it for a map's descriptor.
+    fn compiled(
+        queues: u32,
+        ifindex: u32,
+        compile: impl FnOnce(RawFd) -> Result<Vec<Insn>, IoError>,
+    ) -> Result<Loaded, IoError> {
         let queues = queues.max(1);
         let map = syscalls::create_xskmap(queues).map_err(|e| {
             let hint = if refused(&e) { IoError::privilege_hint() } else { String::new() };
             IoError::os("cannot create the XSKMAP", &e, hint)
         })?;
-        let insns = program::compile(spec, map.as_raw_fd())?;
+        let insns = compile(map.as_raw_fd())?;
         let large_frames = netlink::interface_by_index(ifindex).is_ok_and(|device| device.mtu > MTU_MAX);
         let program =
             syscalls::load_program(&insns, large_frames).map_err(|failed| explain_load(insns.len(), failed))?;
         Ok(Loaded { program, map, queues })
+    }
+
+    fn attach(self, ifindex: u32, mode: XdpMode) -> Result<XdpLink, IoError> {
+        let link = self.link(ifindex, mode).map_err(|e| explain(ifindex, mode, &e))?;
+        Ok(self.into_link(link, ifindex, mode, String::new()))
+    }
+
+    fn attach_auto(self, ifindex: u32) -> Result<XdpLink, IoError> {
+        let refusal = match self.link(ifindex, XdpMode::Native) {
+            Ok(link) => return Ok(self.into_link(link, ifindex, XdpMode::Native, "native XDP".into())),
+            Err(e) => e,
+        };
+        let native = explain(ifindex, XdpMode::Native, &refusal);
+        if !another_mode_may_help(&refusal) {
+            return Err(native);
+        }
+        match self.link(ifindex, XdpMode::Skb) {
+            Ok(link) => {
+                let note = format!("SKB-mode XDP, as native mode was refused: {native}");
+                Ok(self.into_link(link, ifindex, XdpMode::Skb, note))
+            }
+            Err(e) => {
+                let skb = explain(ifindex, XdpMode::Skb, &e);
+                Err(IoError::new(format!("{}; {}", native.what, skb.what), skb.hint))
+            }
+        }
     }
 
     fn link(&self, ifindex: u32, mode: XdpMode) -> Result<OwnedFd, Error> {

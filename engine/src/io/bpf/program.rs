@@ -85,6 +85,14 @@ pub fn compile(spec: &FilterSpec, xsks_map_fd: i32) -> Result<Vec<Insn>, IoError
     })
 }
 
+/// The program that gives every frame to the sockets in the XSKMAP `xsks_map_fd`.
+pub fn compile_all(xsks_map_fd: i32) -> Result<Vec<Insn>, IoError> {
+    let mut c = Compiler::new();
+    c.asm.mov(CTX, Reg::R1);
+    c.redirect(xsks_map_fd);
+    c.asm.finish().map_err(|_| IoError::new("the XDP program jumps nowhere", "this is a bug; please report it"))
+}
+
 struct Compiler {
     asm: Asm,
     pass: Label,
@@ -400,14 +408,18 @@ impl Compiler {
 
     fn verdicts(&mut self, xsks_map_fd: i32) {
         self.asm.bind(self.redirect);
+        self.redirect(xsks_map_fd);
+        self.asm.bind(self.pass);
+        self.asm.mov_imm(Reg::R0, XDP_PASS as i32);
+        self.asm.exit();
+    }
+
+    fn redirect(&mut self, xsks_map_fd: i32) {
         self.asm.load(Size::U32, Reg::R2, CTX, MD_RX_QUEUE_INDEX);
         self.asm.mov_map(Reg::R1, xsks_map_fd);
         // The third argument is what it returns when the queue has no socket.
         self.asm.mov_imm(Reg::R3, XDP_PASS as i32);
         self.asm.call(HELPER_REDIRECT_MAP);
-        self.asm.exit();
-        self.asm.bind(self.pass);
-        self.asm.mov_imm(Reg::R0, XDP_PASS as i32);
         self.asm.exit();
     }
 }

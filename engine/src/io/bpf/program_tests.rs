@@ -1,7 +1,9 @@
 //! The program in the kernel, over a table of frames (BPF_PROG_TEST_RUN). Without privileges these tests print why
 //! they are skipped.
 
-use super::{XDP_PASS, XDP_REDIRECT, compile};
+use super::{XDP_PASS, XDP_REDIRECT, compile, compile_all};
+use crate::io::IoError;
+use crate::io::bpf::asm::Insn;
 use crate::io::bpf::syscalls;
 use crate::io::bpf::{FilterAddr, FilterSpec};
 use crate::wire::Addr;
@@ -17,6 +19,10 @@ struct Filter {
 impl Filter {
     /// `None`, with the reason printed, when this process may not load programs.
     fn load(spec: &FilterSpec) -> Option<Filter> {
+        Filter::compiled(|map| compile(spec, map))
+    }
+
+    fn compiled(compile: impl FnOnce(i32) -> Result<Vec<Insn>, IoError>) -> Option<Filter> {
         let map = match syscalls::create_xskmap(1) {
             Ok(map) => map,
             Err(e) => {
@@ -30,7 +36,7 @@ impl Filter {
         // SAFETY: the descriptor is new and nobody else owns it.
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
         syscalls::update_map(&map, 0, socket.as_raw_fd() as u32).unwrap();
-        let insns = compile(spec, map.as_raw_fd()).unwrap();
+        let insns = compile(map.as_raw_fd()).unwrap();
         let program = match syscalls::load_program(&insns, false) {
             Ok(program) => program,
             Err(e) => panic!("{} instructions refused: {}: {}", insns.len(), e.error, e.log),
@@ -45,6 +51,12 @@ impl Filter {
             other => panic!("verdict {other}"),
         }
     }
+}
+
+#[test]
+fn a_program_for_every_frame_takes_whatever_comes() {
+    let Some(filter) = Filter::compiled(compile_all) else { return };
+    assert!(filter.takes(&[0; 14]) && filter.takes(&[0xff; 60]) && filter.takes(&[0x5a; 1514]));
 }
 
 const OURS: [u8; 4] = [198, 18, 0, 10];

@@ -1,6 +1,7 @@
 //! What may happen to a frame on its way, and the dice that decide it.
 
-use crate::base::Rng;
+use super::mark;
+use crate::base::{Instant, Rng};
 use core::time::Duration;
 
 /// What one direction of a link does to its frames. The default does nothing at all.
@@ -18,6 +19,8 @@ pub struct Impairment {
     /// Share of frames in which 1 to `corrupt_bits_max` random bits are flipped.
     pub corrupt: f64,
     pub corrupt_bits_max: u32,
+    /// Share of the frames that get a congestion mark if their sender has said that it heeds such (RFC 3168).
+    pub mark: f64,
     /// Time every frame takes.
     pub delay: Duration,
     /// Random time on top, uniform from 0. It never changes the order: that is `reorder`'s job.
@@ -40,6 +43,7 @@ impl Default for Impairment {
             reorder_delay: Duration::from_millis(1),
             corrupt: 0.0,
             corrupt_bits_max: 3,
+            mark: 0.0,
             delay: Duration::ZERO,
             jitter: Duration::ZERO,
             rate_bits_per_s: 0,
@@ -52,7 +56,7 @@ impl Default for Impairment {
 impl Impairment {
     /// Frames pass untouched and at once, as long as fewer than `in_flight_frames` are on their way.
     pub fn is_none(&self) -> bool {
-        let shares = [self.loss, self.duplicate, self.reorder, self.corrupt];
+        let shares = [self.loss, self.duplicate, self.reorder, self.corrupt, self.mark];
         shares.iter().all(|&p| p <= 0.0) && self.delay.is_zero() && self.jitter.is_zero() && self.rate_bits_per_s == 0
     }
 }
@@ -68,10 +72,32 @@ pub struct LinkStats {
     pub duplicated: u64,
     pub reordered: u64,
     pub corrupted: u64,
+    pub marked: u64,
     /// Dropped because the link's queue was full.
     pub queue_dropped: u64,
     /// Lost because the receiver (or a duplicate) found no free frame, or none that is large enough.
     pub no_frame: u64,
+    /// How much later than it should have come the latest frame was handed over. On a real clock only: it tells how far
+    /// the link itself can be believed.
+    pub late_max_ns: u64,
+    /// Of all delivered frames together.
+    pub late_total_ns: u64,
+    /// Frames that were late by more than [`LATE`].
+    pub late: u64,
+}
+
+/// Beyond this a frame counts as late: a tenth of the shortest delays that are worth imitating.
+pub const LATE: Duration = Duration::from_millis(1);
+
+impl LinkStats {
+    /// A frame that was due at `due` is handed over at `now`.
+    pub fn delivered_at(&mut self, due: Instant, now: Instant) {
+        let late_ns = now.nanos_since(due);
+        self.delivered += 1;
+        self.late_max_ns = self.late_max_ns.max(late_ns);
+        self.late_total_ns += late_ns;
+        self.late += u64::from(u128::from(late_ns) > LATE.as_nanos());
+    }
 }
 
 /// What happens to one frame.
@@ -81,6 +107,8 @@ pub struct Fate {
     pub duplicated: bool,
     pub reordered: bool,
     pub corrupted: bool,
+    /// The frame is to be marked, if it can be.
+    pub marked: bool,
 }
 
 /// The dice of one direction: an [`Impairment`] with its own seeded generator.
@@ -102,7 +130,7 @@ impl Impairer {
     /// Rolls for the next frame and counts what comes out. A lost frame has no other fate.
     pub fn roll(&mut self) -> Fate {
         self.stats.sent += 1;
-        let Impairment { loss, duplicate, reorder, corrupt, .. } = self.impairment;
+        let Impairment { loss, duplicate, reorder, corrupt, mark, .. } = self.impairment;
         if self.chance(loss) {
             self.stats.lost += 1;
             return Fate { lost: true, ..Fate::default() };
@@ -110,10 +138,16 @@ impl Impairer {
         let duplicated = self.chance(duplicate);
         let reordered = self.chance(reorder);
         let corrupted = self.chance(corrupt);
+        let marked = self.chance(mark);
         self.stats.duplicated += u64::from(duplicated);
         self.stats.reordered += u64::from(reordered);
         self.stats.corrupted += u64::from(corrupted);
-        Fate { lost: false, duplicated, reordered, corrupted }
+        Fate { lost: false, duplicated, reordered, corrupted, marked }
+    }
+
+    /// Gives the frame a congestion mark, and counts it, if it can have one.
+    pub fn mark(&mut self, bytes: &mut [u8]) {
+        self.stats.marked += u64::from(mark::mark(bytes));
     }
 
     /// Flips 1 to `corrupt_bits_max` different bits.

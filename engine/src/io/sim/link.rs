@@ -60,6 +60,9 @@ impl SimLink {
             }
             let mut bytes = self.spare.pop().unwrap_or_default();
             bytes.extend_from_slice(frame_bytes);
+            if fate.marked {
+                dice.mark(&mut bytes);
+            }
             if fate.corrupted && !is_duplicate {
                 dice.flip_bits(&mut bytes);
             }
@@ -92,10 +95,11 @@ impl SimLink {
         let Direction { dice, schedule } = &mut self.directions[at.other() as usize];
         let before = rx.len();
         while rx.len() < rx.capacity() {
+            let due = schedule.next_arrival().unwrap_or(now);
             let Some(mut bytes) = schedule.pop_due(now) else { break };
             match copy_bytes(&bytes, pool) {
                 Some(frame) => {
-                    dice.stats.delivered += 1;
+                    dice.stats.delivered_at(due, now);
                     rx.push(frame);
                 }
                 None => dice.stats.no_frame += 1,
@@ -257,6 +261,20 @@ mod tests {
         assert_eq!(link.receive(End::B, at(0), &mut pool, &mut rx), 2);
         assert_eq!((link.stats(End::A).delivered, link.stats(End::A).no_frame), (2, 1));
         rx.drain(..).for_each(|f| pool.free(f));
+    }
+
+    #[test]
+    fn frames_that_are_fetched_late_say_by_how_much() {
+        let spec = Impairment { delay: Duration::from_micros(10), ..Impairment::default() };
+        let mut link = SimLink::new(1, [spec; 2]);
+        (0..3).for_each(|i| link.send(End::A, &[0; 60], at(i * 1_000_000)));
+        let mut pool = FramePool::heap(4, 2048);
+        let mut rx = Vec::with_capacity(4);
+        assert_eq!(link.receive(End::B, at(1_510_000), &mut pool, &mut rx), 2);
+        assert_eq!(link.receive(End::B, at(2_010_000), &mut pool, &mut rx), 1);
+        rx.drain(..).for_each(|f| pool.free(f));
+        let stats = link.stats(End::A);
+        assert_eq!((stats.late_max_ns, stats.late_total_ns, stats.late), (1_500_000, 2_000_000, 1));
     }
 
     #[test]

@@ -5,12 +5,13 @@
 //! worker loop runs on it in threads without privileges. [`MemoryLink`] moves frames without copying, for benches.
 //!
 //! What a link does to frames is decided in one place ([`impair`]) and delayed in one place ([`schedule`]); the
-//! fault layer of `io::tap` stands on the same two. Left out on purpose: a model of a shared medium, of switches
+//! fault layer of `io::tap` stands on the same two, and a link between two real devices is a [`SimLink`] on a real clock. Left out on purpose: a model of a shared medium, of switches
 //! and of bursts of loss; a seeded independent chance per frame finds the same bugs.
 
 pub mod backend;
 pub mod impair;
 pub mod link;
+pub mod mark;
 pub mod memory;
 pub mod schedule;
 

@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 const GROUPS_MAX: usize = 64;
 
 const PACKET_MR_MULTICAST: u16 = 0;
+const PACKET_MR_PROMISC: u16 = 1;
 const PACKET_MR_ALLMULTI: u16 = 2;
 
 /// Holds the memberships; they end with it, also when the process is killed.
@@ -40,11 +41,23 @@ pub fn join_solicited_nodes(ifindex: u32, ranges: &[(Addr, u32)]) -> Result<Opti
         }
         Ok(Membership { _socket: socket, all, groups: groups.len().min(GROUPS_MAX) })
     });
-    joined.map(Some).map_err(|e| {
-        let refused = matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES));
-        let hint = if refused { IoError::privilege_hint() } else { String::new() };
-        IoError::os(format!("cannot join the solicited-node groups on {}", name_of(ifindex)), &e, hint)
-    })
+    let what = || format!("cannot join the solicited-node groups on {}", name_of(ifindex));
+    joined.map(Some).map_err(|e| refused(&e, what()))
+}
+
+/// Makes the device receive frames for whatever address, as a bridge needs it. Needs CAP_NET_RAW.
+pub fn receive_all(ifindex: u32) -> Result<Membership, IoError> {
+    let socket =
+        packet_socket().and_then(|socket| add(&socket, ifindex, PACKET_MR_PROMISC, Mac::ZERO).map(|()| socket));
+    match socket {
+        Ok(socket) => Ok(Membership { _socket: socket, all: true, groups: 0 }),
+        Err(e) => Err(refused(&e, format!("cannot make {} receive every frame", name_of(ifindex)))),
+    }
+}
+
+fn refused(e: &Error, what: String) -> IoError {
+    let refused = matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES));
+    IoError::os(what, e, if refused { IoError::privilege_hint() } else { String::new() })
 }
 
 /// Ethernet addresses of the groups (RFC 2464 7), at most one more than are joined one by one.

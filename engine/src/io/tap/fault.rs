@@ -49,6 +49,9 @@ impl Side {
             pool.free(frame);
             return;
         }
+        if fate.marked {
+            self.dice.mark(frame.bytes_mut());
+        }
         let twin = if fate.duplicated { self.duplicate(&frame, pool) } else { None };
         if fate.corrupted {
             // The checksum belongs to the bytes before the damage, or nobody would notice it.

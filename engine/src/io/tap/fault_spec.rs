@@ -35,7 +35,7 @@ fn error<T>(text: String) -> Result<T, FaultSpecError> {
 
 /// The names, for help texts.
 pub const FAULT_NAMES: &str = "loss, dup, reorder, reorder-frames, reorder-delay, corrupt, corrupt-bits, delay, \
-                               jitter, rate, queue, seed";
+                               jitter, mark, rate, queue, seed";
 
 impl FromStr for FaultSpec {
     type Err = FaultSpecError;
@@ -62,6 +62,14 @@ impl FromStr for FaultSpec {
     }
 }
 
+/// Changes one direction as a list of `name=value` says, the names without a prefix.
+pub fn apply(spec: &mut Impairment, list: &str) -> Result<(), FaultSpecError> {
+    list.split(',').map(str::trim).try_for_each(|part| match part.split_once('=') {
+        Some((name, value)) => set(spec, name.trim(), value.trim()),
+        None => error(format!("fault `{part}` has no value: write it as name=value, for example loss=0.01")),
+    })
+}
+
 fn set(spec: &mut Impairment, name: &str, value: &str) -> Result<(), FaultSpecError> {
     match name {
         "loss" => spec.loss = share(name, value)?,
@@ -77,6 +85,7 @@ fn set(spec: &mut Impairment, name: &str, value: &str) -> Result<(), FaultSpecEr
             }
         }
         "delay" => spec.delay = duration(name, value)?,
+        "mark" => spec.mark = share(name, value)?,
         "jitter" => spec.jitter = duration(name, value)?,
         "rate" => spec.rate_bits_per_s = rate(name, value)?,
         "queue" => spec.queue_bytes = size_bytes(name, value)?,
@@ -149,8 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn a_list_for_one_direction_knows_neither_seed_nor_prefix_and_later_values_win() {
+        let mut spec = Impairment { loss: 0.5, ..Impairment::default() };
+        apply(&mut spec, "loss=1%, delay=2ms,loss=2%").unwrap();
+        assert_eq!((spec.loss, spec.delay), (0.02, Duration::from_millis(2)));
+        for wrong in ["seed=1", "rx.loss=1%", "loss", ""] {
+            assert!(apply(&mut spec, wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn every_name_of_the_list_is_understood_and_changes_something() {
-        let values = ["0.5", "0.5", "0.5", "9", "9ms", "0.5", "9", "9us", "9ns", "9.5Gbit", "9k", "9"];
+        let values = ["0.5", "0.5", "0.5", "9", "9ms", "0.5", "9", "9us", "9ns", "0.5", "9.5Gbit", "9k", "9"];
         let names: Vec<&str> = FAULT_NAMES.split(", ").collect();
         assert_eq!(names.len(), values.len());
         for (name, value) in names.iter().zip(values) {

@@ -11,6 +11,7 @@
 //! - `sys`: the system calls, one small function each.
 //! - `explain`: set-up errors in words.
 //! - `socket`: set-up, wake-ups, waiting, figures.
+//! - `wait`: waiting for several sockets at once.
 //!
 //! Never does: choose which packets come here. That is the XDP program's job (`io::bpf`), which needs this
 //! socket's descriptor ([`XskIo::fd`]).
@@ -24,6 +25,8 @@ mod ring;
 mod socket;
 mod sys;
 mod umem;
+mod wait;
 
 pub use config::{BindMode, MTU_MAX, XskConfig};
 pub use socket::{XskIo, XskSet};
+pub use wait::Waiter;

@@ -138,6 +138,8 @@ fn take_back(
     counters: &mut Counters,
 ) {
     let mut is_refuted = ack.advanced > 0 && b.in_recovery() && b.undo.is_refuted_by_echo(&ack.at);
+    // ACKs that come in one burst are read before anything is sent.
+    is_refuted |= b.phase == Phase::Recovery && b.undo.is_without_resent() && !b.board.has_lost();
     if let Some(block) = ack.dsack {
         counters.event(Event::DsacksIn);
         if !b.probe.is_for(block.end) {

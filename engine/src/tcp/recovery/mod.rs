@@ -3,7 +3,8 @@
 //! One job a file: [`records`] and [`scoreboard`] which segments are under way (RFC 2018, 6675), [`rack`] which of them
 //! are lost (RFC 8985), [`tlp`] probes at the tail, [`prr`] the window during a recovery (RFC 6937), [`undo`] taking a
 //! reduction back (RFC 3522, 3708), `frto` how a time-out without timestamps shows to be spurious (RFC 5682),
-//! [`path_mtu`] how large segments may be, `reno` recovery without SACK (RFC 6582); `acked`, `sent` and `timer` what an ACK, a
+//! [`path_mtu`] how large segments may be, `reno` recovery without SACK (RFC 6582), [`ecn`] marks of congestion (RFC
+//! 3168); `acked`, `sent` and `timer` what an ACK, a
 //! transmission and a deadline do to all of that.
 //!
 //! The state lives in a side block that a connection has only while there is something to remember: more than one segment
@@ -13,6 +14,7 @@
 //! NewReno, and go-back-N after a time-out, until nothing is under way. Both are counted (`recovery_exhausted`).
 
 mod acked;
+pub(super) mod ecn;
 mod frto;
 pub mod path_mtu;
 pub mod prr;
@@ -37,6 +39,7 @@ use super::tcb::{NONE, Tcb, flag};
 use crate::base::time::Tick;
 use crate::table::Recycler;
 use crate::wire::Seq;
+use ecn::Notice;
 use frto::Frto;
 use path_mtu::PathMtu;
 use prr::Prr;
@@ -77,6 +80,7 @@ pub struct Block {
     frto: Frto,
     path: PathMtu,
     memory: Memory,
+    notice: Notice,
     /// The window was full when what ends here was sent: its ACKs let the window grow.
     limited_until: Option<Seq>,
     /// The most that was under way meanwhile.
@@ -101,6 +105,7 @@ impl Default for Block {
             frto: Frto::Off,
             path: PathMtu::default(),
             memory: Memory::default(),
+            notice: Notice::default(),
             limited_until: None,
             burst: 0,
             is_forced: false,
@@ -129,7 +134,8 @@ impl Block {
     /// Nothing that the next flight of segments would miss.
     fn is_idle(&self) -> bool {
         let is_settled = self.phase == Phase::Open && !self.undo.is_set() && !self.probe.is_pending();
-        is_settled && self.path.is_plain() && self.rack.is_plain() && self.memory.cubic.is_plain()
+        let is_settled = is_settled && !self.notice.is_due() && self.path.is_plain();
+        is_settled && self.rack.is_plain() && self.memory.cubic.is_plain()
     }
 }
 
@@ -256,17 +262,17 @@ fn enter_recovery(t: &mut Tcb, b: &mut Block) {
     b.phase = Phase::Recovery;
     b.recover = t.snd_nxt;
     b.prr = Prr::start(outstanding);
+    b.notice.reduced(t);
     b.probe.forget();
     t.clear(flag::RTT_TIMING);
 }
 
 /// The reduction was not called for: everything is as before.
 fn undo(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks) {
-    if t.cwnd < b.undo.cwnd {
-        t.cwnd = b.undo.cwnd;
-        t.ssthresh = t.ssthresh.max(b.undo.ssthresh);
-        b.memory.cubic = b.undo.cubic;
-    }
+    // Also where the window is no smaller by now: a small one hardly shrinks, but slow start would be over.
+    t.cwnd = t.cwnd.max(b.undo.cwnd);
+    t.ssthresh = t.ssthresh.max(b.undo.ssthresh);
+    b.memory.cubic = b.undo.cubic;
     if b.in_recovery() {
         b.board.find_lost(chunks);
         b.phase = Phase::Open;

@@ -164,6 +164,7 @@ pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
         b.save_for_undo(t, true);
         let outstanding = t.snd_nxt.since(t.snd_una);
         t.ssthresh = congestion::reduce_on_timeout(t, &mut b.memory, outstanding);
+        b.notice.reduced(t);
     }
     t.cwnd = u32::from(t.mss);
     b.phase = Phase::Timeout;

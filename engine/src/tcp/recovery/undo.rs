@@ -1,6 +1,6 @@
 //! Taking back a reduction that was not called for.
 //!
-//! Two signs: with timestamps, the ACK of the first retransmission echoes a segment from before it (Eifel detection,
+//! Three signs: all that was taken for lost arrived before any of it was sent again; with timestamps, the ACK of the first retransmission echoes a segment from before it (Eifel detection,
 //! RFC 3522), which unmasks spurious time-outs and recoveries alike; with D-SACK (RFC 2883, 3708), every retransmission was
 //! reported to be a duplicate.
 
@@ -41,6 +41,11 @@ impl Undo {
     pub fn resent(&mut self, now_us: u32) {
         self.first_us.get_or_insert(now_us);
         self.unexplained = self.unexplained.saturating_add(1);
+    }
+
+    /// Nothing was sent again since.
+    pub fn is_without_resent(&self) -> bool {
+        self.is_set && self.first_us.is_none()
     }
 
     /// An ACK moved SND.UNA. True: the original segment had arrived.

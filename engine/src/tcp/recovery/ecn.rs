@@ -1,0 +1,60 @@
+//! What the recovery block remembers of reductions for the sake of explicit congestion notification (RFC 3168).
+
+use super::{Block, Phase};
+use crate::base::Event;
+use crate::tcp::congestion;
+use crate::tcp::env::Env;
+use crate::tcp::tcb::{NONE, Tcb, flag};
+use crate::wire::Seq;
+
+/// Reductions as the peer has to hear of them.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Notice {
+    /// The first new segment says that the window is smaller (CWR).
+    is_due: bool,
+    /// SND.NXT at the last reduction: until something beyond it is acknowledged, an echo is about what was known.
+    until: Option<Seq>,
+}
+
+impl Notice {
+    pub fn is_due(&self) -> bool {
+        self.is_due
+    }
+
+    /// The window was reduced, for whatever reason.
+    pub fn reduced(&mut self, t: &Tcb) {
+        if t.has(flag::ECN) {
+            *self = Notice { is_due: true, until: Some(t.snd_nxt) };
+        }
+    }
+}
+
+/// An ACK echoes a mark. False: the window has come down for it already.
+pub fn reduce(t: &mut Tcb, outstanding: u32, env: &mut Env<'_>) -> bool {
+    if t.recovery == NONE && !env.recovery.open(t, env.clock) {
+        // Nothing can remember that it was done: the peer repeats its echo, and the window goes down as after a time-out.
+        env.counters.event(Event::RecoveryExhausted);
+        t.ssthresh = (t.cwnd / 2).max(2 * u32::from(t.mss));
+        t.cwnd = u32::from(t.mss);
+        return true;
+    }
+    let Some((b, _)) = env.recovery.parts(t.recovery) else { return false };
+    if b.phase != Phase::Open || is_known(t, b) {
+        return false;
+    }
+    t.ssthresh = congestion::reduce(t, &mut b.memory, outstanding);
+    t.cwnd = t.cwnd.min(t.ssthresh);
+    b.undo.forget();
+    b.notice.reduced(t);
+    true
+}
+
+fn is_known(t: &Tcb, b: &Block) -> bool {
+    b.notice.until.is_some_and(|until| !t.snd_una.after(until))
+}
+
+/// New data go out: true if they have to say that the window is smaller.
+pub fn take_notice(t: &Tcb, env: &mut Env<'_>) -> bool {
+    let Some((b, _)) = env.recovery.parts(t.recovery) else { return false };
+    core::mem::take(&mut b.notice.is_due)
+}
