@@ -192,6 +192,8 @@ pub fn plain_config() -> ShardConfig {
     config.static_neighbours = vec![(PEER, PEER_MAC)];
     config.tcp.timestamps = false;
     config.tcp.sack = false;
+    // Windows that stay as they are.
+    config.tcp.receive_buffer_max_bytes = 0;
     config.tcp.quick_acks = 0;
     config.tcp.fixed_iss = Some(300);
     // Small tables: a test may make thousands of hosts.

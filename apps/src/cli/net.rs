@@ -1,6 +1,6 @@
 //! What both subcommands are told about the network, the machine and TCP.
 
-use super::values::{self, AddressRange, Cores};
+use super::values::{self, AddressRange, Cores, Pace};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -156,8 +156,20 @@ pub struct MachineArgs {
 /// Congestion controllers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum CongestionControl {
+    /// RFC 9438, with HyStart++ (RFC 9406)
+    Cubic,
     /// RFC 5681 and 6582
-    Newreno,
+    #[value(alias = "newreno")]
+    Reno,
+}
+
+/// When a SYN is answered with a cookie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Cookies {
+    /// While the table of half-open connections is filling up
+    Auto,
+    Always,
+    Never,
 }
 
 /// When to use explicit congestion notification.
@@ -174,8 +186,20 @@ pub enum EcnMode {
 #[command(next_help_heading = "TCP")]
 pub struct TcpArgs {
     /// Congestion control
-    #[arg(long, value_enum, default_value_t = CongestionControl::Newreno)]
-    pub cc: CongestionControl,
+    #[arg(long, alias = "cc", value_enum, value_name = "NAME", default_value_t = CongestionControl::Cubic)]
+    pub congestion: CongestionControl,
+
+    /// When a SYN is answered with a cookie, so that nothing has to be kept until the handshake is complete (RFC 4987)
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Cookies::Auto)]
+    pub syn_cookies: Cookies,
+
+    /// Spread segments over the round trip: off, on, or a rate that no connection exceeds, for example 100mbit
+    #[arg(long, value_name = "off|on|RATE", default_value = "off", value_parser = values::pace)]
+    pub pacing: Pace,
+
+    /// Receive buffer of each connection, which is its largest window [default: 256 KiB, and up to 6 MiB as needed]
+    #[arg(long, value_name = "BYTES", value_parser = values::buffer_bytes)]
+    pub receive_buffer: Option<u32>,
 
     /// How long the side that closes first remembers a connection (2MSL)
     ///

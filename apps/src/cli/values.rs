@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 use synfin_engine::io::tap::FaultSpec;
+use synfin_engine::tcp::Pacing;
 use synfin_engine::wire::Addr;
 
 /// Addresses of one family with the prefix of their subnet: `198.18.0.1/24`, or `198.18.0.10-198.18.0.99/24`.
@@ -199,6 +200,33 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     const KI: f64 = 1024.0;
     let units = [("KiB", KI), ("MiB", KI * KI), ("GiB", KI * KI * KI), ("k", 1e3), ("K", 1e3), ("M", 1e6), ("G", 1e9)];
     scaled(text.strip_suffix('B').filter(|t| !t.ends_with('i')).unwrap_or(text), &units)
+}
+
+/// A receive buffer: so small that a segment hardly fits makes no sense, nor does more than TCP can offer.
+pub fn buffer_bytes(text: &str) -> Result<u32, String> {
+    let n = bytes(text)?;
+    u32::try_from(n)
+        .ok()
+        .filter(|n| (2_048..=1 << 30).contains(n))
+        .ok_or_else(|| format!("'{text}' is not a size from 2KiB to 1GiB"))
+}
+
+/// Whether and how fast segments are paced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pace(pub Option<Pacing>);
+
+/// `off`, `on`, or a rate in bits per second as `100mbit`.
+pub fn pace(text: &str) -> Result<Pace, String> {
+    match text {
+        "off" => return Ok(Pace(None)),
+        "on" => return Ok(Pace(Some(Pacing::UNLIMITED))),
+        _ => {}
+    }
+    let bits = text.strip_suffix("bit").and_then(|n| scaled(n, &[("k", 1e3), ("m", 1e6), ("g", 1e9)]).ok());
+    let max_bytes_per_s = bits.map(|bits| bits / 8).filter(|&n| n > 0);
+    max_bytes_per_s
+        .map(|max_bytes_per_s| Pace(Some(Pacing { max_bytes_per_s })))
+        .ok_or_else(|| format!("'{text}' is neither on, off nor a rate; write for example 100mbit"))
 }
 
 fn scaled(text: &str, units: &[(&str, f64)]) -> Result<u64, String> {

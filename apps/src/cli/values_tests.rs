@@ -104,3 +104,25 @@ fn ports_vlans_cores_and_paths_are_checked() {
     assert!(vlan_id("4094").is_ok() && vlan_id("0").is_err() && vlan_id("4095").is_err());
     assert!(path("/a?b=c").is_ok() && path("a").is_err() && path("/a b").is_err() && path("/\u{e9}").is_err());
 }
+
+#[test]
+fn paces_are_switches_or_rates_in_bits() {
+    let limit = |n| Ok(Pace(Some(Pacing { max_bytes_per_s: n })));
+    assert_eq!(pace("off"), Ok(Pace(None)));
+    assert_eq!(pace("on"), Ok(Pace(Some(Pacing::UNLIMITED))));
+    assert_eq!(
+        (pace("100mbit"), pace("2.5gbit"), pace("64kbit")),
+        (limit(12_500_000), limit(312_500_000), limit(8_000))
+    );
+    for text in ["", "yes", "0mbit", "7bit", "100mb", "100", "-1mbit"] {
+        assert!(pace(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn receive_buffers_hold_a_segment_and_no_more_than_tcp_can_offer() {
+    assert_eq!((buffer_bytes("2KiB"), buffer_bytes("1GiB")), (Ok(2_048), Ok(1 << 30)));
+    for text in ["2047", "2GiB", "0", "many"] {
+        assert!(buffer_bytes(text).is_err(), "{text}");
+    }
+}

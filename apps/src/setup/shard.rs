@@ -2,11 +2,12 @@
 
 use super::{Device, Site};
 use crate::cli::NetArgs;
-use crate::cli::net::{EcnMode, TcpArgs};
+use crate::cli::net::{CongestionControl, Cookies, EcnMode, TcpArgs};
 use crate::failure::Failure;
 use std::io::Read;
 use synfin_engine::shard::{Limits, LocalNet, Secrets, ShardConfig};
-use synfin_engine::tcp::{Ecn, FastOpen, TcpConfig};
+use synfin_engine::tcp::congestion::Algorithm;
+use synfin_engine::tcp::{Ecn, FastOpen, SynCookies, TcpConfig};
 use synfin_engine::wire::emit::ChecksumMode;
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Mac};
@@ -63,7 +64,18 @@ fn vlan(ids: &[u16]) -> VlanTags {
 }
 
 fn tcp(args: &TcpArgs) -> TcpConfig {
+    let defaults = TcpConfig::default();
     TcpConfig {
+        congestion: match args.congestion {
+            CongestionControl::Cubic => Algorithm::Cubic,
+            CongestionControl::Reno => Algorithm::NewReno,
+        },
+        syn_cookies: match args.syn_cookies {
+            Cookies::Auto => SynCookies::Auto,
+            Cookies::Always => SynCookies::Always,
+            Cookies::Never => SynCookies::Off,
+        },
+        pacing: args.pacing.0,
         timestamps: !args.no_timestamps,
         sack: !args.no_sack,
         ecn: match args.ecn {
@@ -79,6 +91,6 @@ fn tcp(args: &TcpArgs) -> TcpConfig {
         time_wait: args.time_wait,
         delayed_ack: args.delayed_ack,
         nodelay: !args.nagle,
-        ..TcpConfig::default()
+        ..args.receive_buffer.map_or(defaults, |bytes| defaults.with_fixed_receive_buffer(bytes))
     }
 }

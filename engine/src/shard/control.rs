@@ -31,6 +31,8 @@ pub struct ConnInfo {
     /// The peer's window, and what of ours is left.
     pub send_window: u32,
     pub receive_window: u32,
+    /// The receive buffer, as far as it has grown.
+    pub receive_buffer_bytes: u32,
     pub timestamps: bool,
     pub sack: bool,
     pub ecn: bool,
@@ -79,7 +81,7 @@ impl<U> Conn<'_, U> {
             t.clear(flag::RECEIVE_STALLED);
             self.core.recv.give_back_if_empty(&mut t.recv);
         }
-        let buffer = self.core.proto.config_of(self.slot, t.flags).receive_buffer_bytes.min(0xffff << t.rcv_scale());
+        let buffer = self.core.proto.buffer_of(self.slot, t.flags).min(0xffff << t.rcv_scale());
         // Each ACK tells the window anyway: one more is only worth it when the window is twice what the peer knows.
         if buffer.saturating_sub(unread) >= t.rcv_wnd().saturating_mul(2) {
             self.core.window_opened(self.slot);
@@ -154,6 +156,7 @@ impl<U> Conn<'_, U> {
             unsent_bytes: unsent_bytes(t),
             send_window: t.snd_wnd,
             receive_window: t.rcv_wnd(),
+            receive_buffer_bytes: self.core.proto.buffer_of(self.slot, t.flags),
             timestamps: t.has(flag::TIMESTAMPS),
             sack: t.has(flag::SACK),
             ecn: t.has(flag::ECN),

@@ -5,10 +5,12 @@ use super::config::ShardConfig;
 use super::fast_open::FastOpens;
 use super::icmp_errors::Troubles;
 use super::locals::Locals;
+use super::pacing::Pacer;
 use super::recv_queue::RecvPool;
 use super::send_queue::SendPool;
 use super::trace::Trace;
 use super::tuning::Tunings;
+use super::window::Windows;
 use crate::base::hash::SipKey;
 use crate::base::{ChunkQueue, Counters, Frame, FramePool, Instant};
 use crate::neigh::{NeighId, NeighTable, Probe};
@@ -49,6 +51,8 @@ pub(super) struct Protocol {
     pub recovery: recovery::Pool,
     /// Connections and ports that differ from `config`.
     pub tunings: Tunings,
+    /// Receive buffers that have grown.
+    pub windows: Windows,
 }
 
 pub struct Core {
@@ -79,6 +83,7 @@ pub struct Core {
     pub(super) starved: ChunkQueue<u32>,
     /// What ICMP said of connections.
     pub(super) troubles: Troubles,
+    pub(super) pacer: Pacer,
     pub(super) trace: Trace,
     /// Some address is the kernel's too, which then gets the answers to our ARP and NDP questions.
     pub(super) hears_no_replies: bool,
@@ -115,6 +120,7 @@ impl Core {
                 challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s, config.secrets.challenge),
                 recovery: recovery::Pool::new(limits.recovery_blocks.min(limits.connections), limits.tracked_segments),
                 tunings: Tunings::default(),
+                windows: Windows::new(limits.held_frames),
             },
             untagged: config.vlan.count == 0,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
@@ -136,6 +142,7 @@ impl Core {
             pending: ChunkQueue::new(),
             starved: ChunkQueue::new(),
             troubles: Troubles::default(),
+            pacer: Pacer::default(),
             trace: Trace::new(config.trace),
             hears_no_replies: config.locals.iter().any(|net| !net.exclusive),
             spent: Vec::new(),
@@ -223,7 +230,7 @@ impl Core {
     pub(super) fn window_opened(&mut self, slot: u32) {
         let Some(t) = self.conns.get_mut(slot) else { return };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let buffer = self.proto.config_of(slot, t.flags).receive_buffer_bytes;
+        let buffer = self.proto.buffer_of(slot, t.flags);
         let better = output::better_edge(t, unread, buffer, t.rcv_scale());
         if t.state().receives_data() && better.is_some() {
             t.set(flag::ACK_NOW);

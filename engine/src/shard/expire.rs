@@ -93,6 +93,10 @@ impl<A: App> Shard<A> {
         // Timers are not cancelled when a connection ends: the slot's next tenant will most likely want one by then.
         let Some(t) = core.conns.get_mut(slot).filter(|t| t.state() != State::Closed) else { return };
         if t.next_deadline().is_none_or(|at| !at.is_due(core.proto.clock.tick)) {
+            if core.proto.config_of(slot, t.flags).pacing.is_some() {
+                // The time for its next segment may have come.
+                return core.mark_pending(slot);
+            }
             // The deadline that the timer was armed for has moved or gone since.
             return core.reschedule(slot);
         }

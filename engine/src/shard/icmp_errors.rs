@@ -9,7 +9,8 @@ use super::app::{CloseReason, Report};
 use super::core::Core;
 use crate::base::{DropReason, Event};
 use crate::table::{FlowKey, FlowKind};
-use crate::tcp::{flag, options};
+use crate::tcp::flag;
+use crate::tcp::recovery::path_mtu;
 use crate::wire::Seq;
 use crate::wire::parse::{IcmpError, IcmpErrorKind};
 use std::collections::HashMap;
@@ -60,7 +61,10 @@ pub(super) fn take(core: &mut Core, e: &IcmpError) -> Result<bool, DropReason> {
     core.proto.counters.event(Event::IcmpErrorsIn);
     let (is_opening, una) = (!t.state().is_synchronized(), t.snd_una);
     if let IcmpErrorKind::TooBig { mtu } = e.kind {
-        core.too_big(slot, mtu);
+        let mut env = core.proto.env_of(slot, t.flags);
+        if path_mtu::too_big(t, e.seq, mtu, e.datagram_len, &mut env) {
+            core.mark_pending(slot);
+        }
         return Ok(false);
     }
     let is_end = is_opening && matches!(e.kind, IcmpErrorKind::Refused | IcmpErrorKind::Prohibited);
@@ -77,23 +81,4 @@ pub(super) fn take(core: &mut Core, e: &IcmpError) -> Result<bool, DropReason> {
         core.mark_pending(slot);
     }
     Ok(false)
-}
-
-impl Core {
-    fn too_big(&mut self, slot: u32, mtu: u32) {
-        let Some(t) = self.conns.get_mut(slot) else { return };
-        let v4 = t.key.remote.is_v4();
-        // RFC 1191 and 8201: no less than what every link must carry; 0 is an old router that does not say.
-        let floor = if v4 { 576 } else { 1280 };
-        let mtu = mtu.max(floor).min(u32::from(self.config.mtu)) as u16;
-        let options = if t.has(flag::TIMESTAMPS) { options::TIMESTAMP_BYTES } else { 0 };
-        let mss = options::own_mss(mtu, v4) - options;
-        if mss < t.mss {
-            t.mss = mss;
-            // Karn: what goes out in smaller segments is not what is being timed.
-            t.clear(flag::RTT_TIMING);
-            self.proto.recovery.go_back(t);
-            self.mark_pending(slot);
-        }
-    }
 }

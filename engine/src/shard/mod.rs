@@ -18,6 +18,7 @@ mod half_open;
 mod icmp_errors;
 mod ingest;
 mod locals;
+mod pacing;
 mod parts;
 mod recv_queue;
 mod recv_ranges;
@@ -31,6 +32,7 @@ pub mod trace;
 mod transmit;
 pub mod tuning;
 mod users;
+mod window;
 
 pub use app::{App, CloseReason, ConnId, Connect, ConnectError, Generator, Payload, Report, SendError};
 pub use config::{Limits, LocalNet, Secrets, ShardConfig};

@@ -257,6 +257,8 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(mut t) = core.conns.remove(slot) else { return };
         core.forget_tuning(slot, t.flags);
+        core.forget_window(slot, t.flags);
+        core.forget_pacing(slot);
         core.forget_fast_open(slot, &t.key, why);
         core.troubles.forget(slot);
         core.send.discard(&mut t.send);
@@ -274,6 +276,8 @@ impl<A: App> Shard<A> {
         let user = self.users.take(slot);
         if let Some(segment) = core.conns.take_released() {
             core.wheel.release(segment);
+            core.proto.windows.release(segment);
+            core.release_pacing(segment);
             self.users.release(segment);
         }
         self.app.closed(user, why, cx.now);

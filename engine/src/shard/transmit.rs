@@ -30,7 +30,13 @@ pub(super) enum Sent {
 impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
+        self.watch_window(slot);
+        let mut is_held_back = false;
         for behind in 0.. {
+            is_held_back = self.is_held_back(slot);
+            if is_held_back {
+                break;
+            }
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
             let Some(mut plan) = output::next(t, &self.proto.env_of(slot, t.flags)) else { break };
             if plan.flags.syn() {
@@ -42,13 +48,15 @@ impl Core {
                 plan.flags |= TcpFlags::PSH;
             }
             match self.send_any(slot, &plan, cx) {
-                Sent::Done => {}
+                Sent::Done => self.pace(slot, plan.len),
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
                 Sent::NoRoom => return Sent::NoRoom,
             }
         }
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-        output::settle(t, &self.proto.env_of(slot, t.flags));
+        if !is_held_back {
+            output::settle(t, &self.proto.env_of(slot, t.flags));
+        }
         if t.has(flag::KEEPALIVE_PROBE) {
             let seq = t.snd_nxt - 1;
             let sent = self.send_ack(slot, seq, None, cx);
@@ -140,7 +148,7 @@ impl Core {
         } else {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
-        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), is_syn);
+        let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), is_syn);
         let (block, ip) = (t.send, self.proto.config_of(slot, t.flags).ip);
         let data_at = plan.seq + u32::from(is_syn);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
@@ -236,7 +244,7 @@ impl Core {
             let blocks = self.recv.sack_blocks(t.recv, t.rcv_nxt, &mut options.sack[first..room]);
             options.sack_len = (first + blocks) as u8;
         }
-        let window = output::acknowledge(t, unread, &self.proto.env_of(slot, t.flags), false);
+        let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
         let bare = Bare { seq, ack: t.rcv_nxt, flags: ecn::echo(t, flags) };
         let (key, state, ip) = (t.key, t.state(), self.proto.config_of(slot, t.flags).ip);
         let segment = self.bare(&key, bare, window, &options);

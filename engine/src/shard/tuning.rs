@@ -77,6 +77,10 @@ impl Core {
     pub(super) fn tune(&mut self, slot: u32, config: &TcpConfig) {
         let Some(t) = self.conns.get_mut(slot) else { return };
         t.set(flag::TUNED);
+        let flags = t.flags;
+        if config.receive_buffer_bytes != self.proto.config_of(slot, flags).receive_buffer_bytes {
+            self.forget_window(slot, flags);
+        }
         self.proto.tunings.conns.insert(slot, tuning(config));
     }
 

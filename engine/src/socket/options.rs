@@ -2,8 +2,9 @@
 
 use super::table::{Role, Socket, errno};
 use super::{Errno, Fd, Sockets, fast_open, info};
+use crate::shard::ConnInfo;
 use crate::tcp::congestion::Algorithm;
-use crate::tcp::{FastOpenKeys, Keepalive, TcpConfig};
+use crate::tcp::{FastOpenKeys, Keepalive, Pacing, TcpConfig};
 use core::time::Duration;
 use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET};
 
@@ -59,6 +60,8 @@ pub struct Options {
     pub ttl: u8,
     /// TCP_CONGESTION; `None`: as the shard has it.
     pub congestion: Option<Algorithm>,
+    /// SO_MAX_PACING_RATE in bytes per second.
+    pub max_pacing_rate: Option<u64>,
 }
 
 impl Default for Options {
@@ -91,6 +94,7 @@ impl Default for Options {
             tos: 0,
             ttl: 0,
             congestion: None,
+            max_pacing_rate: None,
         }
     }
 }
@@ -108,7 +112,13 @@ impl Options {
         }
         c.nodelay = self.nodelay;
         c.congestion = self.congestion.unwrap_or(base.congestion);
-        c.receive_buffer_bytes = self.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes);
+        if let Some(max_bytes_per_s) = self.max_pacing_rate {
+            c.pacing = Some(Pacing { max_bytes_per_s });
+        }
+        if let Some(bytes) = self.receive_buffer_bytes {
+            // What the program asks for stays.
+            c = c.with_fixed_receive_buffer(bytes);
+        }
         c.fin_wait_2 = self.fin_wait_2.unwrap_or(base.fin_wait_2);
         let fast_open = &mut c.fast_open;
         fast_open.server_pending_max = self.fast_open_pending_max.unwrap_or(fast_open.server_pending_max);
@@ -167,7 +177,7 @@ macro_rules! int_option {
 /// Linux doubles what is asked for, to have room for its bookkeeping, and says so.
 const BUFFER_MAX: i32 = 1 << 29;
 
-static INT_OPTIONS: [IntOption; 28] = [
+static INT_OPTIONS: [IntOption; 29] = [
     int_option!(SOL_SOCKET, SO_REUSEADDR, switch reuse_address),
     int_option!(SOL_SOCKET, SO_KEEPALIVE, switch keepalive),
     int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32 * 2, |o, v| {
@@ -182,6 +192,8 @@ static INT_OPTIONS: [IntOption; 28] = [
         o.receive_low_water = if v <= 0 { 1 } else { v as u32 };
         Ok(())
     }),
+    // Urgent bytes are bytes of the stream like all others (RFC 6093).
+    int_option!(SOL_SOCKET, SO_OOBINLINE, |_| 1, |_, _| Ok(())),
     // Kept, without effect: every packet of a socket has the same rank.
     int_option!(SOL_SOCKET, SO_PRIORITY, |_| 0, |_, _| Ok(())),
     int_option!(IPPROTO_TCP, TCP_NODELAY, switch nodelay),
@@ -257,6 +269,15 @@ fn timeout(value: &[u8]) -> Result<Option<Duration>, Errno> {
     Ok((!d.is_zero()).then_some(d))
 }
 
+/// Bytes per second, in 32 or 64 bits; all ones: no limit.
+fn pacing_rate(value: &[u8]) -> Result<Option<u64>, Errno> {
+    if let Some(wide) = value.first_chunk::<8>() {
+        return Ok(Some(u64::from_ne_bytes(*wide)).filter(|&rate| rate != u64::MAX));
+    }
+    let narrow = int(value)? as u32;
+    Ok((narrow != u32::MAX).then_some(narrow.into()))
+}
+
 impl Sockets<'_> {
     pub fn options(&mut self, fd: Fd) -> Result<&Options, Errno> {
         Ok(&self.table.socket(fd)?.options)
@@ -283,6 +304,7 @@ impl Sockets<'_> {
                 let known = CONGESTION.iter().find(|c| c.0 == name).ok_or(Errno::NOENT)?;
                 s.options.congestion = Some(known.1);
             }
+            (SOL_SOCKET, libc::SO_MAX_PACING_RATE) => s.options.max_pacing_rate = pacing_rate(value)?,
             _ => {
                 let option = find(level, name).ok_or(Errno::NOPROTOOPT)?;
                 let value = match (level, value) {
@@ -321,6 +343,13 @@ impl Sockets<'_> {
                 padded.resize(CONGESTION_BYTES, 0);
                 padded
             }
+            (SOL_SOCKET, libc::SO_MAX_PACING_RATE) => {
+                let rate = s.options.max_pacing_rate.unwrap_or(u64::MAX);
+                match out.len() {
+                    8.. => rate.to_ne_bytes().to_vec(),
+                    _ => u32::try_from(rate).unwrap_or(u32::MAX).to_ne_bytes().to_vec(),
+                }
+            }
             // There is nothing to tell about either controller.
             (IPPROTO_TCP, libc::TCP_CC_INFO) => Vec::new(),
             (SOL_SOCKET, libc::SO_MEMINFO) => {
@@ -339,8 +368,8 @@ impl Sockets<'_> {
                 error.map_or(0, |e| e.0).to_ne_bytes().to_vec()
             }
             _ => {
-                let mss = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info()).map(|i| i.mss.into());
-                plain(s, level, name, mss, &base)?.to_ne_bytes().to_vec()
+                let conn = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info());
+                plain(s, level, name, conn.as_ref(), &base)?.to_ne_bytes().to_vec()
             }
         };
         let n = value.len().min(out.len());
@@ -375,17 +404,18 @@ impl Sockets<'_> {
 }
 
 /// An option that is one `int`.
-fn plain(s: &Socket, level: i32, name: i32, mss: Option<i32>, base: &TcpConfig) -> Result<i32, Errno> {
+fn plain(s: &Socket, level: i32, name: i32, conn: Option<&ConnInfo>, base: &TcpConfig) -> Result<i32, Errno> {
     Ok(match (level, name) {
         (SOL_SOCKET, libc::SO_TYPE) => libc::SOCK_STREAM,
         (SOL_SOCKET, libc::SO_PROTOCOL) => IPPROTO_TCP,
         (SOL_SOCKET, libc::SO_DOMAIN) => [libc::AF_INET, libc::AF_INET6][usize::from(s.v6)],
         (SOL_SOCKET, libc::SO_ACCEPTCONN) => matches!(s.role, Role::Listening { .. }).into(),
         (SOL_SOCKET, libc::SO_RCVBUF) => {
-            s.options.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes).min(BUFFER_MAX as u32) as i32 * 2
+            let asked = s.options.receive_buffer_bytes.unwrap_or(base.receive_buffer_bytes);
+            conn.map_or(asked, |c| c.receive_buffer_bytes).min(BUFFER_MAX as u32) as i32 * 2
         }
-        (IPPROTO_TCP, libc::TCP_MAXSEG) => match (mss, s.options.mss) {
-            (Some(mss), _) => mss,
+        (IPPROTO_TCP, libc::TCP_MAXSEG) => match (conn, s.options.mss) {
+            (Some(conn), _) => conn.mss.into(),
             (None, 0) => DEFAULT_MSS,
             (None, mss) => mss.into(),
         },

@@ -16,8 +16,11 @@ pub struct TcpConfig {
     pub ecn: Ecn,
     /// Data in SYNs, RFC 7413.
     pub fast_open: FastOpen,
-    /// Receive buffer in bytes: the largest window offered. Decides the window scale.
+    /// Receive buffer in bytes: the largest window offered, at first.
     pub receive_buffer_bytes: u32,
+    /// How far the buffer may grow with what the application takes in a round trip; not larger than
+    /// `receive_buffer_bytes`: it stays as it is. The larger of the two decides the window scale.
+    pub receive_buffer_max_bytes: u32,
     /// First RTO (RFC 6298: 1 s), its bounds, and the bound of back-off.
     pub rto_initial: Duration,
     /// RFC 6298 says 1 s; like Linux, 200 ms, since delayed ACKs stay far below it.
@@ -49,12 +52,26 @@ pub struct TcpConfig {
     pub initial_window_segments: u8,
     /// Congestion control of new connections.
     pub congestion: Algorithm,
+    /// Segments are spread over the round trip instead of following ACKs in bursts; `None`: they are not.
+    pub pacing: Option<Pacing>,
     /// Challenge ACKs per second and shard, at most (RFC 5961 section 7).
     pub challenge_acks_per_s: u32,
     /// When a SYN is answered without keeping anything (RFC 4987).
     pub syn_cookies: SynCookies,
     /// Fixed initial sequence number, for tests that pin exact numbers. Never set it on a real network.
     pub fixed_iss: Option<u32>,
+}
+
+/// How fast segments may follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pacing {
+    /// Payload bytes per second at most, whatever the congestion window has room for.
+    pub max_bytes_per_s: u64,
+}
+
+impl Pacing {
+    /// At the congestion window's rate.
+    pub const UNLIMITED: Pacing = Pacing { max_bytes_per_s: u64::MAX };
 }
 
 /// When a SYN is answered with a cookie instead of a half-open record.
@@ -73,6 +90,18 @@ pub struct Keepalive {
     pub probes: u8,
 }
 
+impl TcpConfig {
+    /// The largest window that a connection may ever offer.
+    pub fn receive_window_max(&self) -> u32 {
+        self.receive_buffer_bytes.max(self.receive_buffer_max_bytes)
+    }
+
+    /// The same, with a receive buffer that stays as it is.
+    pub fn with_fixed_receive_buffer(self, bytes: u32) -> TcpConfig {
+        TcpConfig { receive_buffer_bytes: bytes, receive_buffer_max_bytes: bytes, ..self }
+    }
+}
+
 impl Default for TcpConfig {
     fn default() -> Self {
         TcpConfig {
@@ -81,6 +110,7 @@ impl Default for TcpConfig {
             ecn: Ecn::Off,
             fast_open: FastOpen::default(),
             receive_buffer_bytes: 256 * 1024,
+            receive_buffer_max_bytes: 6 * 1024 * 1024,
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(60),
@@ -97,6 +127,7 @@ impl Default for TcpConfig {
             keepalive: None,
             initial_window_segments: 10,
             congestion: Algorithm::default(),
+            pacing: None,
             challenge_acks_per_s: 1000,
             syn_cookies: SynCookies::Auto,
             fixed_iss: None,

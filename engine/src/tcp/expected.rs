@@ -78,7 +78,7 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Expec
 pub fn speak(t: &mut Tcb, env: &mut Env<'_>) -> Option<Plan> {
     let seq = t.snd_max;
     let alone = t.snd_una == seq && t.snd_nxt == seq && t.recovery == NONE;
-    let quiet = alone && t.flags & (UNUSUAL | flag::FIN_SENT | flag::CORKED) == 0;
+    let quiet = alone && env.config.pacing.is_none() && t.flags & (UNUSUAL | flag::FIN_SENT | flag::CORKED) == 0;
     let fin = t.has(flag::FIN_QUEUED);
     let len = t.snd_end.since(seq);
     let room = t.snd_wnd.min(t.cwnd);

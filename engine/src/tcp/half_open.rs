@@ -93,7 +93,7 @@ impl HalfOpen {
         if !self.is_scaled() {
             return 0;
         }
-        self.flags & 0xf0 | options::own_scale(config.receive_buffer_bytes)
+        self.flags & 0xf0 | options::own_scale(config)
     }
 
     #[inline(always)]

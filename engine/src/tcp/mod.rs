@@ -34,7 +34,7 @@ pub mod tcb;
 pub mod timers;
 pub mod timewait;
 
-pub use config::{Keepalive, SynCookies, TcpConfig};
+pub use config::{Keepalive, Pacing, SynCookies, TcpConfig};
 pub use cookie::CookieJar;
 pub use ecn::Ecn;
 pub use env::{ChallengeLimiter, Clock, Env, Times};

@@ -11,13 +11,13 @@ const MIN_MSS: u16 = 48;
 /// NOP NOP TS.
 pub const TIMESTAMP_BYTES: u16 = 12;
 
-/// Shift count that lets the receive buffer be offered in 16 bits (RFC 7323 2.2), at most 14.
-pub fn own_scale(receive_buffer_bytes: u32) -> u8 {
-    let mut shift = 0;
-    while shift < 14 && receive_buffer_bytes > (0xffff_u32 << shift) {
-        shift += 1;
-    }
-    shift
+/// Shift count that lets the largest window be offered in 16 bits (RFC 7323 2.2), at most 14.
+pub fn own_scale(c: &TcpConfig) -> u8 {
+    let window = c.receive_window_max();
+    let shift = (u32::BITS - window.leading_zeros()).saturating_sub(16);
+    // Sixteen bits at this shift hold all but the last few windows of as many bits.
+    let shift = if u64::from(window) > 0xffff_u64 << shift { shift + 1 } else { shift };
+    shift.min(14) as u8
 }
 
 /// The MSS we announce: what fits into our link's MTU (RFC 9293 3.7.1; options are not counted, RFC 6691).
@@ -29,7 +29,7 @@ pub fn own_mss(mtu: u16, v4: bool) -> u16 {
 pub fn for_syn(c: &TcpConfig, own_mss: u16, ts_val: u32) -> TcpOptions {
     TcpOptions {
         mss: Some(own_mss.min(c.mss_max)),
-        window_scale: Some(own_scale(c.receive_buffer_bytes)),
+        window_scale: Some(own_scale(c)),
         sack_permitted: c.sack,
         timestamp: c.timestamps.then_some((ts_val, 0)),
         ..Default::default()
@@ -61,7 +61,7 @@ pub fn agree(c: &TcpConfig, own_mss: u16, v4: bool, peer: &TcpOptions) -> Agreed
     let default_mss = if v4 { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
     let mss = peer.mss.unwrap_or(default_mss).max(MIN_MSS).min(own_mss.min(c.mss_max));
     let scales = match peer.window_scale {
-        Some(theirs) => (theirs.min(14) << 4) | own_scale(c.receive_buffer_bytes),
+        Some(theirs) => (theirs.min(14) << 4) | own_scale(c),
         None => 0,
     };
     Agreed {
@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn shift_lets_the_buffer_be_offered_and_is_never_above_14() {
         for (buffer, shift) in [(0, 0), (65_535, 0), (65_536, 1), (262_144, 3), (1 << 30, 14), (u32::MAX, 14)] {
-            assert_eq!(own_scale(buffer), shift, "{buffer} bytes");
+            let config = TcpConfig::default().with_fixed_receive_buffer(buffer);
+            assert_eq!(own_scale(&config), shift, "{buffer} bytes");
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::State;
 use super::env::Env;
 use super::options::window_field;
+use super::recovery::path_mtu;
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
 use super::{acknowledge, congestion, ecn, recovery, rtt};
@@ -87,7 +88,12 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
     let used = seq.since(first);
     let room = usable_window(t, used, env);
     let mss = u32::from(t.mss);
-    let len = waiting.min(room).min(mss);
+    let full = if t.recovery == NONE { mss } else { path_mtu::size_of_next(t, waiting, env) };
+    if full > mss && room < full {
+        // A probe waits until there is room for all of it.
+        return None;
+    }
+    let len = waiting.min(room).min(full);
     let fin = fin_due && len == waiting && room > len;
     if len == 0 && !fin {
         return None;
@@ -199,11 +205,11 @@ pub fn better_edge(t: &Tcb, unread: u32, receive_buffer_bytes: u32, scale: u8) -
     (edge.after(t.rcv_adv) && edge.since(t.rcv_adv) >= step).then_some(edge)
 }
 
-/// The window field of a segment about to be sent, `unread` bytes of the buffer being taken. Moves the offered edge
-/// (never left; only by worthwhile steps, RFC 9293 3.8.6.2.2) and takes note of the ACK that goes with it.
-pub fn acknowledge(t: &mut Tcb, unread: u32, env: &Env<'_>, is_syn: bool) -> u16 {
+/// The window field of a segment about to be sent, `unread` bytes of a buffer of `buffer_bytes` being taken. Moves the
+/// offered edge (never left; only by worthwhile steps, RFC 9293 3.8.6.2.2) and takes note of the ACK that goes with it.
+pub fn acknowledge(t: &mut Tcb, unread: u32, buffer_bytes: u32, is_syn: bool) -> u16 {
     let scale = if is_syn { 0 } else { t.rcv_scale() };
-    if let Some(edge) = better_edge(t, unread, env.config.receive_buffer_bytes, scale) {
+    if let Some(edge) = better_edge(t, unread, buffer_bytes, scale) {
         t.rcv_adv = edge;
     }
     let field = window_field(t.rcv_wnd(), scale);

@@ -210,7 +210,7 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
         // What a peer repeats because our ACKs were lost, and a keepalive probe, one below rcv_nxt, always get their answer.
         // Two ends that disagree would answer each other's bare ACKs for ever, and strangers would have us send the peer
         // as many as they like: those are limited.
-        let buffer = env.config.receive_buffer_bytes;
+        let buffer = env.config.receive_window_max();
         let repeated = seg.seq_len() > 0 && seg.seq.within(t.rcv_nxt - buffer, buffer);
         if !repeated && seg.seq + 1 != t.rcv_nxt && !env.may_challenge(&t.key) {
             return Outcome::dropped(DropReason::ChallengeLimited);

@@ -57,6 +57,8 @@ pub mod flag {
     pub const RESUME: u32 = 1 << 22;
     /// A keepalive probe has to go out.
     pub const KEEPALIVE_PROBE: u32 = 1 << 23;
+    /// The receive buffer has grown, or may: how far, is kept beside the control block (`shard::window`).
+    pub const GROWN: u32 = 1 << 24;
     /// Our SYN or SYN,ACK had to be sent again: the first RTO is 3 s unless a round trip is measured (RFC 6298 5.7).
     pub const SYN_LOST: u32 = 1 << 25;
     /// What `rtx_at` has is not the time-out but RACK's reordering timer, or the time for a tail loss probe (RFC 8985).

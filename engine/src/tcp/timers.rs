@@ -1,7 +1,7 @@
 //! What a connection does when a deadline has come.
 
 use super::env::Env;
-use super::recovery::timer;
+use super::recovery::{path_mtu, timer};
 use super::tcb::{NONE, Tcb, flag};
 use super::{State, rtt};
 use crate::base::Event;
@@ -62,6 +62,7 @@ fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
             env.recovery.go_back(t);
         } else {
             timer::on_timeout(t, env);
+            path_mtu::on_timeout(t, env);
         }
     }
     t.clear(flag::RTT_TIMING);

@@ -39,7 +39,7 @@ impl Agreed {
     /// The window field that its ACKs carry.
     pub fn window(self, config: &TcpConfig) -> u16 {
         let buffer = config.receive_buffer_bytes;
-        let scale = if self.0 & Self::SCALED != 0 { options::own_scale(buffer) } else { 0 };
+        let scale = if self.0 & Self::SCALED != 0 { options::own_scale(config) } else { 0 };
         options::window_field(buffer, scale)
     }
 }

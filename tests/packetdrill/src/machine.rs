@@ -41,7 +41,7 @@ fn config(s: &Settings) -> ShardConfig {
     (config.gateway_v4, config.gateway_v6) = (Some(GATEWAY_V4), Some(GATEWAY_V6));
     config.static_neighbours = vec![(GATEWAY_V4, PEER_MAC), (GATEWAY_V6, PEER_MAC)];
     config.mtu = s.mtu;
-    config.tcp.receive_buffer_bytes = s.receive_buffer_bytes;
+    config.tcp = config.tcp.with_fixed_receive_buffer(s.receive_buffer_bytes);
     (config.tcp.timestamps, config.tcp.sack, config.tcp.ecn) = (s.timestamps, s.sack, s.ecn);
     config.tcp.fast_open = s.fast_open;
     config.tcp.quick_acks = s.quick_acks;

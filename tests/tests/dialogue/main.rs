@@ -2,6 +2,7 @@
 //! otherwise the host has ISN 300, the peer 100 (when it opens) or 500 (when it accepts); no timestamps, no SACK.
 
 mod address;
+mod autotune;
 mod close;
 mod close_loss;
 mod cookies;
@@ -10,6 +11,7 @@ mod failure;
 mod fast_open;
 mod fast_open_client;
 mod flags;
+mod frto;
 mod header;
 mod icmp;
 mod icmp_reports;

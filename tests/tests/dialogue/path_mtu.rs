@@ -1,8 +1,13 @@
-//! Paths narrower than the link.
+//! Paths narrower than the link: routers that say so, routers that keep silent, and paths that become wider again.
 
 use crate::icmp::icmp_error;
-use crate::{BYTES, over, seconds};
-use synfin_engine::wire::TcpOptions;
+use crate::{BYTES, events, ms, over, seconds};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use synfin_engine::base::Event;
+use synfin_engine::shard::Payload;
+use synfin_engine::wire::segment::SackBlock;
+use synfin_engine::wire::{Seq, TcpOptions};
 use synfin_tests::host::{Host, plain_config, seg};
 
 /// A router cannot pass the segment with number `seq` on without fragmenting it: the next link takes `mtu` bytes.
@@ -78,4 +83,179 @@ fn narrow_path_that_shows_before_the_handshake_is_over_is_remembered() {
     host.out.clear();
     host.write(&BYTES[..1400]);
     host.expect_data(301, 501, &BYTES[..960]);
+}
+
+/// A connection with SACK; the peer's next byte is 101, ours 301.
+fn with_sack() -> Host {
+    let mut config = plain_config();
+    config.tcp.sack = true;
+    let mut host = Host::server(config);
+    let options = TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() };
+    host.send(seg("S", 100, 0).options(options));
+    host.expect("S.", 300, 101);
+    // The round trip that the host measures.
+    host.pass(ms(10));
+    host.send(seg(".", 101, 301));
+    host
+}
+
+#[test]
+fn all_that_is_under_way_goes_out_again_in_the_smaller_size() {
+    let mut host = with_sack();
+    host.write(&BYTES[..4000]);
+    host.out.clear();
+    let message = too_big(&host, 1000, 1761);
+    host.send_raw(&message);
+    for (i, sent) in BYTES[..4000].chunks(960).enumerate() {
+        host.expect_data(301 + 960 * i as u32, 101, sent);
+    }
+    host.expect_nothing();
+    assert_eq!(events(&host, Event::PathNarrowed), 1);
+    // What is repeated, or says that more would pass, changes nothing.
+    for mtu in [1000, 1400] {
+        let message = too_big(&host, mtu, 301);
+        host.send_raw(&message);
+    }
+    host.expect_nothing();
+    host.act(|c| assert_eq!(c.info().map(|i| i.mss), Some(960)));
+}
+
+/// A path and the peer at its end, which acknowledges what comes through.
+struct Path {
+    host: Host,
+    /// Datagrams larger than this are lost, without a word.
+    mtu: usize,
+    ack: u32,
+    /// What came beyond the first gap: from, to.
+    beyond: BTreeMap<u32, u32>,
+    /// Sizes of segments that came, the latest last.
+    sizes: Vec<usize>,
+}
+
+impl Path {
+    fn new(mtu: usize) -> Path {
+        Path { host: with_sack(), mtu, ack: 301, beyond: BTreeMap::new(), sizes: Vec::new() }
+    }
+
+    /// The application always has something to send; a round trip is 10 ms.
+    fn run(&mut self, time: Duration) {
+        let end = self.host.now + time;
+        while self.host.now < end {
+            self.host.act(|c| {
+                while c.queued_bytes() < 200_000 {
+                    c.send(Payload::Static(&BYTES)).expect("room");
+                }
+            });
+            if self.host.out.is_empty() {
+                self.host.pass_until_output(seconds(60));
+            }
+            self.round_trip();
+        }
+    }
+
+    fn round_trip(&mut self) {
+        let sent = std::mem::take(&mut self.host.out);
+        self.host.pass(ms(10));
+        for s in sent {
+            self.hear(s.seg.seq.0, s.data.len());
+        }
+    }
+
+    /// All that is queued gets through, and nothing more is said for a while.
+    fn pause(&mut self, time: Duration) {
+        while !self.host.out.is_empty() {
+            self.round_trip();
+        }
+        self.host.pass(time);
+        assert!(self.host.out.is_empty(), "{:?}", self.host.out);
+    }
+
+    fn hear(&mut self, start: u32, len: usize) {
+        if len + 40 > self.mtu || len == 0 {
+            return;
+        }
+        self.sizes.push(len);
+        self.beyond.insert(start, start + len as u32);
+        let mut gaps = Vec::new();
+        for (&from, &to) in &self.beyond {
+            if from <= self.ack {
+                self.ack = self.ack.max(to);
+            } else {
+                gaps.push(SackBlock { start: Seq(from), end: Seq(to) });
+            }
+        }
+        let ack = self.ack;
+        self.beyond.retain(|&from, _| from > ack);
+        // The latest first.
+        gaps.sort_by_key(|b| b.start.0 != start);
+        gaps.truncate(3);
+        let mut options = TcpOptions { sack_len: gaps.len() as u8, ..TcpOptions::default() };
+        options.sack[..gaps.len()].copy_from_slice(&gaps);
+        self.host.send(seg(".", 101, self.ack).options(options));
+    }
+
+    fn last_size(&self) -> usize {
+        self.sizes.last().copied().unwrap_or(0)
+    }
+}
+
+#[test]
+fn path_that_swallows_full_segments_without_a_word_is_found_out_and_measured() {
+    let mut path = Path::new(1400);
+    path.run(seconds(20));
+    // 1360 bytes would fit.
+    assert!((1328..=1360).contains(&path.last_size()), "{}", path.last_size());
+    let count = |e| events(&path.host, e);
+    assert_eq!(count(Event::RtoExpiries), 3, "only the time-outs that raised the suspicion");
+    assert_eq!(count(Event::FastRetransmits), 0, "a probe that is lost tells of no congestion");
+    assert!(count(Event::PathProbes) >= 3 && count(Event::PathWidened) >= 1);
+}
+
+#[test]
+fn outage_that_was_taken_for_a_narrow_path_is_forgotten_soon() {
+    let mut path = Path::new(0);
+    path.run(seconds(10));
+    assert!(path.sizes.is_empty());
+    path.mtu = 1500;
+    path.run(seconds(20));
+    assert_eq!(path.last_size(), 1460);
+    assert_eq!((events(&path.host, Event::PathProbes), events(&path.host, Event::PathWidened)), (1, 1));
+}
+
+#[test]
+fn probe_that_only_comes_late_is_repeated_in_the_same_size() {
+    let mut path = Path::new(0);
+    path.run(seconds(10));
+    path.mtu = 1500;
+    while path.host.out.iter().all(|s| s.data.len() < 1460) {
+        path.run(ms(10));
+    }
+    // Neither the probe nor anything behind it is answered in two round trips.
+    path.host.out.clear();
+    path.host.pass(ms(50));
+    path.run(seconds(5));
+    assert_eq!(path.last_size(), 1460);
+    assert_eq!((events(&path.host, Event::PathProbes), events(&path.host, Event::PathWidened)), (2, 1));
+}
+
+#[test]
+fn path_that_a_router_called_narrow_is_tried_again_after_ten_minutes() {
+    let mut path = Path::new(1500);
+    path.run(ms(100));
+    let una = path.ack;
+    let message = too_big(&path.host, 1000, una);
+    path.host.send_raw(&message);
+    path.pause(seconds(590));
+    path.run(ms(500));
+    assert_eq!((path.last_size(), events(&path.host, Event::PathProbes)), (960, 0));
+    path.pause(seconds(10));
+    path.run(ms(500));
+    assert_eq!((path.last_size(), events(&path.host, Event::PathProbes)), (1460, 1));
+}
+
+#[test]
+fn path_that_carries_hardly_anything_still_gets_the_least_size() {
+    let mut path = Path::new(600);
+    path.run(seconds(25));
+    assert!(path.last_size() >= 512 && path.last_size() <= 560, "{}", path.last_size());
 }

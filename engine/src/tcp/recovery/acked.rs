@@ -1,5 +1,7 @@
 //! What an ACK means for a connection with a recovery block.
 
+use super::frto::{self, Frto};
+use super::path_mtu;
 use super::rack::Moment;
 use super::records::Chunks;
 use super::tlp::ProbeVerdict;
@@ -28,6 +30,8 @@ pub struct Ack<'a> {
 #[derive(Default)]
 struct Report {
     delivered: u32,
+    /// Something of it was sent before the last time-out and not since.
+    has_originals: bool,
     /// The shortest trustworthy round trip, and the end of the segment that made it.
     rtt: Option<(u32, Seq)>,
 }
@@ -51,7 +55,8 @@ pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, 
     if let Some((rtt_us, end)) = report.rtt {
         measure(t, b, rtt_us, end);
     }
-    take_back(t, b, chunks, &ack, counters);
+    path_mtu::on_ack(t, b, clock, counters);
+    take_back(t, b, chunks, &ack, report.has_originals, counters);
     let was_limited = b.was_limited(t.snd_una - advanced);
     let was_recovering = b.phase == Phase::Recovery;
     leave(t, b);
@@ -61,6 +66,9 @@ pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, 
     let wait = b.rack.detect(&mut b.board, chunks, clock.us, in_recovery, srtt_us);
     let has_new_loss = b.board.lost_bytes() > lost_before;
     probe(t, b, &ack);
+    if b.path.is_probing() && path_mtu::on_loss(t, b, chunks, clock, counters) {
+        return None;
+    }
     after_detection(t, b, report.delivered, advanced > 0 && !has_new_loss, counters);
     if b.phase != Phase::Recovery && !was_recovering && advanced > 0 && was_limited {
         grow(t, b, advanced, report.rtt.map(|(rtt, _)| rtt), clock.us);
@@ -85,15 +93,16 @@ fn echo_age(t: &Tcb, seg: &TcpSegment, clock: &Clock) -> Option<u32> {
 
 /// Enters into the scoreboard what the ACK reports.
 fn read(t: &Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>) -> Report {
-    let Block { board, rack, .. } = b;
+    let Block { board, rack, recover, .. } = b;
     let mut report = Report::default();
-    let rtt = &mut report.rtt;
+    let Report { rtt, has_originals, .. } = &mut report;
     let mut each = |d| {
         if let Some(r) = rack.delivered(&d, &ack.at)
             && rtt.is_none_or(|(shortest, _)| r <= shortest)
         {
             *rtt = Some((r, d.end));
         }
+        *has_originals |= !d.retransmitted && d.end.at_or_before(*recover);
     };
     let mut bytes = board.acknowledge(chunks, t.snd_una, &mut each);
     // In the order of the stream, so that what comes in order looks like it.
@@ -120,7 +129,14 @@ fn measure(t: &mut Tcb, b: &mut Block, rtt_us: u32, end: Seq) {
 }
 
 /// Looks for signs that a reduction was not called for.
-fn take_back(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, counters: &mut Counters) {
+fn take_back(
+    t: &mut Tcb,
+    b: &mut Block,
+    chunks: &mut Chunks,
+    ack: &Ack<'_>,
+    has_originals: bool,
+    counters: &mut Counters,
+) {
     let mut is_refuted = ack.advanced > 0 && b.in_recovery() && b.undo.is_refuted_by_echo(&ack.at);
     // ACKs that come in one burst are read before anything is sent.
     is_refuted |= b.phase == Phase::Recovery && b.undo.is_without_resent() && !b.board.has_lost();
@@ -130,6 +146,9 @@ fn take_back(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, cou
             b.rack.on_duplicate_report(t.snd_una, t.snd_nxt);
             is_refuted |= b.undo.is_refuted_by_duplicate(block.start);
         }
+    }
+    if b.frto != Frto::Off {
+        is_refuted |= frto::on_ack(t, b, ack.advanced, has_originals) && b.undo.is_set();
     }
     if is_refuted {
         count_undo(b, counters);
@@ -178,7 +197,7 @@ pub(super) fn after_detection(t: &mut Tcb, b: &mut Block, delivered: u32, is_saf
         let mss = u32::from(t.mss);
         t.cwnd = b.prr.window(delivered, b.board.flight_bytes(), t.ssthresh, mss, is_safe);
     }
-    if b.board.has_lost() {
+    if b.board.has_lost() && b.frto != Frto::Testing {
         t.set(flag::RESEND);
     } else {
         t.clear(flag::RESEND);

@@ -2,7 +2,9 @@
 //!
 //! One job a file: [`records`] and [`scoreboard`] which segments are under way (RFC 2018, 6675), [`rack`] which of them
 //! are lost (RFC 8985), [`tlp`] probes at the tail, [`prr`] the window during a recovery (RFC 6937), [`undo`] taking a
-//! reduction back (RFC 3522, 3708), `reno` recovery without SACK (RFC 6582), [`ecn`] marks of congestion (RFC 3168); `acked`, `sent` and `timer` what an ACK, a
+//! reduction back (RFC 3522, 3708), `frto` how a time-out without timestamps shows to be spurious (RFC 5682),
+//! [`path_mtu`] how large segments may be, `reno` recovery without SACK (RFC 6582), [`ecn`] marks of congestion (RFC
+//! 3168); `acked`, `sent` and `timer` what an ACK, a
 //! transmission and a deadline do to all of that.
 //!
 //! The state lives in a side block that a connection has only while there is something to remember: more than one segment
@@ -13,6 +15,8 @@
 
 mod acked;
 pub(super) mod ecn;
+mod frto;
+pub mod path_mtu;
 pub mod prr;
 pub mod rack;
 pub mod records;
@@ -36,6 +40,8 @@ use crate::base::time::Tick;
 use crate::table::Recycler;
 use crate::wire::Seq;
 use ecn::Notice;
+use frto::Frto;
+use path_mtu::PathMtu;
 use prr::Prr;
 use rack::Rack;
 use records::Chunks;
@@ -71,6 +77,8 @@ pub struct Block {
     prr: Prr,
     undo: Undo,
     probe: Probe,
+    frto: Frto,
+    path: PathMtu,
     memory: Memory,
     notice: Notice,
     /// The window was full when what ends here was sent: its ACKs let the window grow.
@@ -94,6 +102,8 @@ impl Default for Block {
             prr: Prr::default(),
             undo: Undo::default(),
             probe: Probe::default(),
+            frto: Frto::Off,
+            path: PathMtu::default(),
             memory: Memory::default(),
             notice: Notice::default(),
             limited_until: None,
@@ -124,7 +134,7 @@ impl Block {
     /// Nothing that the next flight of segments would miss.
     fn is_idle(&self) -> bool {
         let is_settled = self.phase == Phase::Open && !self.undo.is_set() && !self.probe.is_pending();
-        let is_settled = is_settled && !self.notice.is_due();
+        let is_settled = is_settled && !self.notice.is_due() && self.path.is_plain();
         is_settled && self.rack.is_plain() && self.memory.cubic.is_plain()
     }
 }
@@ -222,15 +232,26 @@ impl Pool {
     }
 
     /// SND.NXT goes back to SND.UNA: everything is sent anew, and recorded anew.
-    pub fn go_back(&mut self, t: &mut Tcb) {
-        t.snd_nxt = t.snd_una;
-        t.clear(flag::RESEND);
-        let Some((b, chunks)) = self.parts(t.recovery) else { return };
-        b.board.clear(chunks);
-        b.is_tracking = t.has(flag::SACK);
-        b.is_forced = false;
-        b.probe.forget();
+    pub(super) fn go_back(&mut self, t: &mut Tcb) {
+        match self.parts(t.recovery) {
+            Some((b, chunks)) => rewind(t, b, chunks),
+            None => {
+                t.snd_nxt = t.snd_una;
+                t.clear(flag::RESEND);
+            }
+        }
     }
+}
+
+fn rewind(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks) {
+    t.snd_nxt = t.snd_una;
+    t.clear(flag::RESEND);
+    b.board.clear(chunks);
+    b.is_tracking = t.has(flag::SACK);
+    b.is_forced = false;
+    b.frto = Frto::Off;
+    b.probe.forget();
+    b.path.forget_probe();
 }
 
 /// A loss: ssthresh comes down, and what was is remembered.

@@ -1,5 +1,6 @@
 //! What a transmission does to the recovery state, and what that allows to be sent.
 
+use super::frto::{self, Frto};
 use super::{Phase, Pool, SEGMENTS_MAX, is_tracking};
 use crate::base::Event;
 use crate::tcp::env::Env;
@@ -28,10 +29,16 @@ pub fn room(t: &Tcb, pool: &Pool) -> u32 {
     let used = t.snd_nxt.since(t.snd_una);
     let Some(b) = pool.get(t.recovery) else { return t.cwnd.saturating_sub(used) };
     if b.is_tracking {
-        if b.board.has_lost() || b.board.segments() >= SEGMENTS_MAX {
+        if b.board.segments() >= SEGMENTS_MAX {
             return 0;
         }
-        let room = t.cwnd.saturating_sub(b.board.flight_bytes());
+        if b.frto == Frto::Testing {
+            return frto::room(t, b);
+        }
+        if b.board.has_lost() {
+            return 0;
+        }
+        let room = t.cwnd.saturating_sub(b.board.flight_bytes()).min(b.path.room_behind(t.snd_nxt, t.mss));
         // A probe may be one segment more.
         return if b.is_forced { room.max(u32::from(t.mss)) } else { room };
     }
@@ -64,13 +71,18 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
             b.board.push(chunks, plan.seq, len as u16, now_us, plan.retransmit)
         };
         debug_assert!(is_kept || !plan.out_of_turn, "only what is neither acknowledged nor SACKed is sent again");
-        let is_within = b.is_forced || t.has(flag::PROBE) || b.board.flight_bytes() <= t.cwnd;
+        let is_exempt = b.is_forced || b.frto == Frto::Testing || t.has(flag::PROBE);
+        let is_within = is_exempt || b.board.flight_bytes() <= t.cwnd;
         debug_assert!(is_within, "more under way than the window allows");
         if !is_kept {
             b.board.clear(chunks);
             b.is_tracking = false;
             env.counters.event(Event::RecoveryExhausted);
         }
+    }
+    if plan.len > u32::from(t.mss) {
+        b.path.sent(plan.seq, end);
+        env.counters.event(Event::PathProbes);
     }
     if plan.retransmit && b.in_recovery() {
         b.undo.resent(now_us);

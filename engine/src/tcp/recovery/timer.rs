@@ -2,6 +2,8 @@
 //! section 8). `rtx_at` has the one that comes first; the block remembers the time-out meanwhile.
 
 use super::acked::after_detection;
+use super::frto::Frto;
+use super::path_mtu;
 use super::{Block, Phase};
 use crate::base::Event;
 use crate::base::time::Tick;
@@ -111,7 +113,9 @@ fn judge_again(t: &mut Tcb, env: &mut Env<'_>) {
     let Some((b, chunks)) = recovery.parts(t.recovery) else { return t.stop_rtx() };
     let in_recovery = b.in_recovery();
     let wait = b.rack.detect(&mut b.board, chunks, clock.us, in_recovery, t.srtt_us);
-    after_detection(t, b, 0, false, counters);
+    if !path_mtu::on_loss(t, b, chunks, clock, counters) {
+        after_detection(t, b, 0, false, counters);
+    }
     let earliest = clock.tick.plus(1);
     let rto_at = if b.rto_at.since(earliest) > 0 { b.rto_at } else { earliest };
     arm(t, b, rto_at, wait, clock, times);
@@ -121,7 +125,13 @@ fn judge_again(t: &mut Tcb, env: &mut Env<'_>) {
 /// block any more, and this is a time-out.
 fn send_probe(t: &mut Tcb, env: &mut Env<'_>) -> bool {
     let Env { clock, times, recovery, counters, .. } = env;
-    let Some((b, _)) = recovery.parts(t.recovery).filter(|(b, _)| b.is_tracking) else { return false };
+    let Some((b, chunks)) = recovery.parts(t.recovery).filter(|(b, _)| b.is_tracking) else { return false };
+    if b.path.is_probing() {
+        // Nothing behind it has come either, or that would have shown its loss: this says nothing about its size.
+        path_mtu::give_up(t, b, chunks, false, clock);
+        t.arm_rtx(clock.tick.plus(rtt::rto_ticks(t, times)));
+        return true;
+    }
     let mss = u32::from(t.mss);
     let waiting = if t.snd_nxt.before(t.snd_end) { t.snd_end.since(t.snd_nxt) } else { 0 };
     let has_new = waiting >= mss || (waiting > 0 && t.has(flag::NODELAY | flag::FIN_QUEUED));
@@ -149,7 +159,8 @@ pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
     }
     let Env { clock, recovery, .. } = env;
     let Some((b, chunks)) = recovery.parts(t.recovery) else { return };
-    if !b.in_recovery() || t.snd_una.at_or_after(b.recover) {
+    let is_first = !b.in_recovery() || t.snd_una.at_or_after(b.recover);
+    if is_first {
         b.save_for_undo(t, true);
         let outstanding = t.snd_nxt.since(t.snd_una);
         t.ssthresh = congestion::reduce_on_timeout(t, &mut b.memory, outstanding);
@@ -164,6 +175,8 @@ pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
     if b.is_tracking {
         b.rack.on_timeout(&mut b.board, chunks, clock.us, t.srtt_us);
         b.is_forced = true;
+        // Timestamps tell more simply.
+        b.frto = if is_first && !t.has(flag::TIMESTAMPS) { Frto::Resent } else { Frto::Off };
         t.set(flag::RESEND);
     } else {
         recovery.go_back(t);

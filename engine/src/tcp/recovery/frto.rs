@@ -1,0 +1,37 @@
+//! Spurious time-outs of connections without timestamps (F-RTO, RFC 5682 section 3): after the time-out has sent the first
+//! segment again, and an ACK has moved on, two new segments go out instead of more old ones. If then something is reported
+//! that was sent before the time-out and never since, the path had only been slow. With timestamps, an echo says so at once
+//! (`undo`).
+
+use super::Block;
+use crate::tcp::tcb::Tcb;
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Frto {
+    #[default]
+    Off,
+    /// The first segment was sent again.
+    Resent,
+    /// New segments are under way, and the next ACK decides.
+    Testing,
+}
+
+/// Bytes of new data that the test may have under way.
+pub fn room(t: &Tcb, b: &Block) -> u32 {
+    (2 * u32::from(t.mss)).saturating_sub(t.snd_nxt.since(b.recover))
+}
+
+/// An ACK after a time-out. `brings_originals`: it reports something that was sent before the time-out and not since. True:
+/// the time-out was spurious.
+pub fn on_ack(t: &Tcb, b: &mut Block, advanced: u32, brings_originals: bool) -> bool {
+    let was = core::mem::take(&mut b.frto);
+    if was == Frto::Testing {
+        return brings_originals;
+    }
+    let has_more = t.snd_una.before(b.recover) && t.snd_nxt.before(t.snd_end);
+    let fits = t.snd_nxt.since(t.snd_una) + u32::from(t.mss) <= t.snd_wnd;
+    if was == Frto::Resent && advanced > 0 && has_more && fits {
+        b.frto = Frto::Testing;
+    }
+    false
+}

@@ -1,0 +1,80 @@
+//! Time-outs without timestamps: was anything lost, or was the path only slow?
+
+use crate::{BYTES, events, ms};
+use synfin_engine::base::Event;
+use synfin_engine::wire::segment::SackBlock;
+use synfin_engine::wire::{Seq, TcpOptions};
+use synfin_tests::host::{Host, Seg, plain_config, seg};
+
+/// Ten segments of 1000 bytes from number 301 on are under way, and a tail loss probe, the eleventh; then the time-out sent
+/// the first of them again, with nine more waiting. The window is as it was before.
+fn timed_out() -> (Host, u32) {
+    let mut config = plain_config();
+    config.tcp.sack = true;
+    let mut host = Host::server(config);
+    let options = TcpOptions { mss: Some(1000), sack_permitted: true, ..TcpOptions::default() };
+    host.send(seg("S", 100, 0).options(options));
+    host.expect("S.", 300, 101);
+    host.send(seg(".", 101, 301));
+    host.write(&BYTES[..20_000]);
+    let before = cwnd(&mut host);
+    for i in 0..10 {
+        host.expect(".", 301 + i * 1000, 101);
+    }
+    host.pass(ms(50));
+    host.expect(".", 10_301, 101);
+    host.pass(ms(400));
+    host.expect(".", 301, 101);
+    host.expect_nothing();
+    (host, before)
+}
+
+fn cwnd(host: &mut Host) -> u32 {
+    let mut cwnd = 0;
+    host.act(|c| cwnd = c.info().map_or(0, |i| i.cwnd));
+    cwnd
+}
+
+fn sacking(ack: u32, start: u32, end: u32) -> Seg {
+    let mut options = TcpOptions { sack_len: 1, ..TcpOptions::default() };
+    options.sack[0] = SackBlock { start: Seq(start), end: Seq(end) };
+    seg(".", 101, ack).options(options)
+}
+
+#[test]
+fn acks_of_what_was_never_sent_again_take_a_time_out_back() {
+    let (mut host, before) = timed_out();
+    // New segments instead of old ones.
+    host.send(seg(".", 101, 1301));
+    host.expect(".", 11_301, 101);
+    host.expect(".", 12_301, 101);
+    host.expect_nothing();
+    host.send(seg(".", 101, 2301));
+    assert_eq!(events(&host, Event::SpuriousTimeouts), 1);
+    assert!(cwnd(&mut host) >= before, "{} after {before}", cwnd(&mut host));
+    for i in 3..10 {
+        host.send(seg(".", 101, 301 + i * 1000));
+    }
+    assert!(host.out.iter().all(|s| s.seg.seq.0 >= 13_301), "nothing goes out again: {:?}", host.out);
+    assert_eq!(events(&host, Event::Retransmits), 1);
+}
+
+#[test]
+fn duplicate_after_the_new_segments_shows_that_the_loss_was_real() {
+    let (mut host, _) = timed_out();
+    host.send(seg(".", 101, 1301));
+    host.expect(".", 11_301, 101);
+    host.expect(".", 12_301, 101);
+    host.send(sacking(1301, 11_301, 12_301));
+    host.expect(".", 1301, 101);
+    assert_eq!(events(&host, Event::SpuriousTimeouts), 0);
+}
+
+#[test]
+fn duplicate_right_after_the_time_out_goes_on_with_what_is_lost() {
+    let (mut host, _) = timed_out();
+    host.send(sacking(301, 10_301, 11_301));
+    host.send(seg(".", 101, 1301));
+    host.expect(".", 1301, 101);
+    assert_eq!(events(&host, Event::SpuriousTimeouts), 0);
+}
