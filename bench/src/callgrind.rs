@@ -69,7 +69,7 @@ fn is_there() -> bool {
     found.is_ok_and(|status| status.success())
 }
 
-/// Instructions inside [`measured`] of this program, started with `args` behind [`CHILD`]. The profile stays in
+/// Instructions inside [`measured`] of this program, started with `args` behind `CHILD`. The profile stays in
 /// target/callgrind/ under `name`, for `callgrind_annotate`.
 ///
 /// # Errors

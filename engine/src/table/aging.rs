@@ -1,7 +1,7 @@
 //! Records that all live equally long, found by the hash of their key: what TIME-WAIT is kept in.
 //!
 //! The records lie in a ring in the order in which they came: the oldest is always at the front, for expiry
-//! and for making room. An [`Index`] leads from a hash to a place in the ring, 11 bytes or a little more each.
+//! and for making room. An `Index` leads from a hash to a place in the ring, 11 bytes or a little more each.
 //! When a record came is written down once for all that came within the same grain of time (1/4096 of their life):
 //! none leaves early, and none stays longer than one grain too long.
 //!

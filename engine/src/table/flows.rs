@@ -1,6 +1,6 @@
 //! The flow table: from the keyed hash of a [`FlowKey`] to a [`FlowRef`].
 //!
-//! An [`Index`] under the upper 32 bits of the hash, the *tag*: a record is looked at only when all 32 bits agree. Since
+//! An `Index` under the upper 32 bits of the hash, the *tag*: a record is looked at only when all 32 bits agree. Since
 //! the tag also says where in the index an entry lies, less than that tells entries apart; even among ten million
 //! a look-up touches a wrong record less than once in two hundred times. Growing reads no record.
 //!
