@@ -7,7 +7,7 @@ use super::users::Users;
 use crate::base::{Event, Instant};
 use crate::table::{FlowKey, FlowKind, FlowRef};
 use crate::tcp::congestion::Algorithm;
-use crate::tcp::{State, Tcb, flag, open};
+use crate::tcp::{State, Tcb, flag, open, timers};
 use crate::wire::Addr;
 
 /// Below this many queued bytes `writable` is called.
@@ -132,6 +132,7 @@ impl<U> Conn<'_, U> {
             return self.abort();
         }
         t.set(flag::RECEIVE_SHUT);
+        timers::limit_fin_wait_2(t, &self.core.proto.env_of(self.slot, t.flags));
         self.shutdown();
     }
 

@@ -42,7 +42,14 @@ impl TcpFlags {
         self.has(Self::RST)
     }
 
-    /// A SYN that is nothing else: it asks for a connection.
+    /// A SYN that asks for a connection. A FIN with it cannot be meant yet (RFC 9293 3.10.7.4, eighth check), and is left to
+    /// be repeated.
+    #[inline(always)]
+    pub const fn opens(self) -> bool {
+        self.syn() && !self.ack() && !self.rst()
+    }
+
+    /// A SYN that is nothing else.
     #[inline(always)]
     pub const fn is_bare_syn(self) -> bool {
         self.syn() && !self.ack() && !self.rst() && !self.fin()
@@ -195,5 +202,11 @@ impl TcpSegment {
     #[inline(always)]
     pub fn end(&self) -> Seq {
         self.seq + self.seq_len()
+    }
+
+    /// Its first number or its last lies in the window of `len` numbers from `from` on (RFC 9293 3.10.7.4, table 6).
+    #[inline]
+    pub fn touches(&self, from: Seq, len: u32) -> bool {
+        self.seq.within(from, len) || (self.seq_len() > 0 && (self.end() - 1).within(from, len))
     }
 }
