@@ -20,7 +20,7 @@ pub enum Rule {
     Mute,
     /// RFC 9293 3.10.7.4 from the fifth check on.
     Segment,
-    /// RST in TIME-WAIT (RFC 1337).
+    /// RST in TIME-WAIT (RFC 1337), where nothing comes without ACK either: all that can is a FIN once more.
     Ignored,
 }
 
@@ -53,7 +53,7 @@ const TABLE: [[Rule; 16]; State::COUNT] = [
     /* CloseW */ [M, S, M, S, R, R, R, R,  G, S, G, S,  R, R,  R,  R],
     /* Closing*/ [M, S, M, S, R, R, R, R,  G, S, G, S,  R, R,  R,  R],
     /* LastAck*/ [M, S, M, S, R, R, R, R,  G, S, G, S,  R, R,  R,  R],
-    /* TimeW  */ [M, S, M, S, I, I, I, I,  G, S, G, S,  I, I,  I,  I],
+    /* TimeW  */ [I, S, I, S, I, I, I, I,  G, S, G, S,  I, I,  I,  I],
 ];
 
 #[inline(always)]

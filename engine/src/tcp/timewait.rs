@@ -73,25 +73,22 @@ pub fn receive(w: &TimeWait, agreed: Agreed, key: &FlowKey, seg: &TcpSegment, en
         let bare = !seg.flags.ack() && !seg.flags.fin();
         return if bare && is_fresh(w, agreed, seg) { Reopen } else { limited(key, env, DropReason::SynChallenged) };
     }
-    if seg.flags.ack() && seg.flags.fin() && seg.end() == w.rcv_nxt {
-        env.counters.event(Event::TimeWaitReacked);
-        return AckAndRestart;
-    }
-    let window = env.config.receive_buffer_bytes.clamp(1, 0xffff);
-    if !seg.touches(w.rcv_nxt, window) {
-        return limited(key, env, DropReason::SeqOutOfWindow);
-    }
     if !seg.flags.ack() {
         return Ignore(DropReason::TcpFlagsBad);
     }
+    if seg.flags.fin() && seg.end() == w.rcv_nxt {
+        env.counters.event(Event::TimeWaitReacked);
+        return AckAndRestart;
+    }
+    let is_next = seg.seq == w.rcv_nxt;
     if seg.ack.after(w.snd_nxt) {
         // RFC 5961 5.2.
         return limited(key, env, DropReason::AckUnacceptable);
     }
-    if seg.seq_len() == 0 {
+    if is_next && seg.seq_len() == 0 {
         return Ignore(DropReason::TimeWaitIgnored);
     }
-    limited(key, env, DropReason::DataAfterFin)
+    limited(key, env, if is_next { DropReason::DataAfterFin } else { DropReason::SeqOutOfWindow })
 }
 
 /// The SYN cannot be an old duplicate: its timestamp is newer, or, where timestamps do not tell, its number is beyond

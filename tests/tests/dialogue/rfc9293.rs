@@ -142,6 +142,9 @@ impl Machine {
         if s.flags.syn() {
             return self.syn(s);
         }
+        if self.state == State::TimeWait {
+            return self.time_wait(s);
+        }
         if !self.is_acceptable(s) {
             return self.answer(Answer::Ack);
         }
