@@ -100,7 +100,8 @@ pub fn limit_fin_wait_2(t: &mut Tcb, env: &Env<'_>) {
     }
 }
 
-fn is_limited(t: &Tcb, env: &Env<'_>) -> bool {
+/// FIN-WAIT-2 has its limit in the place of keepalive.
+pub fn is_limited(t: &Tcb, env: &Env<'_>) -> bool {
     t.state() == State::FinWait2 && (t.has(flag::RECEIVE_SHUT) || env.times.half_closed > 0)
 }
 

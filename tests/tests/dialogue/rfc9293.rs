@@ -129,10 +129,7 @@ impl Machine {
         let len = seq_len(s);
         within(s.seq, self.rcv_nxt, self.rcv_wnd)
             || (len > 0 && within(s.seq.wrapping_add(len - 1), self.rcv_nxt, self.rcv_wnd))
-            || (len == 0
-                && self.state != State::TimeWait
-                && !self.passive
-                && s.seq == self.rcv_nxt.wrapping_add(self.rcv_wnd))
+            || (len == 0 && !self.passive && s.seq == self.rcv_nxt.wrapping_add(self.rcv_wnd))
     }
 
     fn other(&self, s: &Seg) -> Effect {
@@ -188,6 +185,13 @@ impl Machine {
         }
     }
 
+    /// Without ACK it cannot be a FIN once more, which is all that may come. All else is acknowledged, but for an ACK that
+    /// says what is known.
+    fn time_wait(&self, s: &Seg) -> Effect {
+        let known = s.seq == self.rcv_nxt && seq_len(s) == 0 && !after(s.ack, self.snd_nxt);
+        self.answer(if known || !s.flags.ack() { Answer::Nothing } else { Answer::Ack })
+    }
+
     /// From the fifth check on: the segment is acceptable and has an ACK.
     fn acknowledged(&self, s: &Seg) -> Effect {
         let mut next = *self;
@@ -200,7 +204,6 @@ impl Machine {
             }
             // RFC 5961 section 5.
             _ if after(s.ack, self.snd_nxt) => return self.answer(Answer::Ack),
-            State::TimeWait => {}
             _ if after(self.snd_una.wrapping_sub(MAX_SND_WND), s.ack) => return self.answer(Answer::Ack),
             State::FinWait1 if s.ack == self.snd_nxt => next.state = State::FinWait2,
             State::Closing if s.ack == self.snd_nxt => {
