@@ -97,6 +97,19 @@ impl<U> Conn<'_, U> {
         Ok(n)
     }
 
+    /// As [`send_copy`](Self::send_copy), and what was taken is urgent (RFC 9293 3.8.5), with all before it that is still on its
+    /// way. New applications do without (RFC 6093).
+    ///
+    /// # Errors
+    /// As [`send_copy`](Self::send_copy).
+    pub fn send_urgent(&mut self, bytes: &[u8]) -> Result<usize, SendError> {
+        let n = self.send_copy(bytes)?;
+        if n > 0 {
+            self.core.urge(self.slot);
+        }
+        Ok(n)
+    }
+
     /// Bytes queued and not yet acknowledged.
     pub fn queued_bytes(&self) -> u32 {
         self.tcb().map_or(0, Tcb::queued_bytes)
