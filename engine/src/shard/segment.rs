@@ -180,7 +180,7 @@ impl Core {
         }
         let flags = item.seg.flags;
         let listening = self.is_listening(item.key.local_port);
-        let taken_up = listening && flags.opens();
+        let taken_up = listening && flags.is_bare_syn();
         if taken_up && self.conns.len() < self.conns.limit() {
             if self.cookies.wanted(self.halves.len(), self.halves.limit()) {
                 return self.send_cookie(item, cx);

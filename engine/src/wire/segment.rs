@@ -42,14 +42,7 @@ impl TcpFlags {
         self.has(Self::RST)
     }
 
-    /// A SYN that asks for a connection. A FIN with it cannot be meant yet (RFC 9293 3.10.7.4, eighth check), and is left to
-    /// be repeated.
-    #[inline(always)]
-    pub const fn opens(self) -> bool {
-        self.syn() && !self.ack() && !self.rst()
-    }
-
-    /// A SYN that is nothing else.
+    /// A SYN that is nothing else: it asks for a connection.
     #[inline(always)]
     pub const fn is_bare_syn(self) -> bool {
         self.syn() && !self.ack() && !self.rst() && !self.fin()

@@ -95,7 +95,8 @@ impl Machine {
             self.nothing()
         } else if s.flags.ack() {
             self.answer(Answer::Reset(s.ack))
-        } else if s.flags.syn() {
+        } else if s.flags.syn() && !s.flags.fin() {
+            // One that closes what it opens is nobody's that wants to be served: as on Linux it is dropped.
             Effect { state: State::SynReceived, ..self.answer(Answer::SynAck) }
         } else {
             self.nothing()
