@@ -31,6 +31,7 @@ mod quick_acks;
 mod receive;
 mod recovery;
 mod reset;
+mod rest;
 mod sack;
 mod send;
 mod shrink;

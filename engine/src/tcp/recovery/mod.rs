@@ -130,12 +130,25 @@ impl Block {
         self.undo = Undo::new(t.snd_una, t.cwnd, t.ssthresh, self.memory.cubic, by_timeout);
     }
 
-    /// Nothing that the next flight of segments would miss.
-    fn is_idle(&self) -> bool {
+    /// How long the next flight of segments would miss what is remembered; `None`: there is nothing to miss.
+    fn rest(&self) -> Option<Rest> {
+        if !self.path.is_plain() || !self.rack.is_plain() {
+            return Some(Rest::PathAge);
+        }
         let is_settled = self.phase == Phase::Open && !self.undo.is_set() && !self.probe.is_pending();
-        let is_settled = is_settled && !self.notice.is_due() && self.path.is_plain();
-        is_settled && self.rack.is_plain() && self.memory.cubic.is_plain()
+        let is_plain = is_settled && !self.notice.is_due() && self.memory.cubic.is_plain();
+        (!is_plain).then_some(Rest::TimeOut)
     }
+}
+
+/// For how long the block of a connection that has nothing under way is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Rest {
+    /// One time-out: the window starts anew then (RFC 5681 4.1), and no report of duplicates comes so late. ssthresh stays,
+    /// and where congestion avoidance begins after it, CUBIC's plateau is (RFC 9438 4.8).
+    TimeOut,
+    /// As long as what is known of a path counts (RFC 8201 5.3): how large segments it takes, how far it reorders them.
+    PathAge,
 }
 
 /// What is under way is on record.
@@ -220,14 +233,25 @@ impl Pool {
         t.recovery = NONE;
     }
 
-    /// Nothing is under way any more: the block goes unless it remembers something.
-    pub(super) fn settle(&mut self, t: &mut Tcb) {
-        let Some((b, chunks)) = self.parts(t.recovery) else { return };
-        if b.is_idle() {
-            return self.release(t);
+    /// Nothing is under way any more: the block goes unless it remembers something, for the time that is returned.
+    fn settle(&mut self, t: &mut Tcb) -> Option<Rest> {
+        let (b, chunks) = self.parts(t.recovery)?;
+        let rest = b.rest();
+        if rest.is_none() {
+            self.release(t);
+            return None;
         }
         b.board.clear(chunks);
         b.is_tracking = t.has(flag::SACK);
+        rest
+    }
+
+    /// The connection has rested. A path that took less may have changed: segments are as large as the ends agreed on.
+    pub(super) fn forget(&mut self, t: &mut Tcb) {
+        if let Some(ceiling) = self.get(t.recovery).and_then(|b| b.path.ceiling()) {
+            t.mss = ceiling;
+        }
+        self.release(t);
     }
 
     /// SND.NXT goes back to SND.UNA: everything is sent anew, and recorded anew.

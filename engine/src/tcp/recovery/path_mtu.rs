@@ -32,7 +32,7 @@ const BEHIND_MIN: u32 = 4;
 const BEHIND_MAX: u32 = 8;
 /// From one probe to the next after a failure, and until a search that has ended begins anew (RFC 1191 6.3).
 const PAUSE_TICKS: u32 = ticks_for_nanos(1_000_000_000);
-const REST_TICKS: u32 = ticks_for_nanos(600_000_000_000);
+pub(super) const REST_TICKS: u32 = ticks_for_nanos(600_000_000_000);
 
 /// What is known of a path that turned out to be narrower than both ends had hoped.
 #[derive(Clone, Copy, Default, Debug)]
@@ -51,6 +51,11 @@ pub struct PathMtu {
 impl PathMtu {
     pub fn is_plain(&self) -> bool {
         self.ceiling == 0
+    }
+
+    /// What the ends agreed on, where the path turned out to take less.
+    pub fn ceiling(&self) -> Option<u16> {
+        (self.ceiling > 0).then_some(self.ceiling)
     }
 
     pub fn is_probing(&self) -> bool {
