@@ -7,7 +7,7 @@ use synfin_engine::tcp::congestion::Algorithm;
 use synfin_engine::wire::Seq;
 use synfin_engine::wire::TcpOptions;
 use synfin_engine::wire::segment::SackBlock;
-use synfin_tests::host::{Host, PEER_PORT, Seg, plain_config, seg};
+use synfin_tests::host::{Host, PEER_PORT, Seg, Told, plain_config, seg};
 
 /// One connection at a time can have recovery state.
 fn config() -> ShardConfig {
@@ -75,6 +75,33 @@ fn reduction_is_still_taken_back_by_a_report_that_comes_after_the_last_acknowled
     host.send(sack(10, 0, 1));
     assert_eq!(events(&host, Event::SpuriousRecoveries), 1);
     assert!(window(&mut host) >= 10_000);
+}
+
+/// An answer of one segment breaks the silence, and leaves at once with the ACK of the question.
+#[test]
+fn window_shrinks_after_an_idle_time_although_a_short_answer_comes_first() {
+    let mut config = config();
+    config.tcp.congestion = Algorithm::NewReno;
+    let mut host = Host::server(config);
+    ten_segments_to(&mut host, PEER_PORT);
+    for sent in [10u32, 20, 30] {
+        host.pass(ms(10));
+        host.send(seg(".", 101, 301 + sent * 1000));
+        host.act(|c| c.send(Payload::Static(&BYTES[..10_000])).expect("room"));
+    }
+    host.pass(ms(10));
+    host.send(seg(".", 101, 40_301));
+    assert!(window(&mut host) >= 20_000, "{}", window(&mut host));
+    host.out.clear();
+    host.pass(seconds(2));
+    host.shard.app_mut().react = Some(|told, c| {
+        if matches!(told, Told::Data(_)) {
+            c.send(Payload::Static(b"answer")).expect("room");
+        }
+    });
+    host.send(seg(".", 101, 40_301).data(*b"question"));
+    host.expect_data(40_301, 109, b"answer");
+    assert_eq!(window(&mut host), 10_000);
 }
 
 #[test]
