@@ -53,7 +53,8 @@ impl<U> Conn<'_, U> {
     /// Queues bytes by reference. Empty payloads are accepted and do nothing.
     ///
     /// # Errors
-    /// `Full`: nothing was queued, `writable` will be called. `Closed`: our side is closed.
+    /// `Full`: nothing was queued, `writable` will be called. `TooLarge`: nothing was queued, and never will be. `Closed`:
+    /// our side is closed.
     pub fn send(&mut self, payload: Payload) -> Result<(), SendError> {
         let limit = self.core.config.limits.send_queue_bytes;
         let Some(t) = self.core.conns.get_mut(self.slot).filter(|t| may_send(t)) else {
@@ -61,6 +62,9 @@ impl<U> Conn<'_, U> {
         };
         if payload.is_empty() {
             return Ok(());
+        }
+        if payload.len() > u64::from(limit) {
+            return Err(SendError::TooLarge);
         }
         let fits = u64::from(t.queued_bytes()) + payload.len() <= u64::from(limit);
         let len = payload.len() as u32;
