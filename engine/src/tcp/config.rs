@@ -91,6 +91,17 @@ pub struct Keepalive {
 }
 
 impl TcpConfig {
+    /// Whether the settings go together.
+    ///
+    /// # Errors
+    /// Which do not, as a sentence.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.rto_min > self.rto_max {
+            return Err("the shortest retransmission time-out (rto_min) is longer than the longest (rto_max)");
+        }
+        Ok(())
+    }
+
     /// The largest window that a connection may ever offer.
     pub fn receive_window_max(&self) -> u32 {
         self.receive_buffer_bytes.max(self.receive_buffer_max_bytes)
