@@ -115,7 +115,7 @@ impl Core {
     pub(super) fn queue_half_open(&mut self, slot: u32) -> bool {
         let Some(h) = self.halves.get_mut(slot) else { return false };
         h.sent_us = self.proto.clock.us;
-        let queue = self.half_timers.get_mut(usize::from(h.retries));
+        let queue = self.half_timers.get_mut(usize::from(h.retries()));
         queue.is_some_and(|queue| queue.push(h.sent_us >> STAMP_SHIFT, slot))
     }
 
@@ -124,18 +124,20 @@ impl Core {
     /// and the entry that was meant for it finds nothing more to do.)
     fn front_half_open(&self, tries: usize) -> Option<(u32, Option<&HalfOpen>)> {
         let (stamp, slot) = self.half_timers.get(tries)?.front()?;
-        let meant = |h: &&HalfOpen| usize::from(h.retries) == tries && h.sent_us >> STAMP_SHIFT == stamp;
+        let meant = |h: &&HalfOpen| usize::from(h.retries()) == tries && h.sent_us >> STAMP_SHIFT == stamp;
         Some((slot, self.halves.get(slot).filter(meant).filter(|_| self.halves.is_taken(slot))))
     }
 
-    /// Handles the SYN,ACKs that are due, as many as `budget` for each number of tries.
+    /// Handles the SYN,ACKs that are due, as many as `budget` for each number of tries, and as there is room for in the burst:
+    /// the others are due at the next call.
     pub(super) fn expire_half_open(&mut self, budget: usize, cx: &mut Cx<'_>) {
         for tries in 0..self.half_timers.len() {
             for _ in 0..budget {
                 let Some((slot, record)) = self.front_half_open(tries) else { break };
                 let is_meant = record.is_some();
                 let times = &self.proto.times;
-                if record.is_some_and(|h| h.deadline(&self.proto.clock, times) > self.proto.clock.now) {
+                let is_due = record.is_none_or(|h| h.deadline(&self.proto.clock, times) <= self.proto.clock.now);
+                if !is_due || cx.tx.len() == cx.tx.capacity() {
                     break;
                 }
                 if let Some(queue) = self.half_timers.get_mut(tries) {
@@ -150,20 +152,20 @@ impl Core {
 
     fn expire_one_half_open(&mut self, slot: u32, cx: &mut Cx<'_>) {
         let Some(h) = self.halves.get_mut(slot) else { return };
-        if h.retries >= self.proto.config.syn_retries {
+        if !h.retry(self.proto.config_at(h.key().local_port).syn_retries) {
             let hash = self.flows.hash(&h.key());
             self.flows.remove(hash, FlowRef::new(FlowKind::HalfOpen, slot));
             self.halves.remove(slot);
             self.proto.counters.event(Event::HalfOpenExpired);
             return;
         }
-        h.retries += 1;
         self.queue_half_open(slot);
-        let Some(around) = self.half_open_surroundings(slot) else { return };
-        if let Some(frame) = cx.pool.alloc() {
-            self.proto.counters.event(Event::SynRetransmits);
-            self.send_syn_ack(slot, &around, None, frame, cx);
-        }
+        let Some(around) = self.half_open_surroundings(slot) else {
+            return self.proto.counters.drop(DropReason::NeighbourUnresolved);
+        };
+        let Some(frame) = cx.pool.alloc() else { return self.proto.counters.drop(DropReason::NoFrame) };
+        self.proto.counters.event(Event::SynRetransmits);
+        self.send_syn_ack(slot, &around, None, frame, cx);
     }
 
     /// When [`Core::expire_half_open`] next has something to do.

@@ -86,6 +86,7 @@ impl Core {
 
     /// `None`: the shard's own.
     pub(super) fn tune_port(&mut self, port: u16, config: Option<&TcpConfig>) {
+        self.provide_half_timers(config.map_or(0, |c| c.syn_retries));
         match config {
             Some(config) => self.proto.tunings.ports.insert(port, tuning(config)),
             None => self.proto.tunings.ports.remove(&port),

@@ -26,7 +26,7 @@ pub struct TcpConfig {
     /// RFC 6298 says 1 s; like Linux, 200 ms, since delayed ACKs stay far below it.
     pub rto_min: Duration,
     pub rto_max: Duration,
-    /// SYN or SYN-ACK retransmissions before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
+    /// SYN or SYN-ACK retransmissions (of the latter 15 at most) before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
     pub syn_retries: u8,
     /// Retransmissions of data or FIN, and zero-window probes without answer, before giving up.
     pub data_retries: u8,

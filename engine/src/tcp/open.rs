@@ -53,7 +53,7 @@ pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
 /// [`half_open::receive`]: super::half_open::receive
 pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
     let mut t = of_half(h, s, seg, env);
-    if h.retries == 0 && !h.has(HalfOpen::RESENT) {
+    if h.retries() == 0 && !h.has(HalfOpen::RESENT) {
         // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
         rtt::sample(&mut t, env.clock.us.wrapping_sub(h.sent_us));
     }
@@ -78,7 +78,7 @@ fn of_half(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) 
         mss: h.mss,
         neighbour: s.neighbour,
         ts_offset: s.ts_offset,
-        scales: h.scales(config),
+        scales: h.scales(),
         snd_una: h.iss + 1,
         snd_nxt: h.iss + 1,
         snd_max: h.iss + 1,
@@ -93,7 +93,7 @@ fn of_half(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) 
     };
     t.first_window(h.snd_wnd);
     t.ts_recent_at = env.clock.coarse;
-    t.retries = h.retries;
+    t.retries = h.retries();
     if h.has(HalfOpen::TIMESTAMPS) {
         t.set(flag::TIMESTAMPS);
     }

@@ -34,6 +34,7 @@ mod reset;
 mod rest;
 mod sack;
 mod send;
+mod settings;
 mod shrink;
 mod simultaneous;
 mod timestamps;
