@@ -294,7 +294,7 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(self.isn.ts_offset(&item.key));
         let options = timestamp_option(h.has(HalfOpen::TIMESTAMPS), ts_val, h.ts_recent);
         let config = self.proto.config_at(item.key.local_port);
-        let window = options::window_field(config.receive_buffer_bytes, h.scales(config) & 15);
+        let window = options::window_field(config.receive_buffer_bytes, h.scales() & 15);
         let bare = Bare { seq: h.iss + 1, ack: h.irs + 1, flags: TcpFlags::ACK };
         self.answer(item, bare, window, &options, State::SynReceived, cx);
     }
