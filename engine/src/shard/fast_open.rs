@@ -122,7 +122,7 @@ impl<A: App> Shard<A> {
     #[cold]
     fn try_fast_open(&mut self, item: &mut Item, limit: u32, cx: &mut Cx<'_>) -> bool {
         let core = &mut self.core;
-        if !is_bare_syn(item.seg.flags) || !core.is_listening(item.key.local_port) {
+        if !item.seg.flags.is_bare_syn() || !core.is_listening(item.key.local_port) {
             return false;
         }
         let Some(grant) = core.may_fast_open(item, limit) else { return false };
@@ -140,10 +140,6 @@ impl<A: App> Shard<A> {
         self.core.mark_pending(slot);
         true
     }
-}
-
-fn is_bare_syn(flags: TcpFlags) -> bool {
-    flags.syn() && !flags.ack() && !flags.rst() && !flags.fin()
 }
 
 /// Why a connection ended that was refused as far as TCP knows: for one that was accepted with its SYN it is a reset.
@@ -228,7 +224,7 @@ impl Core {
     /// The SYN of a connection that it has opened comes again: so does its SYN,ACK. False: it is something else.
     pub(super) fn repeated_fast_open(&mut self, slot: u32, item: &Item, cx: &mut Cx<'_>) -> bool {
         let Some(Fast { side: Side::Server { irs, .. }, .. }) = self.fast.conns.get(&slot) else { return false };
-        if !is_bare_syn(item.seg.flags) || item.seg.seq != *irs {
+        if !item.seg.flags.is_bare_syn() || item.seg.seq != *irs {
             return false;
         }
         if self.trace.is_on() {

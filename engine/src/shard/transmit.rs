@@ -31,9 +31,10 @@ impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
         self.watch_window(slot);
+        let is_paced = self.is_paced(slot);
         let mut is_held_back = false;
         for behind in 0.. {
-            is_held_back = self.is_held_back(slot);
+            is_held_back = is_paced && self.is_held_back(slot);
             if is_held_back {
                 break;
             }
@@ -48,7 +49,8 @@ impl Core {
                 plan.flags |= TcpFlags::PSH;
             }
             match self.send_any(slot, &plan, cx) {
-                Sent::Done => self.pace(slot, plan.len),
+                Sent::Done if is_paced => self.pace(slot, plan.len),
+                Sent::Done => {}
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
                 Sent::NoRoom => return Sent::NoRoom,
             }
