@@ -5,7 +5,7 @@ use super::app::{ConnId, Connect, ConnectError, Payload, SendError};
 use super::core::Core;
 use super::users::Users;
 use crate::base::{Event, Instant};
-use crate::table::{FlowKey, FlowKind, FlowRef};
+use crate::table::FlowKey;
 use crate::tcp::congestion::Algorithm;
 use crate::tcp::{State, Tcb, flag, open};
 use crate::wire::Addr;
@@ -234,11 +234,7 @@ impl<U: Default> Net<'_, U> {
         let neighbour = core.neigh.lookup_or_create(hop, core.proto.clock.now).ok_or(ConnectError::TableFull)?;
         let (around, iss) = core.surroundings(key, neighbour);
         let tcb = open::active(&around, iss, &mut core.proto.env());
-        let slot = core.conns.insert(tcb).ok_or(ConnectError::TableFull)?;
-        if !core.flows.insert(hash, FlowRef::new(FlowKind::Conn, slot)) {
-            core.conns.remove(slot);
-            return Err(ConnectError::TableFull);
-        }
+        let slot = core.enter(hash, None, tcb).ok_or(ConnectError::TableFull)?;
         core.proto.counters.event(Event::ActiveOpens);
         self.users.set(slot, user);
         core.mark_pending(slot);

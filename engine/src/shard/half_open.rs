@@ -9,7 +9,7 @@ use crate::table::{FlowKind, FlowRef};
 use crate::tcp::half_open::{self, HalfVerdict};
 use crate::tcp::open::{self, Surroundings};
 use crate::tcp::reset::Bare;
-use crate::tcp::{Clock, HalfOpen, State};
+use crate::tcp::{Clock, HalfOpen, State, Tcb};
 use crate::wire::{Seq, TcpFlags};
 
 /// Stamps of the retransmission queues are in units of 8.4 ms: this much coarser than [`HalfOpen::sent_us`].
@@ -72,9 +72,8 @@ impl<A: App> Shard<A> {
         let Some(around) = core.half_open_surroundings(flow.index()) else {
             return core.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
-        let Some(slot) = core.establish(&half, &around, item) else { return };
+        let Some(slot) = core.establish(&half, &around, Some(flow), item) else { return };
         core.halves.remove(flow.index());
-        core.flows.replace(item.hash, flow, FlowRef::new(FlowKind::Conn, slot));
         self.begin(slot, item, cx);
     }
 
@@ -91,16 +90,42 @@ impl<A: App> Shard<A> {
 }
 
 impl Core {
-    /// Makes a connection of a half-open one. `None`: there is no room.
-    pub(super) fn establish(&mut self, half: &HalfOpen, around: &Surroundings, item: &Item) -> Option<u32> {
+    /// Makes a connection of a half-open one, whose entry in the flow table is `flow` if it has one. `None`: there is no
+    /// room, and nothing has changed.
+    pub(super) fn establish(
+        &mut self,
+        half: &HalfOpen,
+        around: &Surroundings,
+        flow: Option<FlowRef>,
+        item: &Item,
+    ) -> Option<u32> {
         if self.conns.len() == self.conns.limit() {
             self.proto.counters.drop(DropReason::TableFull);
             return None;
         }
         let port = around.key.local_port;
-        let slot = self.conns.insert(open::promote(half, around, &item.seg, &mut self.proto.env_at(port)))?;
+        let tcb = open::promote(half, around, &item.seg, &mut self.proto.env_at(port));
+        let Some(slot) = self.enter(item.hash, flow, tcb) else {
+            self.proto.counters.drop(DropReason::TableFull);
+            return None;
+        };
         self.inherit_tuning(slot, port);
         Some(slot)
+    }
+
+    /// A control block gets its slot and, in the flow table, an entry of its own or that of `flow`. `None`: there is no room,
+    /// and nothing is left of it.
+    pub(super) fn enter(&mut self, hash: u64, flow: Option<FlowRef>, tcb: Tcb) -> Option<u32> {
+        let slot = self.conns.insert(tcb)?;
+        let entry = FlowRef::new(FlowKind::Conn, slot);
+        let is_in = match flow {
+            Some(flow) => self.flows.replace(hash, flow, entry),
+            None => self.flows.insert(hash, entry),
+        };
+        if !is_in {
+            self.conns.remove(slot);
+        }
+        is_in.then_some(slot)
     }
 
     /// What the record of a half-open connection leaves out.
@@ -176,5 +201,36 @@ impl Core {
             Some(record.map_or(now, |h| h.deadline(&clock, &self.proto.times)))
         };
         (0..self.half_timers.len()).filter_map(deadline).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::hash::SipKey;
+    use crate::shard::ShardConfig;
+    use crate::table::{FlowKey, FlowTable};
+    use crate::tcp::TcpConfig;
+    use crate::wire::{Mac, TcpSegment};
+
+    #[test]
+    fn connection_that_finds_no_room_in_the_flow_table_leaves_nothing_behind() {
+        let mut core = Core::new(ShardConfig::new(Mac([2, 0, 0, 0, 0, 1]), Vec::new()), Instant::from_nanos(1 << 40));
+        core.flows = FlowTable::new(SipKey { k0: 1, k1: 2 }, 0);
+        let mut n = 0;
+        while core.flows.insert(n << 32, FlowRef::new(FlowKind::HalfOpen, 0)) {
+            n += 1;
+            assert!(n < 1 << 20, "it has to be full some time");
+        }
+        core.tune_port(80, Some(&TcpConfig { nodelay: true, ..TcpConfig::default() }));
+        let key = FlowKey { local_port: 80, ..FlowKey::default() };
+        let (around, iss) = core.surroundings(key, 0);
+        let seg = TcpSegment::default();
+        let half = HalfOpen::new(&seg, &around, iss, &mut core.proto.env_at(80));
+        let item = Item { seg, key, hash: n << 32, ..Item::default() };
+        assert_eq!(core.establish(&half, &around, None, &item), None);
+        assert!(core.conns.is_empty());
+        assert_eq!(core.proto.tunings.of_conns(), 0);
+        assert_eq!(core.proto.counters.dropped(DropReason::TableFull), 1);
     }
 }

@@ -20,6 +20,14 @@ pub struct Tunings {
     ports: HashMap<u16, Tuning>,
 }
 
+impl Tunings {
+    /// Connections that have one.
+    #[cfg(test)]
+    pub fn of_conns(&self) -> usize {
+        self.conns.len()
+    }
+}
+
 fn tuning(config: &TcpConfig) -> Tuning {
     Tuning { config: *config, times: Times::new(config) }
 }
