@@ -1,10 +1,10 @@
 //! Spurious time-outs of connections without timestamps (F-RTO, RFC 5682 section 3): after the time-out has sent the first
 //! segment again, and an ACK has moved on, two new segments go out instead of more old ones. If then something is reported
-//! that was sent before the time-out and never since, the path had only been slow. With timestamps, an echo says so at once
-//! (`undo`).
+//! that was sent before the time-out and never since, the path had only been slow. Without SACK, that is any further
+//! ACK that moves on, and a duplicate one goes back to what is lost. With timestamps, an echo says so at once (`undo`).
 
 use super::Block;
-use crate::tcp::tcb::Tcb;
+use crate::tcp::tcb::{Tcb, flag};
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Frto {
@@ -28,8 +28,10 @@ pub fn on_ack(t: &Tcb, b: &mut Block, advanced: u32, brings_originals: bool) -> 
     if was == Frto::Testing {
         return brings_originals;
     }
-    let has_more = t.snd_una.before(b.recover) && t.snd_nxt.before(t.snd_end);
-    let fits = t.snd_nxt.since(t.snd_una) + u32::from(t.mss) <= t.snd_wnd;
+    let mss = u32::from(t.mss);
+    let unsent = if t.snd_max.before(t.snd_end) { t.snd_end.since(t.snd_max) } else { 0 };
+    let has_more = t.snd_una.before(b.recover) && (unsent >= mss || (unsent > 0 && t.has(flag::NODELAY)));
+    let fits = t.snd_max.since(t.snd_una) + mss <= t.snd_wnd;
     if was == Frto::Resent && advanced > 0 && has_more && fits {
         b.frto = Frto::Testing;
     }

@@ -42,6 +42,9 @@ pub fn room(t: &Tcb, pool: &Pool) -> u32 {
         // A probe may be one segment more.
         return if b.is_forced { room.max(u32::from(t.mss)) } else { room };
     }
+    if b.frto == Frto::Testing {
+        return frto::room(t, b);
+    }
     // Limited transmit (RFC 3042): the first two duplicate ACKs let a new segment out each.
     let extra = if b.in_recovery() { 0 } else { u32::from(t.dup_acks.min(2)) * u32::from(t.mss) };
     t.cwnd.saturating_add(extra).saturating_sub(used)

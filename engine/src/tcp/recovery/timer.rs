@@ -4,7 +4,7 @@
 use super::acked::after_detection;
 use super::frto::Frto;
 use super::path_mtu;
-use super::{Block, Phase, Rest};
+use super::{Block, Phase, Rest, rewind};
 use crate::base::Event;
 use crate::base::time::Tick;
 use crate::tcp::congestion::{self, HyStart};
@@ -189,10 +189,10 @@ pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
     if b.is_tracking {
         b.rack.on_timeout(&mut b.board, chunks, clock.us, t.srtt_us);
         b.is_forced = true;
-        // Timestamps tell more simply.
-        b.frto = if is_first && !t.has(flag::TIMESTAMPS) { Frto::Resent } else { Frto::Off };
         t.set(flag::RESEND);
     } else {
-        recovery.go_back(t);
+        rewind(t, b, chunks);
     }
+    // Timestamps tell more simply.
+    b.frto = if is_first && !t.has(flag::TIMESTAMPS) { Frto::Resent } else { Frto::Off };
 }
