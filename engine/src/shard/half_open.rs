@@ -122,8 +122,8 @@ impl Core {
             Some(flow) => self.flows.replace(hash, flow, entry),
             None => self.flows.insert(hash, entry),
         };
-        if !is_in {
-            self.conns.remove(slot);
+        if !is_in && let Some(mut tcb) = self.conns.remove(slot) {
+            self.proto.recovery.release(&mut tcb);
         }
         is_in.then_some(slot)
     }

@@ -8,6 +8,7 @@ use super::env::Env;
 use super::half_open::HalfOpen;
 use super::options::{self, Agreed};
 use super::receive::{Happened, Outcome, Reply};
+use super::recovery::path_mtu;
 use super::reset::Bare;
 use super::rtt;
 use super::state::transition;
@@ -190,6 +191,8 @@ fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
 /// Enters ESTABLISHED: timers, congestion window, keepalive.
 pub(super) fn established(t: &mut Tcb, env: &mut Env<'_>) {
     transition(t, State::Established);
+    t.stop_rtx();
+    path_mtu::inherit(t, env);
     congestion::on_established(t, env.config.initial_window_segments);
     if t.retries > 0 {
         // RFC 5681 3.1: a lost SYN or SYN,ACK means an initial window of one segment.
@@ -198,7 +201,6 @@ pub(super) fn established(t: &mut Tcb, env: &mut Env<'_>) {
     }
     t.retries = 0;
     t.backoff = 0;
-    t.stop_rtx();
     acknowledge::begin(t, env);
     if env.times.keepalive_idle > 0 {
         t.life_at = env.clock.tick.plus(env.times.keepalive_idle);

@@ -3,7 +3,7 @@
 //! One job a file: [`records`] and [`scoreboard`] which segments are under way (RFC 2018, 6675), [`rack`] which of them
 //! are lost (RFC 8985), [`tlp`] probes at the tail, [`prr`] the window during a recovery (RFC 6937), [`undo`] taking a
 //! reduction back (RFC 3522, 3708), `frto` how a time-out without timestamps shows to be spurious (RFC 5682),
-//! [`path_mtu`] how large segments may be, `reno` recovery without SACK (RFC 6582), `ecn` marks of congestion (RFC
+//! [`path_mtu`] how large segments may be, `paths` what later connections are told of that, `reno` recovery without SACK (RFC 6582), `ecn` marks of congestion (RFC
 //! 3168); `acked`, `sent` and `timer` what an ACK, a transmission and a deadline do to all of that.
 //!
 //! The state lives in a side block that a connection has only while there is something to remember: more than one segment
@@ -16,6 +16,7 @@ mod acked;
 pub(super) mod ecn;
 mod frto;
 pub mod path_mtu;
+mod paths;
 pub mod prr;
 pub mod rack;
 pub mod records;
@@ -41,6 +42,7 @@ use crate::wire::Seq;
 use ecn::Notice;
 use frto::Frto;
 use path_mtu::PathMtu;
+use paths::Paths;
 use prr::Prr;
 use rack::Rack;
 use records::Chunks;
@@ -176,11 +178,13 @@ pub fn reported(t: &Tcb, pool: &Pool) -> (u32, u32, u32) {
 pub struct Pool {
     blocks: Recycler<Block>,
     chunks: Chunks,
+    paths: Paths,
 }
 
 impl Pool {
     pub fn new(limit_blocks: u32, limit_records: u32) -> Pool {
-        Pool { blocks: Recycler::with_limit(limit_blocks), chunks: Chunks::new(limit_records) }
+        let (blocks, chunks) = (Recycler::with_limit(limit_blocks), Chunks::new(limit_records));
+        Pool { blocks, chunks, paths: Paths::default() }
     }
 
     pub fn blocks_in_use(&self) -> usize {
