@@ -27,7 +27,7 @@ pub fn random_u64() -> Result<u64, Failure> {
         .map_err(|e| Failure::new(format!("cannot read random numbers from /dev/urandom: {e}"), "Give a --seed."))
 }
 
-/// Configuration of each shard, which holds so many connections at most. The keys never follow from `--seed`: whoever knows it must not be able to guess
+/// Configuration of each shard, which holds so many connections at most (`flows_prepared`: and is expected to). The keys never follow from `--seed`: whoever knows it must not be able to guess
 /// sequence numbers.
 pub fn config(
     args: &NetArgs,
@@ -35,6 +35,7 @@ pub fn config(
     neighbours: Vec<(Addr, Mac)>,
     device: &Device,
     connections_max: u64,
+    flows_prepared: bool,
 ) -> Result<ShardConfig, Failure> {
     let local = |o: &super::OwnRange| LocalNet {
         first: o.range.first,
@@ -50,7 +51,7 @@ pub fn config(
     config.static_neighbours = neighbours;
     config.tcp = tcp(&args.tcp);
     let connections = u32::try_from(connections_max).unwrap_or(u32::MAX);
-    config.limits = Limits { connections, send_queue_bytes: SEND_QUEUE_BYTES, ..Limits::default() };
+    config.limits = Limits { connections, send_queue_bytes: SEND_QUEUE_BYTES, flows_prepared, ..Limits::default() };
     config.verify_checksums = !args.machine.no_verify_checksums;
     config.checksum = if device.offload { ChecksumMode::Offload } else { ChecksumMode::Full };
     config.secrets = Secrets::from_seed(random_u64()?);

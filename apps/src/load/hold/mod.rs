@@ -15,7 +15,7 @@ pub use names::Names;
 pub use pace::Pace;
 
 use super::client::Steer;
-use super::dialer::Dialer;
+use super::dialer::{self, Dialer};
 use super::latency::Latencies;
 use super::protocol::Protocol;
 use super::schedule::Share;
@@ -230,6 +230,7 @@ impl<P: Protocol> Holder<P> {
             self.signals.report_opened();
             return self.enter(Phase::Opened, now);
         }
+        self.prepare(net, since, now);
         for _ in 0..STEPS_PER_TURN {
             if self.launches >= self.config.connections || self.dialogue.opening >= self.config.at_a_time {
                 return;
@@ -243,6 +244,14 @@ impl<P: Protocol> Holder<P> {
                 return self.dialogue.tally.miss(reason, 1 + rest);
             }
         }
+    }
+
+    fn prepare(&self, net: &mut impl Dialer<HeldConn>, since: Instant, now: Instant) {
+        let left = (self.config.connections - self.launches).min(u64::from(STEPS_PER_TURN));
+        let room = self.config.at_a_time.saturating_sub(self.dialogue.opening).min(left);
+        let launches = self.config.pace.due_now(since, now, room);
+        let tries = TRIES_PER_LAUNCH.saturating_mul(self.config.share.workers);
+        dialer::prepare(net, &self.tuples, self.steer.as_ref(), launches, tries);
     }
 
     fn dial(&mut self, net: &mut impl Dialer<HeldConn>, index: u64, due: Instant) -> Result<(), MissReason> {

@@ -275,6 +275,13 @@ fn a_target_that_has_gone_is_not_waited_for_by_each_connection_in_turn() {
 }
 
 #[test]
+fn launches_of_one_turn_are_prepared_together() {
+    let mut rig = Rig::new(1000, 60_000, |c| c.hold_ns = 0);
+    rig.run_to(10_000);
+    assert_eq!((rig.net.tries, rig.net.expected, rig.net.prepared.len()), (1000, 1000, 0));
+}
+
+#[test]
 fn closes_that_had_to_wait_for_their_turn_are_not_late_because_of_it() {
     // 1000 closes are due within 100 ms, and the peer takes 32 in 40 ms.
     let mut rig = Rig::new(1000, 60_000, |c| {
