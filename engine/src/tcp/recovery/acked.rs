@@ -148,7 +148,7 @@ fn take_back(
         }
     }
     if b.frto != Frto::Off {
-        is_refuted |= frto::on_ack(t, b, ack.advanced, has_originals) && b.undo.is_set();
+        is_refuted |= frto::on_ack(t, b, ack, has_originals) && b.undo.is_set();
     }
     if is_refuted {
         count_undo(b, counters);

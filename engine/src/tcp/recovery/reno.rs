@@ -14,7 +14,7 @@ const DUP_ACK_THRESHOLD: u8 = 3;
 pub fn on_ack(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, counters: &mut Counters) {
     if b.frto != Frto::Off && (ack.advanced > 0 || ack.is_duplicate) {
         let was_testing = b.frto == Frto::Testing;
-        if frto::on_ack(t, b, ack.advanced, ack.advanced > 0) && b.undo.is_set() {
+        if frto::on_ack(t, b, ack, ack.advanced > 0) && b.undo.is_set() {
             count_undo(b, counters);
             return undo(t, b, chunks);
         }
