@@ -15,10 +15,10 @@ pub use hystart::HyStart;
 use super::tcb::{Tcb, flag};
 
 const CWND_MAX: u32 = 1 << 30;
-/// What one ACK can add in slow start, in segments (RFC 3465, with the L that RFC 9406 recommends), and what it can after
-/// a time-out, when it may be about bytes that had arrived long before.
-const SLOW_START_SEGMENTS: u32 = 8;
-const SLOW_START_SEGMENTS_AFTER_TIMEOUT: u32 = 1;
+/// What one ACK can add in slow start after a time-out, in segments (RFC 3465): it may be about bytes that had arrived long
+/// before. Otherwise it adds what it acknowledges, however much that is: on fast paths receivers acknowledge whole bursts,
+/// and a limit of some segments would end the doubling there.
+const SEGMENTS_AFTER_TIMEOUT: u32 = 1;
 
 /// The controllers there are.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -80,8 +80,7 @@ pub fn restart_after_idle(t: &mut Tcb, initial_segments: u8) {
 pub fn grow(t: &mut Tcb, memory: Option<&mut Memory>, g: &Growth) {
     let mss = u32::from(t.mss);
     let step = if t.cwnd < t.ssthresh {
-        let segments = if g.after_timeout { SLOW_START_SEGMENTS_AFTER_TIMEOUT } else { SLOW_START_SEGMENTS };
-        let step = g.acked.min(segments * mss);
+        let step = if g.after_timeout { g.acked.min(SEGMENTS_AFTER_TIMEOUT * mss) } else { g.acked };
         memory.map_or(step, |m| m.hystart.step(step))
     } else {
         match memory {
@@ -122,16 +121,16 @@ mod tests {
     }
 
     #[test]
-    fn slow_start_doubles_and_does_not_outrun_the_bytes_acknowledged() {
+    fn slow_start_adds_what_is_acknowledged_and_after_a_time_out_one_segment_at_a_time() {
         let mut t = Tcb { mss: 1000, cwnd: 10_000, ..Tcb::default() };
         for _ in 0..5 {
             grow(&mut t, None, &Growth { acked: 2_000, now_us: 0, after_timeout: false });
         }
         assert_eq!(t.cwnd, 20_000);
-        grow(&mut t, None, &Growth { acked: 1_000_000, now_us: 0, after_timeout: false });
-        assert_eq!(t.cwnd, 28_000);
-        grow(&mut t, None, &Growth { acked: 1_000_000, now_us: 0, after_timeout: true });
-        assert_eq!(t.cwnd, 29_000);
+        grow(&mut t, None, &Growth { acked: 20_000, now_us: 0, after_timeout: false });
+        assert_eq!(t.cwnd, 40_000);
+        grow(&mut t, None, &Growth { acked: 40_000, now_us: 0, after_timeout: true });
+        assert_eq!(t.cwnd, 41_000);
     }
 
     #[test]

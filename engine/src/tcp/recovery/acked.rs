@@ -40,6 +40,7 @@ struct Report {
 pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, env: &mut Env<'_>) -> Option<u32> {
     let Env { clock, counters, recovery, .. } = env;
     let (b, chunks) = recovery.parts(t.recovery)?;
+    b.take_note(advanced, clock.us);
     let ack = Ack {
         seg,
         advanced,
@@ -178,8 +179,8 @@ fn probe(t: &mut Tcb, b: &mut Block, ack: &Ack<'_>) {
     let is_bare = ack.advanced == 0 && ack.seg.seq_len() == 0 && ack.seg.options.sack_blocks().is_empty();
     let verdict = b.probe.on_ack(t.snd_una, is_bare, ack.dsack.map(|d| d.end));
     if verdict == ProbeVerdict::Repaired && b.phase == Phase::Open && !b.board.has_lost() {
-        let outstanding = t.snd_nxt.since(t.snd_una) + ack.advanced;
-        t.ssthresh = congestion::reduce(t, &mut b.memory, outstanding);
+        let in_use = b.in_use(t);
+        t.ssthresh = congestion::reduce(t, &mut b.memory, in_use);
         t.cwnd = t.cwnd.min(t.ssthresh);
     }
 }
