@@ -122,8 +122,9 @@ impl Core {
             Some(flow) => self.flows.replace(hash, flow, entry),
             None => self.flows.insert(hash, entry),
         };
-        if !is_in && let Some(mut tcb) = self.conns.remove(slot) {
-            self.proto.recovery.release(&mut tcb);
+        if !is_in && let Some(tcb) = self.conns.get_mut(slot) {
+            self.proto.recovery.release(tcb);
+            self.conns.remove(slot);
         }
         is_in.then_some(slot)
     }
