@@ -57,9 +57,10 @@ mod tests {
         // Those that are remembered can be told better, and go with time.
         paths.learn(remote(7), 900, at(500));
         assert_eq!((paths.mtu(&remote(7), at(602)), paths.mtu(&remote(8), at(602))), (Some(900), None));
-        paths.learn(remote(1_999), 1_400, at(602));
-        assert_eq!((paths.mtu(&remote(1_999), at(603)), paths.by_remote.len()), (Some(1_400), 2));
-        assert!(paths.mtu(&remote(7), at(1_101)).is_none() && paths.mtu(&remote(1_999), at(1_203)).is_none());
+        // The first takes the place that has just become free; the second makes all go whose time is over.
+        (1_998..2_000).for_each(|n| paths.learn(remote(n), 1_400, at(602)));
+        assert_eq!((paths.mtu(&remote(1_999), at(603)), paths.by_remote.len()), (Some(1_400), 3));
+        assert!([7, 1_998, 1_999].iter().all(|&n| paths.mtu(&remote(n), at(1_203)).is_none()));
         assert!(paths.is_empty());
     }
 }
