@@ -69,3 +69,25 @@ impl Undo {
         self.is_set && self.first_us.is_some() && self.unexplained == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_echo_refutes_only_with_the_ack_of_a_first_segment_that_was_sent_again() {
+        // An ACK now, brought about by something a hundred units of 2^20 ns old; the retransmission is half as old.
+        let (sent_us, at) = (50 << 10, Moment { now_us: 100 << 10, echo_age: Some(100) });
+        let undo = |is_first| {
+            let mut undo = Undo::new(Seq(1000), 20_000, 20_000, Cubic::default(), false);
+            undo.resent(Seq(2000), is_first, sent_us);
+            undo.resent(Seq(5000), false, sent_us);
+            undo
+        };
+        assert!(!undo(true).is_refuted_by_echo(Seq(1500), &at), "not acknowledged yet");
+        assert!(undo(true).is_refuted_by_echo(Seq(2000), &at));
+        assert!(!undo(false).is_refuted_by_echo(Seq(9000), &at), "what came late lies before it");
+        let fresh = Moment { echo_age: Some(40), ..at };
+        assert!(!undo(true).is_refuted_by_echo(Seq(2000), &fresh), "the copy's echo");
+    }
+}
