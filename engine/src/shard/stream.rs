@@ -264,15 +264,19 @@ impl<A: App> Shard<A> {
     /// Gives back all that a connection holds and tells the application. Its table entry is gone already.
     fn release(&mut self, slot: u32, why: CloseReason, cx: &mut Cx<'_>) {
         let core = &mut self.core;
-        let Some(mut t) = core.conns.remove(slot) else { return };
-        core.forget_tuning(slot, t.flags);
-        core.forget_window(slot, t.flags);
-        core.forget_pacing(slot);
-        core.forget_fast_open(slot, &t.key, why);
-        core.troubles.forget(slot);
+        let Some(t) = core.conns.get_mut(slot) else { return };
+        let (key, flags) = (t.key, t.flags);
         core.send.discard(&mut t.send);
         core.recv.discard(&mut t.recv, cx.pool);
-        core.proto.recovery.release(&mut t);
+        core.proto.recovery.release(t);
+        if !core.conns.remove(slot) {
+            return;
+        }
+        core.forget_tuning(slot, flags);
+        core.forget_window(slot, flags);
+        core.forget_pacing(slot);
+        core.forget_fast_open(slot, &key, why);
+        core.troubles.forget(slot);
         core.proto.counters.event(match why {
             CloseReason::Graceful => Event::ClosedGraceful,
             CloseReason::Reset => Event::ClosedReset,

@@ -3,7 +3,7 @@
 use super::congestion::Algorithm;
 use super::ecn::Ecn;
 use super::fast_open::FastOpen;
-use crate::wire::remark::IpFields;
+use crate::wire::emit::IpFields;
 use core::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
