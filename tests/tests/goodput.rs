@@ -1,6 +1,8 @@
 //! Bulk transfers over an impaired link, in virtual time: how fast they are next to an ideal sender that loses the same
 //! segments (`synfin_tests::ideal`), and that two flows share the link. Each cell has a floor; hosts come to their turns
-//! at once, or late and unevenly as on busy cores, so that they read bursts of ACKs. `SYNFIN_GOODPUT_MB` sets the size of each transfer; with 100, the table is worth reading:
+//! at once, or late and unevenly as on busy cores, so that they read bursts of ACKs.
+//!
+//! `SYNFIN_GOODPUT_MB` sets the size of each transfer; with 100, the table is worth reading:
 //! `SYNFIN_GOODPUT_MB=100 cargo test --release -p synfin-tests --test goodput -- --nocapture --test-threads 1`.
 
 use std::time::Duration;
