@@ -138,7 +138,7 @@ fn take_back(
     has_originals: bool,
     counters: &mut Counters,
 ) {
-    let mut is_refuted = ack.advanced > 0 && b.in_recovery() && b.undo.is_refuted_by_echo(&ack.at);
+    let mut is_refuted = ack.advanced > 0 && b.in_recovery() && b.undo.is_refuted_by_echo(t.snd_una, &ack.at);
     // ACKs that come in one burst are read before anything is sent.
     is_refuted |= b.phase == Phase::Recovery && b.undo.is_without_resent() && !b.board.has_lost();
     if let Some(block) = ack.dsack {

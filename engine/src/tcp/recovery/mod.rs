@@ -310,7 +310,10 @@ fn enter_recovery(t: &mut Tcb, b: &mut Block) {
     b.recover = t.snd_nxt;
     b.notice.reduced(t);
     b.probe.forget();
-    t.clear(flag::RTT_TIMING);
+    if !b.is_tracking {
+        // What is timed may be sent again. Records know which were.
+        t.clear(flag::RTT_TIMING);
+    }
 }
 
 /// The reduction was not called for: everything is as before.

@@ -31,7 +31,7 @@ pub fn on_ack(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, co
         }
         return;
     }
-    if b.in_recovery() && b.undo.is_refuted_by_echo(&ack.at) {
+    if b.in_recovery() && b.undo.is_refuted_by_echo(t.snd_una, &ack.at) {
         count_undo(b, counters);
         undo(t, b, chunks);
         // What had been sent before the time-out is on its way (RFC 4015).

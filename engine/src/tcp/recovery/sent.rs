@@ -80,6 +80,7 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
         if !is_kept {
             b.board.clear(chunks);
             b.is_tracking = false;
+            t.clear(flag::RTT_TIMING);
             env.counters.event(Event::RecoveryExhausted);
         }
     }
@@ -88,7 +89,7 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
         env.counters.event(Event::PathProbes);
     }
     if plan.retransmit && b.in_recovery() {
-        b.undo.resent(now_us);
+        b.undo.resent(end, plan.seq == t.snd_una, now_us);
     }
     if b.is_forced && b.phase == Phase::Open {
         b.probe.sent(end.max(t.snd_nxt), plan.out_of_turn);
