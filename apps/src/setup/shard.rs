@@ -90,6 +90,8 @@ fn tcp(args: &TcpArgs) -> TcpConfig {
             ..FastOpen::default()
         },
         time_wait: args.time_wait,
+        // Peers that never close their side must not pile up.
+        half_closed: Some(defaults.fin_wait_2),
         delayed_ack: args.delayed_ack,
         nodelay: !args.nagle,
         ..args.receive_buffer.map_or(defaults, |bytes| defaults.with_fixed_receive_buffer(bytes))

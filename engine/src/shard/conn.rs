@@ -7,7 +7,7 @@ use super::users::Users;
 use crate::base::{Event, Instant};
 use crate::table::FlowKey;
 use crate::tcp::congestion::Algorithm;
-use crate::tcp::{State, Tcb, flag, open};
+use crate::tcp::{State, Tcb, flag, open, timers};
 use crate::wire::Addr;
 
 /// Below this many queued bytes `writable` is called.
@@ -101,6 +101,19 @@ impl<U> Conn<'_, U> {
         Ok(n)
     }
 
+    /// As [`send_copy`](Self::send_copy), and what was taken is urgent (RFC 9293 3.8.5), with all before it that is still on its
+    /// way. New applications do without (RFC 6093).
+    ///
+    /// # Errors
+    /// As [`send_copy`](Self::send_copy).
+    pub fn send_urgent(&mut self, bytes: &[u8]) -> Result<usize, SendError> {
+        let n = self.send_copy(bytes)?;
+        if n > 0 {
+            self.core.urge(self.slot);
+        }
+        Ok(n)
+    }
+
     /// Bytes queued and not yet acknowledged.
     pub fn queued_bytes(&self) -> u32 {
         self.tcb().map_or(0, Tcb::queued_bytes)
@@ -136,6 +149,7 @@ impl<U> Conn<'_, U> {
             return self.abort();
         }
         t.set(flag::RECEIVE_SHUT);
+        timers::limit_fin_wait_2(t, &self.core.proto.env_of(self.slot, t.flags));
         self.shutdown();
     }
 

@@ -159,6 +159,8 @@ impl Core {
             true => ecn::outgoing(t, plan, &mut self.proto.env_of(slot, t.flags)),
             false => (plan.flags, 0),
         };
+        let urgent = self.proto.urgent_pointer(slot, t, data_at);
+        let flags = if urgent.is_some() { flags | TcpFlags::URG } else { flags };
         let bare = Bare { seq: plan.seq, ack, flags };
         let (key, states) = (t.key, (before, t.state()));
         let segment = self.bare(&key, bare, window, options, ip.with_ecn(ecn));
@@ -169,6 +171,9 @@ impl Core {
             false => emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, data_at, out)),
             true => self.write_parts(&mut frame, &link, &segment, block),
         };
+        if let Some(pointer) = urgent.filter(|_| written) {
+            emit::set_urgent(&mut frame, &link, &segment, pointer);
+        }
         self.push(frame, written, cx);
     }
 

@@ -2,7 +2,8 @@
 //! the control blocks, whose flag `TUNED` says that there is something to look up; all others cost one test of it.
 
 use super::core::{Core, Protocol};
-use crate::tcp::{Env, TcpConfig, Times, flag};
+use crate::tcp::{Env, Tcb, TcpConfig, Times, flag};
+use crate::wire::Seq;
 use std::collections::HashMap;
 
 /// A configuration with its durations in ticks.
@@ -18,6 +19,8 @@ pub struct Tunings {
     conns: HashMap<u32, Tuning>,
     /// By listening port: connections that it accepts inherit it.
     ports: HashMap<u16, Tuning>,
+    /// Connections that send urgent bytes, by slot: the number after the last of these (SND.UP).
+    urgent: HashMap<u32, Seq>,
 }
 
 impl Tunings {
@@ -75,13 +78,39 @@ impl Protocol {
         self.tunings.conns.get(&slot).map_or(&self.config, |t| &t.config)
     }
 
+    /// What the urgent pointer of a segment of connection `slot` with number `seq` says: how far the urgent bytes reach from
+    /// there, if it is not behind them.
+    #[inline(always)]
+    pub fn urgent_pointer(&mut self, slot: u32, t: &Tcb, seq: Seq) -> Option<u16> {
+        if t.flags & flag::TUNED == 0 { None } else { self.tunings.urgent_pointer(slot, t, seq) }
+    }
+
     #[inline]
     pub fn config_at(&self, port: u16) -> &TcpConfig {
         self.tunings.ports.get(&port).map_or(&self.config, |t| &t.config)
     }
 }
 
+impl Tunings {
+    #[cold]
+    fn urgent_pointer(&mut self, slot: u32, t: &Tcb, seq: Seq) -> Option<u16> {
+        let &end = self.urgent.get(&slot)?;
+        if t.snd_una.at_or_after(end) {
+            self.urgent.remove(&slot);
+        }
+        end.after(seq).then(|| end.since(seq).min(0xffff) as u16)
+    }
+}
+
 impl Core {
+    /// All that is queued on connection `slot` is urgent (RFC 9293 3.9.1.2).
+    pub(super) fn urge(&mut self, slot: u32) {
+        if let Some(t) = self.conns.get_mut(slot) {
+            t.set(flag::TUNED);
+            self.proto.tunings.urgent.insert(slot, t.snd_end);
+        }
+    }
+
     pub(super) fn tune(&mut self, slot: u32, config: &TcpConfig) {
         let Some(t) = self.conns.get_mut(slot) else { return };
         t.set(flag::TUNED);
@@ -116,6 +145,7 @@ impl Core {
     pub(super) fn forget_tuning(&mut self, slot: u32, flags: u32) {
         if flags & flag::TUNED != 0 {
             self.proto.tunings.conns.remove(&slot);
+            self.proto.tunings.urgent.remove(&slot);
         }
     }
 }

@@ -37,8 +37,10 @@ pub struct TcpConfig {
     pub mss_max: u16,
     /// 2MSL.
     pub time_wait: Duration,
-    /// How long FIN-WAIT-2 may last after `close` (orphans), and after `shutdown` without any traffic.
+    /// How long FIN-WAIT-2 may last after `close`, when nobody is left who could give up.
     pub fin_wait_2: Duration,
+    /// How long FIN-WAIT-2 may last after `shutdown` without any traffic; `None`: as long as the application likes.
+    pub half_closed: Option<Duration>,
     pub delayed_ack: Duration,
     /// Diffserv field and TTL of what is sent.
     pub ip: IpFields,
@@ -131,6 +133,7 @@ impl Default for TcpConfig {
             mss_max: u16::MAX,
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
+            half_closed: None,
             delayed_ack: Duration::from_millis(40),
             ip: IpFields::default(),
             quick_acks: 16,

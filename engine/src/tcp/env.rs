@@ -17,6 +17,8 @@ pub struct Times {
     pub rto_max: u32,
     pub time_wait: u32,
     pub fin_wait_2: u32,
+    /// 0: no limit.
+    pub half_closed: u32,
     pub delayed_ack: u32,
     pub keepalive_idle: u32,
     pub keepalive_interval: u32,
@@ -35,6 +37,7 @@ impl Times {
             rto_max: ticks(c.rto_max.max(c.rto_min)),
             time_wait: ticks(c.time_wait),
             fin_wait_2: ticks(c.fin_wait_2),
+            half_closed: c.half_closed.map_or(0, ticks),
             delayed_ack: ticks(c.delayed_ack),
             keepalive_idle: c.keepalive.map_or(0, |k| ticks(k.idle)),
             keepalive_interval: c.keepalive.map_or(0, |k| ticks(k.interval)),

@@ -5,9 +5,10 @@
 
 use super::env::Env;
 use super::output::{self, Plan};
-use super::receive::{Happened, Outcome, alive};
+use super::receive::{Happened, Outcome};
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
+use super::timers;
 use super::{State, ack, acknowledge, rtt};
 use crate::base::Event;
 use crate::wire::{TcpFlags, TcpSegment};
@@ -66,7 +67,7 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Expec
     }
     ack::update_window(t, seg, env);
     if t.has(flag::LIFE_ON) {
-        alive(t, env);
+        timers::alive(t, env);
     }
     Some(Expected { acked_bytes: out.acked_bytes, progress: acked > 0, happened: out.happened })
 }

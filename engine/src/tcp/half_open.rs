@@ -151,13 +151,18 @@ pub enum HalfVerdict {
 pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict {
     let rcv_nxt = h.irs + 1;
     let window = env.config.receive_buffer_bytes.clamp(1, 0xffff);
-    if seg.flags.syn() && !seg.flags.rst() {
+    if seg.flags.rst() {
+        return reset(h, seg, window, env);
+    }
+    if seg.flags.syn() {
         if seg.seq == h.irs && !seg.flags.ack() {
             return HalfVerdict::ResendSynAck(DropReason::DataDuplicate);
         }
+        // RFC 9293 would return to LISTEN if it lies in the window. Then anybody who hits that could break the handshake; a
+        // peer that has begun anew answers the challenge with RST, which leads to LISTEN as well.
         return challenge(h, env, DropReason::SynChallenged);
     }
-    if h.has(HalfOpen::TIMESTAMPS) && !seg.flags.rst() {
+    if h.has(HalfOpen::TIMESTAMPS) {
         match seg.options.timestamp {
             Some((val, _)) if (val.wrapping_sub(h.ts_recent) as i32) < 0 => {
                 return limited(h, env, DropReason::PawsOld);
@@ -166,18 +171,8 @@ pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict
             None => return HalfVerdict::Drop(DropReason::TimestampMissing),
         }
     }
-    let acceptable = seg.seq.within(rcv_nxt, window) || (seg.seq_len() > 0 && (seg.end() - 1).within(rcv_nxt, window));
-    if !acceptable {
-        if seg.flags.rst() {
-            return HalfVerdict::Drop(DropReason::RstOutOfWindow);
-        }
+    if !seg.touches(rcv_nxt, window) {
         return limited(h, env, DropReason::SeqOutOfWindow);
-    }
-    if seg.flags.rst() {
-        if seg.seq == rcv_nxt {
-            return HalfVerdict::Reset;
-        }
-        return challenge(h, env, DropReason::RstChallenged);
     }
     if !seg.flags.ack() {
         return HalfVerdict::Drop(DropReason::TcpFlagsBad);
@@ -186,6 +181,16 @@ pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict
         return HalfVerdict::Reject(DropReason::AckUnacceptable);
     }
     HalfVerdict::Promote
+}
+
+/// RFC 5961 section 3.
+fn reset(h: &HalfOpen, seg: &TcpSegment, window: u32, env: &mut Env<'_>) -> HalfVerdict {
+    let rcv_nxt = h.irs + 1;
+    match seg.seq {
+        seq if seq == rcv_nxt => HalfVerdict::Reset,
+        seq if seq.within(rcv_nxt, window) => challenge(h, env, DropReason::RstChallenged),
+        _ => HalfVerdict::Drop(DropReason::RstOutOfWindow),
+    }
 }
 
 fn challenge(h: &HalfOpen, env: &mut Env<'_>, reason: DropReason) -> HalfVerdict {

@@ -161,6 +161,9 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
         // Simultaneous open (RFC 9293 3.5, figure 8): answer with SYN,ACK.
         transition(t, State::SynReceived);
         t.snd_nxt = t.snd_una;
+        // Its bytes are kept until the handshake is complete; a FIN is left to be repeated.
+        out.payload(seg, t, 1);
+        out.fin = None;
     }
     out
 }

@@ -162,3 +162,14 @@ fn a_corked_socket_sends_whole_segments_until_uncorked_or_for_200_ms() {
     let pushed = |e: &&TraceEvent| e.outgoing && e.payload_len > 0 && e.flags.0 & TcpFlags::PSH.0 != 0;
     assert_eq!(net.trace.iter().filter(pushed).count(), 3, "a whole segment of a corked socket does not push");
 }
+
+#[test]
+fn urgent_bytes_stay_in_line() {
+    let mut net = Net::default();
+    let (_, client, server) = net.connected();
+    let urgent = Flags { urgent: true, ..PLAIN };
+    assert_eq!(net.on(Host::A, |s| s.send(client, b"now", urgent)), Ok(3));
+    net.pass(ms(50));
+    assert_eq!(net.on(Host::B, |s| s.recv(server, &mut [0; 8], urgent)), Err(Errno::INVAL));
+    assert_eq!(recv(&mut net, Host::B, server, 8), Ok(b"now".to_vec()));
+}
