@@ -23,6 +23,14 @@ pub struct Tunings {
     urgent: HashMap<u32, Seq>,
 }
 
+impl Tunings {
+    /// Connections that have one.
+    #[cfg(test)]
+    pub fn of_conns(&self) -> usize {
+        self.conns.len()
+    }
+}
+
 fn tuning(config: &TcpConfig) -> Tuning {
     Tuning { config: *config, times: Times::new(config) }
 }
@@ -115,6 +123,7 @@ impl Core {
 
     /// `None`: the shard's own.
     pub(super) fn tune_port(&mut self, port: u16, config: Option<&TcpConfig>) {
+        self.provide_half_timers(config.map_or(0, |c| c.syn_retries));
         match config {
             Some(config) => self.proto.tunings.ports.insert(port, tuning(config)),
             None => self.proto.tunings.ports.remove(&port),

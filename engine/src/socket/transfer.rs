@@ -47,7 +47,7 @@ impl Sockets<'_> {
         let n = sent.map_err(|_| Errno::PIPE)?;
         s.full |= n < bytes.len();
         s.corked_until = hold.then(|| s.corked_until.unwrap_or(conn.now() + CORK_LIMIT));
-        if hold && !self.table.corks.contains(&fd) {
+        if hold && !std::mem::replace(&mut s.is_listed_corked, true) {
             self.table.corks.push(fd);
         }
         if n < bytes.len() {

@@ -26,7 +26,7 @@ pub struct TcpConfig {
     /// RFC 6298 says 1 s; like Linux, 200 ms, since delayed ACKs stay far below it.
     pub rto_min: Duration,
     pub rto_max: Duration,
-    /// SYN or SYN-ACK retransmissions before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
+    /// SYN or SYN-ACK retransmissions (of the latter 15 at most) before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
     pub syn_retries: u8,
     /// Retransmissions of data or FIN, and zero-window probes without answer, before giving up.
     pub data_retries: u8,
@@ -93,6 +93,17 @@ pub struct Keepalive {
 }
 
 impl TcpConfig {
+    /// Whether the settings go together.
+    ///
+    /// # Errors
+    /// Which do not, as a sentence.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.rto_min > self.rto_max {
+            return Err("the shortest retransmission time-out (rto_min) is longer than the longest (rto_max)");
+        }
+        Ok(())
+    }
+
     /// The largest window that a connection may ever offer.
     pub fn receive_window_max(&self) -> u32 {
         self.receive_buffer_bytes.max(self.receive_buffer_max_bytes)

@@ -33,7 +33,8 @@ impl Times {
             rto_initial: ticks(c.rto_initial),
             rto_syn_lost: ticks(c.rto_initial.max(Duration::from_secs(3))),
             rto_min: ticks(c.rto_min),
-            rto_max: ticks(c.rto_max),
+            // As long as the shortest, should they contradict each other (`TcpConfig::check`).
+            rto_max: ticks(c.rto_max.max(c.rto_min)),
             time_wait: ticks(c.time_wait),
             fin_wait_2: ticks(c.fin_wait_2),
             half_closed: c.half_closed.map_or(0, ticks),
@@ -148,6 +149,18 @@ impl ChallengeLimiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::{Tcb, rtt};
+
+    #[test]
+    fn contradictory_time_outs_are_a_configuration_error_and_no_panic() {
+        let config =
+            TcpConfig { rto_min: Duration::from_secs(9), rto_max: Duration::from_secs(2), ..TcpConfig::default() };
+        assert!(config.check().is_err_and(|why| why.contains("rto_min") && why.contains("rto_max")));
+        let mut t = Tcb::default();
+        rtt::sample(&mut t, 1_000);
+        let times = Times::new(&config);
+        assert_eq!(rtt::rto_ticks(&t, &times), times.rto_min);
+    }
 
     fn key(port: u16) -> FlowKey {
         FlowKey { remote_port: port, ..FlowKey::default() }

@@ -23,6 +23,10 @@ pub fn expire(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
         t.set(flag::ACK_NOW);
         env.counters.event(Event::DelayedAcks);
     }
+    if t.is_resting() && t.rtx_at.is_due(now) {
+        t.stop_rtx();
+        env.recovery.forget(t);
+    }
     if t.has(flag::RTX_ON)
         && t.rtx_at.is_due(now)
         && let Some(end) = retransmission(t, env)
