@@ -73,7 +73,7 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Expec
 }
 
 /// The segment that says everything there is to say, taken note of as sent. `None`: nothing has changed, and
-/// [`output`](super::output) has to see what may be sent: something is under way or remembered of a loss, or it takes more
+/// [`output`] has to see what may be sent: something is under way or remembered of a loss, or it takes more
 /// than one segment.
 #[inline(always)]
 pub fn speak(t: &mut Tcb, env: &mut Env<'_>) -> Option<Plan> {
