@@ -4,7 +4,8 @@
 use super::app::CloseReason;
 use super::conn::{Conn, Net};
 use crate::base::time::TICK_SHIFT;
-use crate::tcp::{State, Tcb, TcpConfig, flag, recovery, rtt};
+use crate::wire::Seq;
+use crate::tcp::{acknowledge, State, Tcb, TcpConfig, flag, recovery, rtt};
 
 /// How a connection is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,9 +49,22 @@ pub struct ConnInfo {
     /// Shift counts, the peer's and ours.
     pub send_scale: u8,
     pub receive_scale: u8,
+    /// How far back a segment came in, in bytes, at most.
+    pub reordering_bytes: u32,
+    /// As [`Conn::stream_positions`].
+    pub positions: (Seq, Seq),
 }
 
 impl<U> Conn<'_, U> {
+    /// Sequence numbers of the oldest byte that is not acknowledged (of the first, while the handshake lasts) and of the
+    /// next one expected.
+    pub fn stream_positions(&self) -> (Seq, Seq) {
+        self.tcb().map_or((Seq(0), Seq(0)), |t| {
+            let syn = u32::from(!t.state().is_synchronized());
+            (t.snd_una + syn, t.rcv_nxt)
+        })
+    }
+
     /// Bytes that came in order and were left by [`App::data`](super::App::data).
     pub fn unread(&self) -> u32 {
         self.tcb().map_or(0, |t| self.core.recv.unread(t.recv, t.stream_end()))
@@ -98,6 +112,27 @@ impl<U> Conn<'_, U> {
         } else if t.take(flag::CORKED) {
             self.core.mark_pending(self.slot);
         }
+    }
+
+    /// True: the next segments are acknowledged at once. False: ACKs are delayed, since the application will answer.
+    pub fn set_quick_acks(&mut self, on: bool) {
+        let slot = self.slot;
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        if on && t.take(flag::ACK_ON) {
+            t.set(flag::ACK_NOW);
+            self.core.mark_pending(slot);
+        }
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        match on {
+            true => acknowledge::begin(t, &self.core.proto.env_of(slot, t.flags)),
+            false => t.clear(flag::QUICK_ACKS),
+        }
+    }
+
+    /// True: what was queued last is the beginning of something, and needs no PSH.
+    pub fn set_unfinished(&mut self, on: bool) {
+        let Some(t) = self.core.conns.get(self.slot) else { return };
+        self.core.send.set_unfinished(t.send, on.then_some(t.snd_end));
     }
 
     /// Gives this connection times and limits of its own. What the handshake agreed on stays as it is.
@@ -168,6 +203,8 @@ impl<U> Conn<'_, U> {
             lost_segments,
             send_scale: t.snd_scale(),
             receive_scale: t.rcv_scale(),
+            reordering_bytes: recovery::reordering_bytes(t, &self.core.proto.recovery),
+            positions: self.stream_positions(),
         })
     }
 }

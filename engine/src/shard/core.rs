@@ -29,7 +29,7 @@ use crate::wire::{Addr, Mac, Seq, TcpSegment};
 const SEND_QUEUE_BYTES_MAX: u32 = (1 << 30) + (1 << 20);
 /// Handshakes end long before their first retransmission is due, and leave its entry behind. So many may begin within
 /// that time for each that may be open at once. (Of later retransmissions there are at most two.)
-const TIMERS_PER_HALF_OPEN: u32 = 16;
+pub(super) const TIMERS_PER_HALF_OPEN: u32 = 16;
 /// Neighbours that the table can hold.
 const NEIGHBOURS: u32 = 131_072;
 

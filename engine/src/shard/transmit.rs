@@ -1,7 +1,9 @@
 //! From decisions to frames: everything the shard sends as TCP goes through here.
 
+mod burst;
 mod parts;
 
+use burst::Burst;
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use super::trace::TraceEvent;
@@ -31,8 +33,9 @@ impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
         self.watch_window(slot);
-        let mut is_held_back = false;
-        for behind in 0.. {
+        let mut is_held_back;
+        let mut burst = Burst::default();
+        loop {
             is_held_back = self.is_held_back(slot);
             if is_held_back {
                 break;
@@ -42,10 +45,8 @@ impl Core {
             if plan.flags.syn() {
                 self.fill_syn(slot, &mut plan);
             }
-            if behind > 0 && plan.closes_window {
-                // The end of a burst is pushed, though more is queued: the receiver need not wait for what the window
-                // holds back (RFC 9293 3.9.1.2 leaves that to us).
-                plan.flags |= TcpFlags::PSH;
+            if plan.len > 0 {
+                self.push_burst(slot, &mut plan, &mut burst);
             }
             match self.send_any(slot, &plan, cx) {
                 Sent::Done => self.pace(slot, plan.len),
@@ -156,7 +157,8 @@ impl Core {
             true => ecn::outgoing(t, plan, &mut self.proto.env_of(slot, t.flags)),
             false => (plan.flags, 0),
         };
-        let bare = Bare { seq: plan.seq, ack, flags };
+        let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
+        let bare = Bare { seq: plan.seq, ack, flags: flags | push };
         let (key, states) = (t.key, (before, t.state()));
         let segment = SegmentOut { payload_len: plan.len as u16, ecn, ..self.bare(&key, bare, window, &options) };
         self.note(&segment, states);

@@ -1,7 +1,8 @@
 //! Connections and listening ports with times and limits of their own: `setsockopt` and its like. They are kept beside
 //! the control blocks, whose flag `TUNED` says that there is something to look up; all others cost one test of it.
 
-use super::core::{Core, Protocol};
+use super::core::{Core, Protocol, TIMERS_PER_HALF_OPEN};
+use crate::timer::Fifo;
 use crate::tcp::{Env, TcpConfig, Times, flag};
 use std::collections::HashMap;
 
@@ -74,6 +75,15 @@ impl Protocol {
 }
 
 impl Core {
+    /// What everybody has who has nothing of his own.
+    pub(super) fn configure(&mut self, tcp: TcpConfig) {
+        let limit = self.config.limits.half_open.saturating_mul(TIMERS_PER_HALF_OPEN);
+        while self.half_timers.len() <= usize::from(tcp.syn_retries) {
+            self.half_timers.push(Fifo::new(limit));
+        }
+        (self.proto.config, self.proto.times, self.config.tcp) = (tcp, Times::new(&tcp), tcp);
+    }
+
     pub(super) fn tune(&mut self, slot: u32, config: &TcpConfig) {
         let Some(t) = self.conns.get_mut(slot) else { return };
         t.set(flag::TUNED);

@@ -90,6 +90,8 @@ pub fn send_fast<W: World>(
     if rest.is_empty() {
         return Ok(done);
     }
+    // Who had more to say than the SYN could carry is talking, not only listening.
+    world.act(|s| s.set_quick_acks(fd, false))?;
     send(world, fd, rest, flags).map(|n| done + n).or_else(|e| if done > 0 { Ok(done) } else { Err(e) })
 }
 

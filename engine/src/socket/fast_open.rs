@@ -2,6 +2,7 @@
 //! TCP_FASTOPEN_CONNECT, which puts the SYN off until there is something to send with it.
 
 use super::table::Role;
+use super::transfer::Flags;
 use super::{Errno, Fd, Sockets};
 use crate::shard::Connect;
 use crate::tcp::{FastOpen, FastOpenKeys};
@@ -21,7 +22,12 @@ impl Sockets<'_> {
             Role::Fresh => remote,
             Role::Deferred(addr, port) => (addr, port),
             Role::Opening(_, false) => return Err(Errno::ALREADY),
-            Role::Opening(_, true) | Role::Open(_) | Role::Listening { .. } => return Err(Errno::ISCONN),
+            Role::Opening(id, true) => {
+                // Nobody has asked how it went: this does, and then it is an ordinary send.
+                s.role = Role::Open(id);
+                return self.send(fd, bytes, Flags::default());
+            }
+            Role::Open(_) | Role::Listening { .. } => return Err(Errno::ISCONN),
             Role::Ended => return Err(s.error.take().unwrap_or(Errno::PIPE)),
         };
         s.role = Role::Fresh;

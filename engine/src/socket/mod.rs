@@ -38,6 +38,7 @@ pub use transfer::Flags;
 
 use crate::base::{Frame, Instant};
 use crate::shard::{App, Cx, Net, Shard, ShardConfig, TraceEvent};
+use crate::tcp::TcpConfig;
 use table::{Owner, Table};
 
 /// Names a socket or an epoll instance of one stack.
@@ -74,6 +75,13 @@ impl Stack {
     pub fn at(&mut self, now: Instant) -> Sockets<'_> {
         let (table, net) = self.shard.parts(now);
         Sockets { table, net }
+    }
+
+    /// Settings of connections, and options of sockets, that begin from now on.
+    pub fn configure(&mut self, tcp: TcpConfig, options: Options, now: Instant) {
+        let (table, _) = self.shard.parts(now);
+        table.configure(tcp, options);
+        self.shard.configure(tcp);
     }
 
     pub fn shard(&self) -> &Shard<impl App + use<>> {

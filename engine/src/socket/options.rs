@@ -297,6 +297,10 @@ impl Sockets<'_> {
                 s.options.linger = (on != 0).then(|| Duration::from_secs(seconds.max(0) as u64));
             }
             (IPPROTO_TCP, libc::TCP_FASTOPEN_KEY) => s.options.fast_open_keys = Some(fast_open::keys(value)?),
+            (IPPROTO_TCP, libc::TCP_QUICKACK) => {
+                let on = int(value)? != 0;
+                return self.set_quick_acks(fd, on);
+            }
             (SOL_SOCKET, libc::SO_RCVTIMEO) => s.options.receive_timeout = timeout(value)?,
             (SOL_SOCKET, libc::SO_SNDTIMEO) => s.options.send_timeout = timeout(value)?,
             (IPPROTO_TCP, libc::TCP_CONGESTION) => {
@@ -360,7 +364,9 @@ impl Sockets<'_> {
             }
             (IPPROTO_TCP, libc::TCP_INFO) => {
                 let conn = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info());
-                info::encode(conn.as_ref(), matches!(s.role, Role::Listening { .. })).to_vec()
+                let conn = conn.or_else(|| s.last_info.as_deref().copied());
+                let streams = info::Streams { starts: s.starts, now: self.net.now() };
+                info::encode(conn.as_ref(), &streams, matches!(s.role, Role::Listening { .. })).to_vec()
             }
             (SOL_SOCKET, libc::SO_ERROR) => {
                 let soft = |id| self.net.conn(id).and_then(|mut c| c.take_soft_error()).and_then(errno);

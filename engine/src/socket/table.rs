@@ -3,10 +3,10 @@
 use super::epoll::Epoll;
 use super::{Errno, Fd, Options};
 use crate::base::Instant;
-use crate::shard::{App, CloseReason, Conn, ConnId, LocalNet, Net, ShardConfig};
+use crate::shard::{App, CloseReason, Conn, ConnId, ConnInfo, LocalNet, Net, ShardConfig};
 use crate::steering::ports::Ports;
 use crate::tcp::TcpConfig;
-use crate::wire::Addr;
+use crate::wire::{Addr, Seq};
 use std::collections::{HashMap, VecDeque};
 
 /// Ports from which `connect` and `bind` to port 0 choose, as Linux has them.
@@ -46,6 +46,15 @@ pub struct Socket {
     pub write_shut: bool,
     /// Until when TCP_CORK or MSG_MORE hold back less than a segment.
     pub corked_until: Option<Instant>,
+    /// MSG_MORE holds back only until an ACK comes: what was queued then.
+    pub held_bytes: Option<u32>,
+    /// The other end of an accepted connection.
+    pub peer: Option<(Addr, u16)>,
+    /// What had come and was not read when the connection ended, and how it was doing then.
+    pub leftover: Vec<u8>,
+    pub last_info: Option<Box<ConnInfo>>,
+    /// Where the two streams begin, and when something came last.
+    pub starts: Starts,
     /// Epoll instances that watch the socket.
     pub watchers: Vec<Fd>,
     /// In the list of sockets that [`Table::notice_changes`] looks at.
@@ -68,6 +77,11 @@ impl Socket {
             read_shut: false,
             write_shut: false,
             corked_until: None,
+            held_bytes: None,
+            peer: None,
+            leftover: Vec::new(),
+            last_info: None,
+            starts: Starts::default(),
             watchers: Vec::new(),
             noticed: false,
             seen_unread: 0,
@@ -81,6 +95,21 @@ impl Socket {
             Role::Opening(id, _) | Role::Open(id) => Some(id),
             _ => None,
         }
+    }
+}
+
+/// For TCP_INFO: sequence numbers of the first byte each way, and the time of the last segment with data.
+#[derive(Clone, Copy, Default)]
+pub struct Starts {
+    pub send: Seq,
+    pub receive: Seq,
+    pub last_data_at: Option<Instant>,
+}
+
+impl Starts {
+    fn of(conn: &Conn<'_, Owner>) -> Starts {
+        let (send, receive) = conn.stream_positions();
+        Starts { send, receive, last_data_at: None }
     }
 }
 
@@ -115,6 +144,10 @@ impl Table {
             noticed: Vec::new(),
             corks: Vec::new(),
         }
+    }
+
+    pub fn configure(&mut self, tcp: TcpConfig, options: Options) {
+        (self.base, self.options) = (tcp, options);
     }
 
     /// The lowest free number gets `entry`.
@@ -239,6 +272,7 @@ impl App for Table {
         let mut child = Socket::new(v6, options);
         child.role = Role::Open(conn.id());
         child.bound = Some((addr, port));
+        (child.peer, child.starts) = (Some(conn.remote()), Starts::of(conn));
         let fd = self.insert(Entry::Socket(Box::new(child)));
         *conn.user = Owner(Some(fd));
         if let Ok(Socket { role: Role::Listening { queue, .. }, .. }) = self.socket(listener) {
@@ -250,12 +284,18 @@ impl App for Table {
     fn connected(&mut self, conn: &mut Conn<'_, Owner>) {
         if let Owner(Some(fd)) = *conn.user {
             self.opened(fd, conn.id());
+            if let Ok(s) = self.socket(fd) {
+                s.starts = Starts::of(conn);
+            }
         }
     }
 
     /// All bytes stay with the shard until they are read.
     fn data(&mut self, conn: &mut Conn<'_, Owner>, _bytes: &[u8]) -> usize {
         if let Owner(Some(fd)) = *conn.user {
+            if let Ok(s) = self.socket(fd) {
+                s.starts.last_data_at = Some(conn.now());
+            }
             self.notice(fd);
         }
         0
@@ -267,6 +307,17 @@ impl App for Table {
             && !std::mem::replace(&mut s.seen_end, true)
         {
             self.wake(fd);
+        }
+    }
+
+    fn ending(&mut self, conn: &mut Conn<'_, Owner>) {
+        if let Owner(Some(fd)) = *conn.user
+            && let Ok(s) = self.socket(fd)
+        {
+            s.last_info = conn.info().map(Box::new);
+            s.leftover = vec![0; conn.unread() as usize];
+            let n = conn.read(&mut s.leftover, true);
+            s.leftover.truncate(n);
         }
     }
 
@@ -283,9 +334,8 @@ impl App for Table {
         let now = net.now();
         for fd in std::mem::take(&mut self.corks) {
             let Ok(s) = self.socket(fd) else { continue };
-            match s.corked_until {
-                Some(until) if until > now => self.corks.push(fd),
-                _ => super::transfer::uncork(s, net),
+            if super::transfer::holds(s, net, now) {
+                self.corks.push(fd);
             }
         }
     }

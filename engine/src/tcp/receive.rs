@@ -7,7 +7,7 @@ use super::open;
 use super::reset::Bare;
 use super::state::transition;
 use super::tcb::{Tcb, flag};
-use super::{State, ack, ecn};
+use super::{State, ack, acknowledge, ecn};
 use crate::base::{DropReason, Event};
 use crate::wire::{Seq, TcpFlags, TcpSegment};
 
@@ -278,8 +278,11 @@ fn payload(t: &mut Tcb, seg: &TcpSegment, out: &mut Outcome) {
 
 /// Enters the state that follows from the peer's FIN (RFC 9293 3.10.7.4, eighth check), its number just having been
 /// taken into rcv_nxt.
-pub fn on_fin(t: &mut Tcb) {
-    t.set(flag::ACK_NOW);
+pub fn on_fin(t: &mut Tcb, env: &Env<'_>) {
+    match t.state() {
+        State::Established => acknowledge::fin_received(t, env),
+        _ => t.set(flag::ACK_NOW),
+    }
     match t.state() {
         State::Established | State::SynReceived => transition(t, State::CloseWait),
         State::FinWait1 => transition(t, State::Closing),

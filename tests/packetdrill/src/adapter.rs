@@ -7,6 +7,7 @@
 
 use crate::machine::Machine;
 use crate::settings::Settings;
+use crate::sysctls::Sysctls;
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -32,6 +33,7 @@ enum Sleeper {
 
 struct Shared {
     machine: Machine,
+    sysctls: Sysctls,
     sleeper: Sleeper,
     /// Kernel descriptors (one for each socket, since packetdrill closes what a script leaves open) and ours.
     fds: HashMap<i32, Fd>,
@@ -45,9 +47,11 @@ pub struct Adapter {
 type Guard<'a> = MutexGuard<'a, Shared>;
 
 impl Adapter {
-    pub fn new(settings: Settings) -> Adapter {
+    /// `flags`: `settings` were made from them.
+    pub fn new(settings: Settings, flags: &str) -> Adapter {
         let machine = Machine::new(&settings);
-        let shared = Shared { machine, sleeper: Sleeper::None, fds: HashMap::new() };
+        let sysctls = Sysctls::new(settings.sysctls, flags);
+        let shared = Shared { machine, sysctls, sleeper: Sleeper::None, fds: HashMap::new() };
         Adapter { shared: Mutex::new(shared), changed: Condvar::new() }
     }
 
@@ -148,6 +152,9 @@ impl Adapter {
 impl World for &Adapter {
     fn act<R>(&mut self, call: impl FnOnce(&mut Sockets<'_>) -> R) -> R {
         let mut g = self.lock();
+        if let Some(settings) = g.sysctls.changes() {
+            g.machine.configure(&settings);
+        }
         let now = g.machine.now;
         let result = call(&mut g.machine.stack.at(now));
         g.machine.turn();

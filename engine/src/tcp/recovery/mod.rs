@@ -30,7 +30,7 @@ pub mod undo;
 mod scoreboard_tests;
 
 pub(super) use acked::on_ack;
-pub(super) use sent::{on_sent, room, to_resend};
+pub(super) use sent::{Again, on_sent, room, to_resend};
 
 use super::congestion::{self, Memory};
 use super::env::Clock;
@@ -43,7 +43,7 @@ use frto::Frto;
 use path_mtu::PathMtu;
 use prr::Prr;
 use rack::Rack;
-use records::Chunks;
+use records::{Chunks, Marks};
 use scoreboard::Scoreboard;
 use tlp::Probe;
 use undo::Undo;
@@ -154,6 +154,16 @@ pub fn is_after_timeout(t: &Tcb, pool: &Pool) -> bool {
     pool.get(t.recovery).is_some_and(|b| b.phase == Phase::Timeout)
 }
 
+/// How far back a segment came in that was never sent again, in bytes, at most.
+pub fn reordering_bytes(t: &Tcb, pool: &Pool) -> u32 {
+    pool.get(t.recovery).map_or(0, |b| b.rack.reordering_bytes())
+}
+
+/// The smallest round trip of the last seconds, as far as it is remembered.
+pub fn min_rtt_us(t: &Tcb, pool: &Pool) -> u32 {
+    pool.get(t.recovery).map_or(u32::MAX, |b| b.rack.min_rtt_us()).min(t.srtt_us)
+}
+
 /// How many segments are SACKed, how many were sent again and not reported since, and how many are to be sent again.
 pub fn reported(t: &Tcb, pool: &Pool) -> (u32, u32, u32) {
     pool.get(t.recovery).map_or((0, 0, 0), |b| b.board.counts(&pool.chunks))
@@ -206,7 +216,10 @@ impl Pool {
             let is_timed = t.has(flag::RTT_TIMING);
             let sent_us = if is_timed { t.rtt_at_us } else { clock.us };
             let una = t.snd_una;
-            b.is_tracking = b.board.push(&mut self.chunks, una, under_way as u16, sent_us, !is_timed);
+            // What did not leave together with the next one was all there was.
+            let is_alone = !is_timed || sent_us != clock.us;
+            let marks = Marks::new(!is_timed, is_alone, is_alone);
+            b.is_tracking = b.board.push(&mut self.chunks, una, under_way as u16, sent_us, marks);
         }
         true
     }

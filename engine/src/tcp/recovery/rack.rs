@@ -61,6 +61,8 @@ pub struct Rack {
     /// Highest number reported as received ("forward ACK").
     forward: Seq,
     pub reordering_seen: bool,
+    /// How far behind the highest number one came in, at most.
+    reordering_bytes: u32,
     /// Quarters of the smallest round trip that the reordering window is wide.
     quarters: u8,
     wide_for: u8,
@@ -78,6 +80,7 @@ impl Rack {
             min_rtt: MinRtt { before: u32::MAX, now: u32::MAX, span_start_us: now_us },
             forward: una,
             reordering_seen: false,
+            reordering_bytes: 0,
             quarters: 1,
             wide_for: 0,
             widened_until: None,
@@ -87,6 +90,10 @@ impl Rack {
     /// Nothing has been learnt that another flight of segments would have to know.
     pub fn is_plain(&self) -> bool {
         !self.reordering_seen && self.quarters == 1
+    }
+
+    pub fn reordering_bytes(&self) -> u32 {
+        self.reordering_bytes
     }
 
     pub fn rtt_us(&self) -> Option<u32> {
@@ -121,6 +128,8 @@ impl Rack {
             self.forward = d.end;
         } else if d.end.before(self.forward) && !d.retransmitted {
             self.reordering_seen = true;
+            let extent = self.forward.since(d.end) + d.len;
+            self.reordering_bytes = self.reordering_bytes.max(extent);
         }
     }
 
