@@ -51,6 +51,9 @@ pub struct ConnInfo {
     pub receive_scale: u8,
     /// How far back a segment came in, in bytes, at most.
     pub reordering_bytes: u32,
+    pub reordered_segments: u32,
+    /// A congestion mark has reduced the window.
+    pub in_reduction: bool,
     /// As [`Conn::stream_positions`].
     pub positions: (Seq, Seq),
 }
@@ -102,6 +105,16 @@ impl<U> Conn<'_, U> {
             self.core.mark_pending(self.slot);
         }
         n
+    }
+
+    /// All that came in order and was not read, of a connection that is about to be over ([`App::ending`](super::App::ending)).
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        let Some(t) = self.core.conns.get(self.slot) else { return Vec::new() };
+        let mut rest = vec![0; self.core.recv.unread(t.recv, t.rcv_nxt) as usize];
+        // A FIN is counted in, but is no byte.
+        let n = self.core.recv.read(t.recv, t.rcv_nxt, &mut rest, true, &mut self.core.spent);
+        rest.truncate(n);
+        rest
     }
 
     /// True: less than a full segment waits for more, or for the FIN. False: what waited goes out.
@@ -174,6 +187,7 @@ impl<U> Conn<'_, U> {
         let measured = t.has(flag::RTT_VALID);
         let own_mss = crate::tcp::options::own_mss(self.core.config.mtu, t.key.remote.is_v4());
         let (sacked_segments, resent_segments, lost_segments) = recovery::reported(t, &self.core.proto.recovery);
+        let (reordering_bytes, reordered_segments) = recovery::reordering(t, &self.core.proto.recovery);
         let ns = |us: u32| if measured { u64::from(us) << 10 } else { 0 };
         Some(ConnInfo {
             state: t.state(),
@@ -203,7 +217,9 @@ impl<U> Conn<'_, U> {
             lost_segments,
             send_scale: t.snd_scale(),
             receive_scale: t.rcv_scale(),
-            reordering_bytes: recovery::reordering_bytes(t, &self.core.proto.recovery),
+            reordering_bytes,
+            reordered_segments,
+            in_reduction: recovery::is_reduced_by_mark(t, &self.core.proto.recovery),
             positions: self.stream_positions(),
         })
     }

@@ -12,8 +12,9 @@ const KEY_BYTES: usize = 16;
 
 impl Sockets<'_> {
     /// `sendto` with MSG_FASTOPEN: begins a connection whose SYN carries as many of `bytes` as it can, and returns how
-    /// many; `EINPROGRESS` if none can go with it.
-    pub fn send_fast(&mut self, fd: Fd, bytes: &[u8], remote: (Addr, u16)) -> Result<usize, Errno> {
+    /// many; `EINPROGRESS` if none can go with it. `waits`: so will the caller, and what the SYN has no room for goes out as
+    /// soon as the connection is there.
+    pub fn send_fast(&mut self, fd: Fd, bytes: &[u8], remote: (Addr, u16), waits: bool) -> Result<usize, Errno> {
         if !self.table.base.fast_open.client {
             return Err(Errno::OPNOTSUPP);
         }
@@ -35,10 +36,16 @@ impl Sockets<'_> {
         let id = self.table.socket(fd)?.conn().ok_or(Errno::INPROGRESS)?;
         let Some(mut conn) = self.net.conn(id) else { return Err(Errno::INPROGRESS) };
         let n = bytes.len().min(usize::from(conn.fast_open_room()));
-        match conn.send_copy(&bytes[..n]) {
-            Ok(n) if n > 0 => Ok(n),
-            _ => Err(Errno::INPROGRESS),
+        let n = conn.send_copy(&bytes[..n]).unwrap_or(0);
+        if waits {
+            self.table.socket(fd)?.rest = bytes[n..].to_vec();
         }
+        if n > 0 { Ok(n) } else { Err(Errno::INPROGRESS) }
+    }
+
+    /// What is left of what [`send_fast`](Self::send_fast) was given, and still has to be sent.
+    pub(super) fn take_rest(&mut self, fd: Fd) -> Result<Vec<u8>, Errno> {
+        Ok(std::mem::take(&mut self.table.socket(fd)?.rest))
     }
 
     /// Where the connection goes that `connect` has put off.

@@ -35,11 +35,12 @@ fn state_number(state: State) -> u8 {
     }
 }
 
-/// TCP_CA_Open, TCP_CA_Disorder, TCP_CA_Recovery, TCP_CA_Loss.
+/// TCP_CA_Open, TCP_CA_Disorder, TCP_CA_CWR, TCP_CA_Recovery, TCP_CA_Loss.
 fn congestion_state(i: &ConnInfo) -> u8 {
     match i {
         _ if i.retries > 0 || i.in_timeout => 4,
         _ if i.in_recovery => 3,
+        _ if i.in_reduction => 2,
         _ if i.sacked_segments > 0 => 1,
         _ => 0,
     }
@@ -95,6 +96,7 @@ pub fn encode(info: Option<&ConnInfo>, streams: &Streams, listening: bool) -> [u
     let silence_ns = streams.starts.last_data_at.map_or(0, |at| streams.now.nanos_since(at));
     word(52, (silence_ns / 1_000_000) as u32);
     word(144, i.unsent_bytes);
+    word(220, i.reordered_segments);
     word(228, i.send_window);
     word(232, i.receive_window);
     out[128..136].copy_from_slice(&u64::from(received).to_ne_bytes());

@@ -42,8 +42,10 @@ pub struct Options {
     pub user_timeout_ms: u32,
     /// TCP_LINGER2: how long FIN-WAIT-2 may last; `None`: as the shard has it.
     pub fin_wait_2: Option<Duration>,
-    /// TCP_NOTSENT_LOWAT; 0: none.
+    /// TCP_NOTSENT_LOWAT; 0: as sockets have it that do not say.
     pub unsent_low_water: u32,
+    /// What those have; 0: none.
+    pub unsent_low_water_default: u32,
     /// TCP_INQ: `recvmsg` tells how many bytes are left.
     pub tell_unread: bool,
     /// IP_FREEBIND: addresses that are not ours can be bound to.
@@ -85,6 +87,7 @@ impl Default for Options {
             user_timeout_ms: 0,
             fin_wait_2: None,
             unsent_low_water: 0,
+            unsent_low_water_default: 0,
             tell_unread: false,
             free_bind: false,
             fast_open_pending_max: None,
@@ -100,6 +103,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Unsent bytes with which a socket is not writable; 0: it does not matter.
+    pub(super) fn low_water(&self) -> u32 {
+        if self.unsent_low_water > 0 { self.unsent_low_water } else { self.unsent_low_water_default }
+    }
+
     /// The configuration of a connection with these options, on a shard configured as `base`.
     pub fn config(&self, base: &TcpConfig) -> TcpConfig {
         let mut c = *base;

@@ -50,6 +50,8 @@ pub struct Socket {
     pub held_bytes: Option<u32>,
     /// The other end of an accepted connection.
     pub peer: Option<(Addr, u16)>,
+    /// What a call that waits for the handshake has to say behind the SYN's data.
+    pub rest: Vec<u8>,
     /// What had come and was not read when the connection ended, and how it was doing then.
     pub leftover: Vec<u8>,
     pub last_info: Option<Box<ConnInfo>>,
@@ -79,6 +81,7 @@ impl Socket {
             corked_until: None,
             held_bytes: None,
             peer: None,
+            rest: Vec::new(),
             leftover: Vec::new(),
             last_info: None,
             starts: Starts::default(),
@@ -98,7 +101,8 @@ impl Socket {
     }
 }
 
-/// For TCP_INFO: sequence numbers of the first byte each way, and the time of the last segment with data.
+/// For TCP_INFO: sequence numbers of the first byte each way, and the time of the last segment with data, or of
+/// the handshake.
 #[derive(Clone, Copy, Default)]
 pub struct Starts {
     pub send: Seq,
@@ -109,7 +113,7 @@ pub struct Starts {
 impl Starts {
     fn of(conn: &Conn<'_, Owner>) -> Starts {
         let (send, receive) = conn.stream_positions();
-        Starts { send, receive, last_data_at: None }
+        Starts { send, receive, last_data_at: Some(conn.now()) }
     }
 }
 
@@ -253,6 +257,17 @@ impl Socket {
     }
 }
 
+/// Who had more to say than the SYN could carry is talking, not only listening: it goes with the handshake's last segment.
+fn send_rest(s: &mut Socket, conn: &mut Conn<'_, Owner>) {
+    if s.rest.is_empty() {
+        return;
+    }
+    conn.set_quick_acks(false);
+    let room = s.rest.len().min(s.options.send_buffer_bytes as usize);
+    let n = conn.send_copy(&s.rest[..room]).unwrap_or(0);
+    s.rest.drain(..n);
+}
+
 impl App for Table {
     type Conn = Owner;
 
@@ -286,6 +301,7 @@ impl App for Table {
             self.opened(fd, conn.id());
             if let Ok(s) = self.socket(fd) {
                 s.starts = Starts::of(conn);
+                send_rest(s, conn);
             }
         }
     }
@@ -315,9 +331,7 @@ impl App for Table {
             && let Ok(s) = self.socket(fd)
         {
             s.last_info = conn.info().map(Box::new);
-            s.leftover = vec![0; conn.unread() as usize];
-            let n = conn.read(&mut s.leftover, true);
-            s.leftover.truncate(n);
+            s.leftover = conn.take_rest();
         }
     }
 

@@ -30,7 +30,7 @@ impl Sockets<'_> {
         match s.role {
             Role::Open(_) | Role::Opening(_, true) if !s.write_shut => {}
             Role::Opening(_, false) if !s.write_shut => return Err(Errno::AGAIN),
-            Role::Deferred(addr, port) if !s.write_shut => return self.send_fast(fd, bytes, (addr, port)),
+            Role::Deferred(addr, port) if !s.write_shut => return self.send_fast(fd, bytes, (addr, port), false),
             _ => return Err(s.error.take().unwrap_or(Errno::PIPE)),
         }
         if bytes.is_empty() {

@@ -26,6 +26,8 @@ pub struct TcpConfig {
     /// RFC 6298 says 1 s; like Linux, 200 ms, since delayed ACKs stay far below it.
     pub rto_min: Duration,
     pub rto_max: Duration,
+    /// What is added to the round trip on account of its variance is at least this (RFC 6298 leaves it to the clock).
+    pub rto_margin_min: Duration,
     /// SYN or SYN-ACK retransmissions before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
     pub syn_retries: u8,
     /// Retransmissions of data or FIN, and zero-window probes without answer, before giving up.
@@ -56,6 +58,9 @@ pub struct TcpConfig {
     pub initial_window_segments: u8,
     /// After a time-out's length without transmissions the congestion window starts anew (RFC 5681 4.1).
     pub restarts_after_idle: bool,
+    /// What one ACK can add to the window in slow start, in segments (RFC 3465, with the L that RFC 9406 recommends); after a
+    /// time-out it is one.
+    pub slow_start_segments: u32,
     /// So many segments leave in one go, whatever the rate.
     pub burst_segments_min: u8,
     /// Congestion control of new connections.
@@ -122,6 +127,7 @@ impl Default for TcpConfig {
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(60),
+            rto_margin_min: Duration::ZERO,
             syn_retries: 7,
             data_retries: 15,
             user_timeout: None,
@@ -138,6 +144,7 @@ impl Default for TcpConfig {
             keepalive: None,
             initial_window_segments: 10,
             restarts_after_idle: true,
+            slow_start_segments: 8,
             burst_segments_min: 2,
             congestion: Algorithm::default(),
             pacing: None,

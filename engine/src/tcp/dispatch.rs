@@ -40,7 +40,7 @@ const TABLE: [[Rule; 16]; State::COUNT] = [
     //            -  S  F  SF R  SR FR SFR A  SA FA SFA RA SRA FRA SFRA
     /* Closed */ [D, D, D, D, D, D, D, D,  D, D, D, D,  D, D,  D,  D],
     /* Listen */ [D, D, D, D, D, D, D, D,  D, D, D, D,  D, D,  D,  D],
-    /* SynSent*/ [D, O, D, D, O, D, D, D,  O, O, O, D,  O, D,  O,  D],
+    /* SynSent*/ [D, O, D, D, O, D, D, D,  O, O, O, O,  O, D,  O,  D],
     /* SynRcvd*/ [D, S, D, D, R, D, R, D,  G, B, G, D,  R, D,  R,  D],
     /* Estab  */ [D, S, D, S, R, R, R, D,  G, S, G, S,  R, R,  R,  D],
     /* FinW1  */ [D, S, D, S, R, R, R, D,  G, S, G, S,  R, R,  R,  D],

@@ -217,8 +217,13 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
         }
         return Outcome::dropped_with(reason, Reply::Ack);
     }
+    let mut out = Outcome::default();
+    if let Some(refusal) = ack::process(t, seg, env, &mut out) {
+        return refusal;
+    }
     if let Some((val, _)) = seg.options.timestamp {
-        // RFC 7323 4.3 (2): only a segment at or before the last ACK updates ts_recent.
+        // RFC 7323 4.3 (2): only a segment at or before the last ACK updates ts_recent. One whose ACK field is wrong is none
+        // of the peer's.
         if t.has(flag::TIMESTAMPS)
             && (val.wrapping_sub(t.ts_recent) as i32) >= 0
             && seg.seq.at_or_before(t.last_ack_sent)
@@ -226,10 +231,6 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
             t.ts_recent = val;
             t.ts_recent_at = env.clock.coarse;
         }
-    }
-    let mut out = Outcome::default();
-    if let Some(refusal) = ack::process(t, seg, env, &mut out) {
-        return refusal;
     }
     if t.has(flag::ECN) {
         ecn::received(t, seg, env);

@@ -12,12 +12,11 @@ mod newreno;
 pub use cubic::Cubic;
 pub use hystart::HyStart;
 
+use super::TcpConfig;
 use super::tcb::{Tcb, flag};
 
 const CWND_MAX: u32 = 1 << 30;
-/// What one ACK can add in slow start, in segments (RFC 3465, with the L that RFC 9406 recommends), and what it can after
-/// a time-out, when it may be about bytes that had arrived long before.
-const SLOW_START_SEGMENTS: u32 = 8;
+/// What one ACK can add in slow start after a time-out, in segments: it may be about bytes that had arrived long before.
 const SLOW_START_SEGMENTS_AFTER_TIMEOUT: u32 = 1;
 
 /// The controllers there are.
@@ -35,8 +34,16 @@ pub enum Algorithm {
 pub struct Growth {
     pub acked: u32,
     pub now_us: u32,
-    /// The connection sends again what a time-out took for lost.
-    pub after_timeout: bool,
+    /// What it can add in slow start.
+    pub segments_max: u32,
+}
+
+impl Growth {
+    /// `after_timeout`: the connection sends again what a time-out took for lost.
+    pub fn new(acked: u32, now_us: u32, after_timeout: bool, config: &TcpConfig) -> Growth {
+        let segments_max = if after_timeout { SLOW_START_SEGMENTS_AFTER_TIMEOUT } else { config.slow_start_segments };
+        Growth { acked, now_us, segments_max }
+    }
 }
 
 /// What a controller remembers of a connection.
@@ -80,8 +87,7 @@ pub fn restart_after_idle(t: &mut Tcb, initial_segments: u8) {
 pub fn grow(t: &mut Tcb, memory: Option<&mut Memory>, g: &Growth) {
     let mss = u32::from(t.mss);
     let step = if t.cwnd < t.ssthresh {
-        let segments = if g.after_timeout { SLOW_START_SEGMENTS_AFTER_TIMEOUT } else { SLOW_START_SEGMENTS };
-        let step = g.acked.min(segments * mss);
+        let step = g.acked.min(g.segments_max.saturating_mul(mss));
         memory.map_or(step, |m| m.hystart.step(step))
     } else {
         match memory {
@@ -131,12 +137,12 @@ mod tests {
     fn slow_start_doubles_and_does_not_outrun_the_bytes_acknowledged() {
         let mut t = Tcb { mss: 1000, cwnd: 10_000, ..Tcb::default() };
         for _ in 0..5 {
-            grow(&mut t, None, &Growth { acked: 2_000, now_us: 0, after_timeout: false });
+            grow(&mut t, None, &Growth { acked: 2_000, now_us: 0, segments_max: 8 });
         }
         assert_eq!(t.cwnd, 20_000);
-        grow(&mut t, None, &Growth { acked: 1_000_000, now_us: 0, after_timeout: false });
+        grow(&mut t, None, &Growth { acked: 1_000_000, now_us: 0, segments_max: 8 });
         assert_eq!(t.cwnd, 28_000);
-        grow(&mut t, None, &Growth { acked: 1_000_000, now_us: 0, after_timeout: true });
+        grow(&mut t, None, &Growth { acked: 1_000_000, now_us: 0, segments_max: 1 });
         assert_eq!(t.cwnd, 29_000);
     }
 
@@ -144,7 +150,7 @@ mod tests {
     fn newreno_adds_one_segment_per_window_and_halves_on_loss() {
         let mut t = Tcb { mss: 1000, cwnd: 20_000, ssthresh: 10_000, ..Tcb::default() };
         for _ in 0..20 {
-            grow(&mut t, None, &Growth { acked: 1_000, now_us: 0, after_timeout: false });
+            grow(&mut t, None, &Growth { acked: 1_000, now_us: 0, segments_max: 8 });
         }
         assert!((20_900..=21_000).contains(&t.cwnd), "{}", t.cwnd);
         assert_eq!(reduce(&t, &mut Memory::default(), 30_000), t.cwnd / 2);

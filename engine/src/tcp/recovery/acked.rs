@@ -38,7 +38,7 @@ struct Report {
 
 /// Handles an ACK at or beyond SND.UNA. Returns in how many units of 1024 ns segments have to be judged again.
 pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, env: &mut Env<'_>) -> Option<u32> {
-    let Env { clock, counters, recovery, .. } = env;
+    let Env { clock, config, counters, recovery, .. } = env;
     let (b, chunks) = recovery.parts(t.recovery)?;
     let ack = Ack {
         seg,
@@ -48,7 +48,7 @@ pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, 
         at: Moment { now_us: clock.us, echo_age: echo_age(t, seg, clock) },
     };
     if !b.is_tracking {
-        reno::on_ack(t, b, chunks, &ack, counters);
+        reno::on_ack(t, b, chunks, &ack, config, counters);
         return None;
     }
     let report = read(t, b, chunks, &ack);
@@ -71,7 +71,8 @@ pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, 
     }
     after_detection(t, b, report.delivered, advanced > 0 && !has_new_loss, counters);
     if b.phase != Phase::Recovery && !was_recovering && advanced > 0 && was_limited {
-        grow(t, b, advanced, report.rtt.map(|(rtt, _)| rtt), clock.us);
+        let growth = Growth::new(advanced, clock.us, b.phase == Phase::Timeout, config);
+        grow(t, b, &growth, report.rtt.map(|(rtt, _)| rtt));
     }
     wait
 }
@@ -205,7 +206,7 @@ pub(super) fn after_detection(t: &mut Tcb, b: &mut Block, delivered: u32, is_saf
 }
 
 /// The window grows with what was acknowledged.
-pub(super) fn grow(t: &mut Tcb, b: &mut Block, acked: u32, rtt_us: Option<u32>, now_us: u32) {
+pub(super) fn grow(t: &mut Tcb, b: &mut Block, growth: &Growth, rtt_us: Option<u32>) {
     let is_slow_start = t.cwnd < t.ssthresh;
     if is_slow_start && t.cwnd >= b.burst.saturating_mul(2) && b.phase == Phase::Open {
         // Nothing has shown that the path takes twice what it got.
@@ -218,6 +219,5 @@ pub(super) fn grow(t: &mut Tcb, b: &mut Block, acked: u32, rtt_us: Option<u32>, 
     {
         t.ssthresh = ssthresh;
     }
-    let growth = Growth { acked, now_us, after_timeout: b.phase == Phase::Timeout };
-    congestion::grow(t, Some(&mut b.memory), &growth);
+    congestion::grow(t, Some(&mut b.memory), growth);
 }

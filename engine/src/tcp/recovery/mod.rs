@@ -154,9 +154,14 @@ pub fn is_after_timeout(t: &Tcb, pool: &Pool) -> bool {
     pool.get(t.recovery).is_some_and(|b| b.phase == Phase::Timeout)
 }
 
-/// How far back a segment came in that was never sent again, in bytes, at most.
-pub fn reordering_bytes(t: &Tcb, pool: &Pool) -> u32 {
-    pool.get(t.recovery).map_or(0, |b| b.rack.reordering_bytes())
+/// How far back a segment came in that was never sent again, in bytes, at most, and how many did.
+pub fn reordering(t: &Tcb, pool: &Pool) -> (u32, u32) {
+    pool.get(t.recovery).map_or((0, 0), |b| b.rack.reordering())
+}
+
+/// The window came down because of a congestion mark, and nothing sent since was acknowledged.
+pub fn is_reduced_by_mark(t: &Tcb, pool: &Pool) -> bool {
+    pool.get(t.recovery).is_some_and(|b| b.phase == Phase::Open && b.notice.covers(t.snd_una))
 }
 
 /// The smallest round trip of the last seconds, as far as it is remembered.
@@ -216,8 +221,8 @@ impl Pool {
             let is_timed = t.has(flag::RTT_TIMING);
             let sent_us = if is_timed { t.rtt_at_us } else { clock.us };
             let una = t.snd_una;
-            // What did not leave together with the next one was all there was.
-            let is_alone = !is_timed || sent_us != clock.us;
+            // What is not full, or did not leave together with the next one, was all there was.
+            let is_alone = under_way < u32::from(t.mss) || (is_timed && sent_us != clock.us);
             let marks = Marks::new(!is_timed, is_alone, is_alone);
             b.is_tracking = b.board.push(&mut self.chunks, una, under_way as u16, sent_us, marks);
         }

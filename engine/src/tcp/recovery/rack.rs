@@ -61,8 +61,9 @@ pub struct Rack {
     /// Highest number reported as received ("forward ACK").
     forward: Seq,
     pub reordering_seen: bool,
-    /// How far behind the highest number one came in, at most.
+    /// How far behind the highest number one came in, at most, and how many did.
     reordering_bytes: u32,
+    reordered: u32,
     /// Quarters of the smallest round trip that the reordering window is wide.
     quarters: u8,
     wide_for: u8,
@@ -81,6 +82,7 @@ impl Rack {
             forward: una,
             reordering_seen: false,
             reordering_bytes: 0,
+            reordered: 0,
             quarters: 1,
             wide_for: 0,
             widened_until: None,
@@ -92,8 +94,9 @@ impl Rack {
         !self.reordering_seen && self.quarters == 1
     }
 
-    pub fn reordering_bytes(&self) -> u32 {
-        self.reordering_bytes
+    /// How far back a segment came in, in bytes, at most, and how many did.
+    pub fn reordering(&self) -> (u32, u32) {
+        (self.reordering_bytes, self.reordered)
     }
 
     pub fn rtt_us(&self) -> Option<u32> {
@@ -130,6 +133,7 @@ impl Rack {
             self.reordering_seen = true;
             let extent = self.forward.since(d.end) + d.len;
             self.reordering_bytes = self.reordering_bytes.max(extent);
+            self.reordered = self.reordered.saturating_add(1);
         }
     }
 
@@ -184,7 +188,7 @@ impl Rack {
                 // By then all of them are: the last of them was sent when the segment that arrived was.
                 return Some(patience.saturating_sub(now_us.wrapping_sub(self.sent_us)).max(1));
             }
-            board.lose_oldest(store);
+            board.lose_oldest(store, true);
         }
         None
     }
@@ -197,7 +201,7 @@ impl Rack {
             if now_us.wrapping_sub(oldest.sent_us) < patience {
                 break;
             }
-            board.lose_oldest(store);
+            board.lose_oldest(store, false);
         }
         board.lose_first(store);
     }

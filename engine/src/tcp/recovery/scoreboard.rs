@@ -193,12 +193,12 @@ impl Scoreboard {
         self.records.get(store, self.flight.head).copied().filter(|_| self.flight.head != NIL)
     }
 
-    /// Takes that segment for lost.
-    pub fn lose_oldest(&mut self, store: &mut Chunks) {
+    /// Takes that segment for lost. `has_turn`: if it was sent again already, before all that were not.
+    pub fn lose_oldest(&mut self, store: &mut Chunks, has_turn: bool) {
         let number = self.flight.head;
         let Some(&record) = self.records.get(store, number).filter(|_| number != NIL) else { return };
         self.detach(store, number);
-        if record.marks.is_resent() {
+        if record.marks.is_resent() && has_turn {
             self.insert(store, number, Place::Lost, self.urgent);
             self.urgent = number;
         } else {

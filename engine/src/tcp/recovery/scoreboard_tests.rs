@@ -86,7 +86,7 @@ impl Model {
         let expected = self.oldest();
         let told = self.board.oldest_in_flight(&self.store);
         assert_eq!(told.map(|r| r.seq), expected.map(|i| self.seq(self.naive[i].seq)));
-        self.board.lose_oldest(&mut self.store);
+        self.board.lose_oldest(&mut self.store, true);
         if let Some(i) = expected {
             self.naive[i].place = Place::Lost;
         }
@@ -199,7 +199,7 @@ fn first_segment_goes_first_after_a_time_out_whatever_was_sent_again_before() {
     (0..3).for_each(|_| m.push(10));
     // A probe: the last segment again.
     m.board.resent(&mut m.store, Seq(20), 50);
-    (0..3).for_each(|_| m.board.lose_oldest(&mut m.store));
+    (0..3).for_each(|_| m.board.lose_oldest(&mut m.store, true));
     m.board.lose_first(&mut m.store);
     assert_eq!(m.next_lost(), Some((Seq(0), 10)));
 }
@@ -208,13 +208,13 @@ fn first_segment_goes_first_after_a_time_out_whatever_was_sent_again_before() {
 fn what_was_lost_by_mistake_is_judged_first_again() {
     let mut m = Model::new(0);
     (0..4).for_each(|_| m.push(10));
-    (0..2).for_each(|_| m.board.lose_oldest(&mut m.store));
+    (0..2).for_each(|_| m.board.lose_oldest(&mut m.store, true));
     m.board.find_lost(&mut m.store);
     assert_eq!((m.board.lost_bytes(), m.board.flight_bytes()), (0, 40));
     let mut order = Vec::new();
     while let Some(r) = m.board.oldest_in_flight(&m.store) {
         order.push(r.seq.0);
-        m.board.lose_oldest(&mut m.store);
+        m.board.lose_oldest(&mut m.store, true);
     }
     assert_eq!(order, [0, 10, 20, 30]);
 }
