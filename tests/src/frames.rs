@@ -2,7 +2,7 @@
 
 use crate::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER, PEER_MAC, PEER_PORT, plain_config};
 use synfin_engine::base::{Counters, DropReason, Event, FramePool, Rng};
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::segment::SackBlock;
 use synfin_engine::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions};
@@ -96,9 +96,9 @@ fn segment(
             ack: Seq(ack),
             flags,
             window: 1000,
-            options,
+            options: OptionsOut::Any(options),
             payload_len: payload.len() as u16,
-            ecn: 0,
+            ip: IpFields::default(),
             checksum: ChecksumMode::Full,
         };
         emit::tcp(frame, &link(), &s, |to| to.copy_from_slice(payload))

@@ -8,7 +8,7 @@ use synfin_engine::shard::{
     App, CloseReason, Conn, ConnId, Connect, ConnectError, Cx, Limits, LocalNet, Payload, Report, Shard, ShardConfig,
 };
 use synfin_engine::tcp::State;
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use synfin_engine::wire::parse::{LinkInfo, Packet, ParseOptions, VlanTags, parse};
 use synfin_engine::wire::segment::TcpSegment;
 use synfin_engine::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions};
@@ -293,9 +293,9 @@ impl Host {
             ack: Seq(s.ack),
             flags: s.flags,
             window: s.window,
-            options: &s.options,
+            options: OptionsOut::Any(&s.options),
             payload_len: s.data.len() as u16,
-            ecn: s.ecn,
+            ip: IpFields::default().with_ecn(s.ecn),
             checksum: ChecksumMode::Full,
         };
         assert!(emit::tcp(&mut frame, &link, &out, |to| to.copy_from_slice(&s.data)));

@@ -4,6 +4,7 @@ pub mod altered;
 pub mod bulk;
 pub mod frames;
 pub mod host;
+pub mod ideal;
 pub mod netns;
 pub mod pair;
 pub mod programs;

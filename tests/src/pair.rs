@@ -1,7 +1,7 @@
 //! Two shards joined by a link, in virtual time.
 
 use std::time::Duration;
-use synfin_engine::base::{Frame, FramePool, Instant};
+use synfin_engine::base::{Frame, FramePool, Instant, Rng};
 use synfin_engine::io::sim::{End, Impairment, SimLink};
 use synfin_engine::shard::{App, Cx, LocalNet, Shard, ShardConfig, TraceEvent};
 use synfin_engine::wire::{Addr, Mac};
@@ -52,6 +52,10 @@ impl<A: App> Side<A> {
         self.tx = Vec::with_capacity(frames);
     }
 
+    fn take_bursts(&mut self, receive_frames: usize, send_frames: usize) {
+        (self.rx, self.tx) = (Vec::with_capacity(receive_frames), Vec::with_capacity(send_frames));
+    }
+
     fn turn(&mut self, link: &mut SimLink, now: Instant) {
         loop {
             let got = link.receive(self.end, now, &mut self.pool, &mut self.rx);
@@ -96,6 +100,9 @@ pub struct Pair<A: App, B: App> {
     pub b: Side<B>,
     pub link: SimLink,
     pub now: Instant,
+    /// How far apart turns may be, and the dice for it.
+    nap_ns: u64,
+    dice: Rng,
 }
 
 impl<A: App, B: App> Pair<A, B> {
@@ -117,7 +124,16 @@ impl<A: App, B: App> Pair<A, B> {
             b: Side::new(configs.1, apps.1, End::B, frames, now),
             link: SimLink::new(seed, impairments),
             now,
+            nap_ns: 0,
+            dice: Rng::new(seed),
         }
+    }
+
+    /// Both sides are as workers on busy cores: turns come at uneven times, up to `nap` apart, and bursts are a worker's.
+    pub fn doze(&mut self, nap: Duration) {
+        self.nap_ns = nap.as_nanos() as u64;
+        self.a.take_bursts(64, 256);
+        self.b.take_bursts(64, 256);
     }
 
     /// Both sides do what they can do now.
@@ -143,7 +159,8 @@ impl<A: App, B: App> Pair<A, B> {
                 return false;
             }
             // Deadlines are ticks: one that is "now" may need the clock to move past the tick.
-            self.now = if next > self.now { next } else { self.now.plus_nanos(1_000) };
+            let earliest = self.now.plus_nanos(1_000.max(self.dice.below(self.nap_ns)));
+            self.now = if next > self.now && self.nap_ns == 0 { next } else { next.max(earliest) };
         }
     }
 }

@@ -7,6 +7,7 @@ use synfin_engine::base::Event;
 use synfin_engine::io::sim::Impairment;
 use synfin_engine::tcp::congestion::Algorithm;
 use synfin_tests::bulk::{Receiver, Sender, Transfer};
+use synfin_tests::ideal;
 use synfin_tests::pair::{ADDR_A, ADDR_B, Pair, configs};
 
 const MSS: f64 = 1448.0;
@@ -19,12 +20,18 @@ struct Path {
     rtt_ms: u64,
     loss: f64,
     reorder: f64,
+    nap: Duration,
 }
 
 impl Path {
     fn name(&self) -> String {
-        let Path { rate_mbit_s, rtt_ms, loss, reorder } = self;
-        format!("{rate_mbit_s:>5} Mbit/s {rtt_ms:>3} ms loss {:>3.1} % reorder {:.0} %", loss * 100.0, reorder * 100.0)
+        let Path { rate_mbit_s, rtt_ms, loss, reorder, nap } = self;
+        format!(
+            "{rate_mbit_s:>5} Mbit/s {rtt_ms:>3} ms loss {:>3.1} % reorder {:.0} % nap {:>4} us",
+            loss * 100.0,
+            reorder * 100.0,
+            nap.as_micros()
+        )
     }
 
     fn bdp_bytes(&self) -> u64 {
@@ -55,18 +62,11 @@ impl Path {
         [there, back]
     }
 
-    /// Bytes per second that a controller of this kind can reach: the link's rate, or what the square root of the
-    /// loss leaves (Reno: 1.22 / sqrt(p) segments; CUBIC: the larger of that and 1.05 (RTT / p)^3/4).
-    fn possible(&self, algorithm: Algorithm) -> f64 {
-        let rate = self.rate_mbit_s as f64 * 125_000.0 * MSS / FRAME_BYTES;
-        if self.loss == 0.0 {
-            return rate;
-        }
-        let rtt_s = self.rtt_ms as f64 / 1000.0;
-        let reno = 1.22 / self.loss.sqrt();
-        let cubic = 1.054 * (rtt_s / self.loss).powf(0.75);
-        let window = if algorithm == Algorithm::Cubic { reno.max(cubic) } else { reno };
-        rate.min(window * MSS / rtt_s)
+    /// Bytes per second of an ideal sender.
+    fn possible(&self, algorithm: Algorithm, bytes: u64, seed: u64) -> f64 {
+        let segments_per_s = self.rate_mbit_s as f64 * 125_000.0 / FRAME_BYTES;
+        let path = ideal::Path { segments_per_s, rtt_s: self.rtt_ms as f64 / 1000.0, loss: self.loss };
+        bytes as f64 / path.seconds(bytes.div_ceil(MSS as u64), algorithm, seed)
     }
 }
 
@@ -85,14 +85,16 @@ fn pair(path: &Path, transfers: Vec<Transfer>, seed: u64) -> Pair<Sender, Receiv
 }
 
 fn size() -> u64 {
-    std::env::var("SYNFIN_GOODPUT_MB").ok().map_or(2, |n| n.parse().expect("SYNFIN_GOODPUT_MB is a number")) * 1_000_000
+    std::env::var("SYNFIN_GOODPUT_MB").ok().map_or(10, |n| n.parse().expect("SYNFIN_GOODPUT_MB is a number"))
+        * 1_000_000
 }
 
-/// Runs one transfer and returns its share of what is possible.
-fn transfer(path: &Path, algorithm: Algorithm) -> f64 {
+/// Runs one transfer and returns bytes per second, and what was counted.
+fn transfer(path: &Path, algorithm: Algorithm, seed: u64) -> (f64, [u64; 5]) {
     let bytes = size();
     let plan = Transfer { bytes, starts_after: Duration::ZERO, algorithm };
-    let mut pair = pair(path, vec![plan], 7);
+    let mut pair = pair(path, vec![plan], seed);
+    pair.doze(path.nap);
     let begin = pair.now;
     assert!(pair.run(Duration::from_secs(100_000)), "{}: does not end", path.name());
     let flow = pair.b.shard.app().flows[0];
@@ -101,67 +103,83 @@ fn transfer(path: &Path, algorithm: Algorithm) -> f64 {
     pair.a.assert_clean();
     pair.b.assert_clean();
     let seconds = flow.last.unwrap().nanos_since(begin) as f64 / 1e9;
-    let (got, possible) = (bytes as f64 / seconds, path.possible(algorithm));
     let c = pair.a.shard.counters();
-    let [again, fast, timeouts, probes, undone] =
+    let counts =
         [Event::Retransmits, Event::FastRetransmits, Event::RtoExpiries, Event::LossProbes, Event::SpuriousRecoveries]
             .map(|e| c.count(e));
-    println!(
-        "{} {algorithm:<8?} {:>8.2} of {:>8.2} Mbit/s ({:>3.0} %) resent {again} recoveries {fast} time-outs {timeouts} \
-         probes {probes} undone {undone}",
-        path.name(),
-        got * 8e-6,
-        possible * 8e-6,
-        100.0 * got / possible
-    );
-    got / possible
+    (bytes as f64 / seconds, counts)
 }
 
-fn table(loss: f64, reorder: f64, rates: &[u64]) -> Vec<(Path, f64)> {
-    let mut shares = Vec::new();
-    for &rate_mbit_s in rates {
+/// The share of what is possible, in the median of three runs.
+fn judge(path: &Path) -> f64 {
+    let algorithm = Algorithm::Cubic;
+    let shares = SEEDS.map(|seed| {
+        let (got, counts) = transfer(path, algorithm, seed);
+        (got / path.possible(algorithm, size(), seed), got, counts)
+    });
+    let mut shares = shares.to_vec();
+    shares.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (share, got, [again, fast, timeouts, probes, undone]) = shares[shares.len() / 2];
+    println!(
+        "{} {:>8.2} Mbit/s ({:>3.0} %) resent {again} recoveries {fast} time-outs {timeouts} probes {probes} undone {undone}",
+        path.name(),
+        got * 8e-6,
+        100.0 * share
+    );
+    share
+}
+
+/// Every cell of the table has its floor: of each rate, each round trip, and hosts that are busy or not.
+fn table(loss: f64, reorder: f64, floor: f64) {
+    let mut too_slow = Vec::new();
+    for rate_mbit_s in RATES {
         for rtt_ms in [10, 100] {
-            for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
-                let path = Path { rate_mbit_s, rtt_ms, loss, reorder };
-                shares.push((path, transfer(&path, algorithm)));
+            for nap in [Duration::ZERO, NAP] {
+                let path = Path { rate_mbit_s, rtt_ms, loss, reorder, nap };
+                let share = judge(&path);
+                if share < floor {
+                    too_slow.push(format!("{}: {share:.2}", path.name()));
+                }
             }
         }
     }
-    shares
+    assert!(too_slow.is_empty(), "less than {floor} of what is possible: {too_slow:#?}");
 }
 
+const SEEDS: [u64; 3] = [7, 8, 9];
 const RATES: [u64; 3] = [100, 1_000, 10_000];
+/// Busy hosts look after their connections at uneven times, up to so far apart.
+const NAP: Duration = Duration::from_micros(500);
 
 #[test]
-fn transfers_complete_under_loss_of_a_tenth_of_a_percent() {
-    table(0.001, 0.0, &RATES);
+fn loss_of_a_tenth_of_a_percent_leaves_what_the_controller_allows() {
+    table(0.001, 0.0, 0.88);
 }
 
 #[test]
-fn transfers_under_loss_come_near_to_what_the_loss_allows() {
-    for (path, share) in table(0.01, 0.0, &RATES).into_iter().chain(table(0.03, 0.0, &RATES)) {
-        assert!(share > 0.5, "{}: {share}", path.name());
-    }
+fn loss_of_one_percent_leaves_what_the_controller_allows() {
+    table(0.01, 0.0, 0.80);
+}
+
+#[test]
+fn loss_of_three_percent_leaves_what_the_controller_allows() {
+    table(0.03, 0.0, 0.72);
 }
 
 #[test]
 fn reordering_by_ten_packets_never_makes_the_window_collapse() {
-    // With and without reordering: the same path, the same start.
-    for rate_mbit_s in RATES {
-        for rtt_ms in [10, 100] {
-            for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
-                let straight = Path { rate_mbit_s, rtt_ms, loss: 0.0, reorder: 0.0 };
-                let [without, with] = [0.0, 0.01].map(|reorder| transfer(&Path { reorder, ..straight }, algorithm));
-                assert!(with > 0.8 * without, "{}: {with} against {without}", straight.name());
-            }
-        }
-    }
+    table(0.0, 0.01, 0.82);
+}
+
+#[test]
+fn path_without_loss_is_filled() {
+    table(0.0, 0.0, 0.85);
 }
 
 #[test]
 fn two_flows_share_a_bottleneck() {
     for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
-        let path = Path { rate_mbit_s: 100, rtt_ms: 10, loss: 0.0, reorder: 0.0 };
+        let path = Path { rate_mbit_s: 100, rtt_ms: 10, loss: 0.0, reorder: 0.0, nap: Duration::ZERO };
         let plan = Transfer { bytes: 1 << 40, starts_after: Duration::ZERO, algorithm };
         let late = Transfer { starts_after: Duration::from_millis(500), ..plan };
         let mut pair = pair(&path, vec![plan, late], 7);

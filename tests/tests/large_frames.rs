@@ -4,7 +4,7 @@
 use std::time::Duration;
 use synfin_engine::base::{DropReason, Event, Frame, FramePool, Rng};
 use synfin_engine::io::sim::Impairment;
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Seq, TcpFlags, TcpOptions};
 use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER, PEER_MAC, PEER_PORT, plain_config};
@@ -102,9 +102,9 @@ fn frame_bytes(seq: u32, data: &[u8], flags: TcpFlags) -> Vec<u8> {
         ack: Seq(301),
         flags,
         window: 65_535,
-        options: &TcpOptions::default(),
+        options: OptionsOut::Any(&TcpOptions::default()),
         payload_len: data.len() as u16,
-        ecn: 0,
+        ip: IpFields::default(),
         checksum: ChecksumMode::Full,
     };
     assert!(emit::tcp(&mut frame, &link, &segment, |to| to.copy_from_slice(data)));

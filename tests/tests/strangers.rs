@@ -5,7 +5,7 @@ use std::time::Duration;
 use synfin_engine::base::{DropReason, Event, Frame, FramePool, Instant, Rng};
 use synfin_engine::io::sim::Impairment;
 use synfin_engine::tcp::State;
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions};
 use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER, PEER_MAC, PEER_PORT, Told, plain_config, seg};
@@ -41,9 +41,9 @@ impl Forged {
             ack: Seq(self.ack),
             flags: self.flags,
             window: 1000,
-            options: &self.options,
+            options: OptionsOut::Any(&self.options),
             payload_len: self.payload.len() as u16,
-            ecn: 0,
+            ip: IpFields::default(),
             checksum: ChecksumMode::Full,
         };
         assert!(emit::tcp(&mut frame, &link, &segment, |out| out.copy_from_slice(self.payload)));

@@ -110,8 +110,11 @@ fn run(args: &Args) -> Result<String, IoError> {
     measured.map(|m| receiver_line(&m)).ok_or_else(|| IoError::new("nobody connected", "start the sender sooner"))
 }
 
-fn sender_line(Sent { retransmits, timeouts, spurious }: &Sent) -> String {
-    format!("{{\"retransmits\":{retransmits},\"timeouts\":{timeouts},\"spurious\":{spurious}}}")
+fn sender_line(Sent { retransmits, timeouts, recoveries, spurious, probes }: &Sent) -> String {
+    format!(
+        "{{\"retransmits\":{retransmits},\"timeouts\":{timeouts},\"recoveries\":{recoveries},\"spurious\":{spurious},\
+         \"probes\":{probes}}}"
+    )
 }
 
 fn receiver_line(Measured { seconds, bytes, ended, wrong }: &Measured) -> String {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 use synfin_engine::base::{Frame, FramePool, Instant};
 use synfin_engine::shard::{App, Cx, LocalNet, Shard, ShardConfig};
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use synfin_engine::wire::parse::{Packet, ParseOptions, VlanTags, parse};
 use synfin_engine::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions, TcpSegment};
 
@@ -95,9 +95,9 @@ impl Puppet {
             ack: peer.ack,
             flags,
             window: 0x2000,
-            options: &options,
+            options: OptionsOut::Any(&options),
             payload_len: payload.len() as u16,
-            ecn: 0,
+            ip: IpFields::default(),
             checksum: ChecksumMode::Full,
         };
         let link = LinkOut { src: PEER_MAC, dst: SHARD_MAC, vlan: VlanTags::default() };

@@ -4,7 +4,7 @@ use super::{Case, Work, repeat};
 use std::hint::black_box;
 use synfin_engine::base::{Frame, FramePool};
 use synfin_engine::wire::checksum::checksum;
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use synfin_engine::wire::parse::{ParseOptions, VlanTags, parse};
 use synfin_engine::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions};
 
@@ -89,9 +89,9 @@ fn write(frame: &mut Frame, kind: Kind, (src, dst): (Addr, Addr), options: &TcpO
         ack: Seq(0x0506_0708),
         flags: kind.flags(),
         window: 0x2000,
-        options,
+        options: OptionsOut::Any(options),
         payload_len: payload.len() as u16,
-        ecn: 0,
+        ip: IpFields::default(),
         checksum: ChecksumMode::Full,
     };
     emit::tcp(frame, &LINK, &segment, |out| out.copy_from_slice(payload))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use synfin_engine::base::{Frame, FramePool, Instant};
 use synfin_engine::shard::{App, Cx, LocalNet, Shard, ShardConfig};
 use synfin_engine::tcp::{Keepalive, SynCookies};
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions};
 
@@ -187,9 +187,13 @@ impl Rig {
                 ack: Seq(0),
                 flags: TcpFlags::SYN,
                 window: 65_535,
-                options: &TcpOptions { mss: Some(1460), timestamp: Some((1, 0)), ..TcpOptions::default() },
+                options: OptionsOut::Any(&TcpOptions {
+                    mss: Some(1460),
+                    timestamp: Some((1, 0)),
+                    ..TcpOptions::default()
+                }),
                 payload_len: 0,
-                ecn: 0,
+                ip: IpFields::default(),
                 checksum: ChecksumMode::Full,
             };
             let link = LinkOut { src: CLIENT_MAC, dst: SERVER_MAC, vlan: VlanTags::default() };

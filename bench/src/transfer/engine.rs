@@ -140,7 +140,9 @@ impl Station<'_> {
             let counters = control.snapshot(0).counters;
             sent.retransmits = counters.count(Event::Retransmits);
             sent.timeouts = counters.count(Event::RtoExpiries);
+            sent.recoveries = counters.count(Event::FastRetransmits);
             sent.spurious = counters.count(Event::SpuriousRecoveries);
+            sent.probes = counters.count(Event::LossProbes);
         })?;
         Ok(sent)
     }

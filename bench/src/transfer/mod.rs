@@ -124,7 +124,10 @@ pub struct Measured {
 pub struct Sent {
     pub retransmits: u64,
     pub timeouts: u64,
+    /// Recoveries, those that were taken back, and tail loss probes.
+    pub recoveries: u64,
     pub spurious: u64,
+    pub probes: u64,
 }
 
 #[cfg(test)]

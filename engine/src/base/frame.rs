@@ -94,8 +94,9 @@ pub struct Frame {
     len: u16,
     csum_start: u16,
     csum_offset: u16,
-    /// The next frame of the packet stands in the first bytes of the chunk.
-    more: bool,
+    /// Not 0: the next frame of the packet stands in the first bytes of the chunk. (A `bool` here would be where `None` of an
+    /// `Option<Frame>` stands, and moving one then means taking it apart.)
+    more: u8,
 }
 
 // SAFETY: a `Frame` is the exclusive right to its chunk; moving it to another thread moves that right.
@@ -106,7 +107,7 @@ impl Frame {
     /// The chunk must be live memory of an arena that outlives the frame, no other `Frame`, ring or free list
     /// may hold it, and `start + len` must not exceed `chunk_bytes`.
     unsafe fn new(chunk: NonNull<u8>, index: u32, chunk_bytes: u16, start: u16, len: u16) -> Frame {
-        Frame { chunk, index, chunk_bytes, start, len, csum_start: 0, csum_offset: 0, more: false }
+        Frame { chunk, index, chunk_bytes, start, len, csum_start: 0, csum_offset: 0, more: 0 }
     }
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod frame;
 pub mod hash;
+pub mod line;
 mod pages;
 pub mod prefetch;
 pub mod queue;

@@ -13,10 +13,9 @@ pub const ROOM_LEN: usize = 4096;
 
 /// At most [`ROOM_LEN`] elements; without memory until the first one comes.
 pub struct Room<T> {
-    /// `ROOM_LEN` elements from here on are mapped for us, unless `is_mapped` is false; the first `len` are initialised.
+    /// `ROOM_LEN` elements from here on are mapped for us, unless it is dangling; the first `len` are initialised.
     base: NonNull<T>,
     len: usize,
-    is_mapped: bool,
 }
 
 // SAFETY: a room owns its elements, as a `Vec` does; nothing else has the address of its pages.
@@ -36,7 +35,7 @@ impl<T> Room<T> {
     pub const fn new() -> Self {
         // Pages are aligned for every type that is not aligned more strictly than they are.
         const { assert!(align_of::<T>() <= 4096) };
-        Room { base: NonNull::dangling(), len: 0, is_mapped: false }
+        Room { base: NonNull::dangling(), len: 0 }
     }
 
     /// Appends an element, which is dropped when there is no room for it.
@@ -44,7 +43,7 @@ impl<T> Room<T> {
     pub fn push(&mut self, value: T) {
         debug_assert!(self.len < ROOM_LEN);
         if self.len < ROOM_LEN {
-            if !self.is_mapped {
+            if !self.is_mapped() {
                 self.map();
             }
             // SAFETY: `len` is below `ROOM_LEN`, so the element lies in our pages; it is not initialised, so nothing has
@@ -64,11 +63,15 @@ impl<T> Room<T> {
 
     #[cold]
     fn map(&mut self) {
-        self.is_mapped = true;
-        if Self::BYTES == 0 {
-            return;
+        if Self::BYTES > 0 {
+            self.base = pages::map(Self::BYTES).cast();
         }
-        self.base = pages::map(Self::BYTES).cast();
+    }
+
+    /// Elements of no size never are.
+    #[inline]
+    fn is_mapped(&self) -> bool {
+        self.base != NonNull::dangling()
     }
 
     /// Drops all elements and keeps the memory.
@@ -82,17 +85,18 @@ impl<T> Room<T> {
     /// Drops all elements and lets the memory go, as fast as the receiver wants.
     pub fn leave(mut self) -> Option<Leaving> {
         self.clear();
-        if !core::mem::take(&mut self.is_mapped) || Self::BYTES == 0 {
+        if !self.is_mapped() {
             return None;
         }
+        let base = core::mem::replace(&mut self.base, NonNull::dangling());
         // SAFETY: these pages were mapped by `map` with this size; they hold no element, and `drop` does not know of them
         // any more.
-        Some(unsafe { Leaving::new(self.base.cast(), Self::BYTES) })
+        Some(unsafe { Leaving::new(base.cast(), Self::BYTES) })
     }
 
     /// Bytes mapped.
     pub fn memory_bytes(&self) -> usize {
-        if self.is_mapped { Self::BYTES } else { 0 }
+        if self.is_mapped() { Self::BYTES } else { 0 }
     }
 }
 
@@ -117,7 +121,7 @@ impl<T> DerefMut for Room<T> {
 impl<T> Drop for Room<T> {
     fn drop(&mut self) {
         self.clear();
-        if self.is_mapped && Self::BYTES > 0 {
+        if self.is_mapped() {
             // SAFETY: these pages were mapped by `map` with this size, and nothing refers to them any more.
             unsafe { pages::unmap(self.base.cast(), Self::BYTES) };
         }

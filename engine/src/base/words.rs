@@ -4,13 +4,12 @@
 //! huge pages, since whoever reads it all over would miss the TLB with every look; before that, pages are small, so that
 //! a short array stays small. Left out on purpose: growing beyond the length it was made with.
 
+use super::line::LINE_WORDS;
 use super::pages;
 use super::prefetch::prefetch;
 use core::ops::{Deref, DerefMut, Range};
 use core::ptr::NonNull;
 
-/// What one cache line holds.
-pub const LINE_WORDS: usize = 8;
 /// The first word that lies on a huge page, if there are any: 4 MiB.
 pub const HUGE_FROM: usize = (4 << 20) / size_of::<u64>();
 /// Memory is best given back in pieces of this many words: a huge page.

@@ -4,8 +4,8 @@
 use super::app::CloseReason;
 use super::conn::{Conn, Net};
 use crate::base::time::TICK_SHIFT;
+use crate::tcp::{State, Tcb, TcpConfig, acknowledge, flag, recovery, rtt};
 use crate::wire::Seq;
-use crate::tcp::{acknowledge, State, Tcb, TcpConfig, flag, recovery, rtt};
 
 /// How a connection is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

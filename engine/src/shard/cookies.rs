@@ -9,6 +9,7 @@ use crate::table::{FlowKind, FlowRef};
 use crate::tcp::open::Surroundings;
 use crate::tcp::reset::Bare;
 use crate::tcp::{HalfOpen, State, options};
+use crate::wire::emit::OptionsOut;
 use crate::wire::{Seq, TcpFlags, TcpSegment};
 
 impl<A: App> Shard<A> {
@@ -63,7 +64,7 @@ impl Core {
         let options = options::for_syn_ack(config, own_mss, ts_val, &cookie.options);
         let window = config.receive_buffer_bytes.min(0xffff) as u16;
         let bare = Bare { seq: cookie.iss, ack: item.seg.seq + 1, flags: TcpFlags::SYN | TcpFlags::ACK };
-        if self.answer(item, bare, window, &options, State::Listen, cx) {
+        if self.answer(item, bare, window, OptionsOut::Any(&options), State::Listen, cx) {
             self.proto.counters.event(Event::SynCookiesSent);
         } else {
             self.proto.counters.drop(DropReason::TxFull);

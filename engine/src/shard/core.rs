@@ -219,10 +219,7 @@ impl Core {
     #[inline]
     pub(super) fn reschedule(&mut self, slot: u32) {
         let Some(deadline) = self.conns.get(slot).and_then(Tcb::next_deadline) else { return };
-        match self.wheel.armed(slot) {
-            Some(armed) if armed.since(deadline) <= 0 => {}
-            _ => self.wheel.arm(slot, deadline),
-        }
+        self.wheel.arm_by(slot, deadline);
     }
 
     /// The application took what it had left: if that opens the window worthwhile, the peer must hear of it

@@ -13,9 +13,13 @@ use crate::base::prefetch::prefetch;
 use crate::tcp::timers::{self, GiveUp};
 use crate::tcp::{State, flag};
 
-/// Connections, half-open records and TIME-WAIT records handled in one call, each: as many as a burst of received frames
+/// Connections and half-open records handled in one call, each: as many as a burst of received frames
 /// can bring, so that expiry keeps pace, and no more, since each may cost several cache misses.
 const BUDGET: usize = BURST;
+
+/// The same for TIME-WAIT records, which cost one miss each, and come and go at the rate of connections: a turn may bring
+/// several bursts.
+const TIME_WAIT_BUDGET: usize = 2 * BUDGET;
 
 /// Slots that one call of `abort_all` looks at.
 const ABORT_SLOTS: u32 = 4096;
@@ -37,7 +41,7 @@ impl<A: App> Shard<A> {
         }
         self.due = due;
         self.core.expire_half_open(BUDGET, cx);
-        self.core.expire_time_wait(BUDGET);
+        self.core.expire_time_wait(TIME_WAIT_BUDGET);
         resolve::ask_neighbours(&mut self.core, cx);
         self.neighbours_failed(cx);
         self.feed_starved();

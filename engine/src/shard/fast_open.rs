@@ -122,7 +122,7 @@ impl<A: App> Shard<A> {
     #[cold]
     fn try_fast_open(&mut self, item: &mut Item, limit: u32, cx: &mut Cx<'_>) -> bool {
         let core = &mut self.core;
-        if !is_bare_syn(item.seg.flags) || !core.is_listening(item.key.local_port) {
+        if !item.seg.flags.is_bare_syn() || !core.is_listening(item.key.local_port) {
             return false;
         }
         let Some(grant) = core.may_fast_open(item, limit) else { return false };
@@ -140,10 +140,6 @@ impl<A: App> Shard<A> {
         self.core.mark_pending(slot);
         true
     }
-}
-
-fn is_bare_syn(flags: TcpFlags) -> bool {
-    flags.syn() && !flags.ack() && !flags.rst() && !flags.fin()
 }
 
 /// Why a connection ended that was refused as far as TCP knows: for one that was accepted with its SYN it is a reset.
@@ -228,7 +224,7 @@ impl Core {
     /// The SYN of a connection that it has opened comes again: so does its SYN,ACK. False: it is something else.
     pub(super) fn repeated_fast_open(&mut self, slot: u32, item: &Item, cx: &mut Cx<'_>) -> bool {
         let Some(Fast { side: Side::Server { irs, .. }, .. }) = self.fast.conns.get(&slot) else { return false };
-        if !is_bare_syn(item.seg.flags) || item.seg.seq != *irs {
+        if !item.seg.flags.is_bare_syn() || item.seg.seq != *irs {
             return false;
         }
         if self.trace.is_on() {
@@ -239,7 +235,8 @@ impl Core {
         // Which of the two is acknowledged nobody will know (Karn).
         t.clear(flag::RTT_TIMING);
         let flags = TcpFlags::SYN | TcpFlags::ACK | crate::tcp::ecn::of_syn_ack(t);
-        let again = Plan { seq: t.snd_una, len: 0, flags, retransmit: true, out_of_turn: true, is_last: true, burst: 1 };
+        let again =
+            Plan { seq: t.snd_una, len: 0, flags, retransmit: true, out_of_turn: true, is_last: true, burst: 1 };
         // Should there be no room, its timer sends it.
         self.send_any(slot, &again, cx);
         true

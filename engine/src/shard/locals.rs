@@ -47,7 +47,9 @@ impl Locals {
 
     #[inline]
     pub fn addr(&self, id: u16) -> Addr {
-        self.entry(id).map_or(Addr::UNSPECIFIED_V6, |e| e.net.first.plus(u32::from(id) - e.first_id))
+        self.entry(id).map_or(Addr::UNSPECIFIED_V6, |e| {
+            Addr((e.first.wrapping_add((u32::from(id) - e.first_id).into())).to_be_bytes())
+        })
     }
 
     /// Address `id` is the engine's alone.

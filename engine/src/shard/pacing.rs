@@ -36,26 +36,24 @@ impl Protocol {
 }
 
 impl Core {
-    /// The connection has to wait before it sends more data; it will be asked again when the time has come.
     #[inline(always)]
-    pub(super) fn is_held_back(&mut self, slot: u32) -> bool {
-        let Some(t) = self.conns.get(slot) else { return false };
-        self.proto.pacing_of(slot, t.flags).is_some() && t.state().is_synchronized() && self.waits(slot)
+    pub(super) fn is_paced(&self, slot: u32) -> bool {
+        self.conns.get(slot).is_some_and(|t| self.proto.pacing_of(slot, t.flags).is_some())
     }
 
+    /// The connection, a paced one, has to wait before it sends more data; it will be asked again when the time has come.
     #[inline(never)]
-    fn waits(&mut self, slot: u32) -> bool {
-        let Some(&at) = self.pacer.0.get(slot).filter(|&&at| at > self.proto.clock.now) else { return false };
-        let tick = Tick::at_or_after(at);
-        match self.wheel.armed(slot) {
-            Some(armed) if armed.since(tick) <= 0 => {}
-            _ => self.wheel.arm(slot, tick),
+    pub(super) fn is_held_back(&mut self, slot: u32) -> bool {
+        if !self.conns.get(slot).is_some_and(|t| t.state().is_synchronized()) {
+            return false;
         }
+        let Some(&at) = self.pacer.0.get(slot).filter(|&&at| at > self.proto.clock.now) else { return false };
+        self.wheel.arm_by(slot, Tick::at_or_after(at));
         true
     }
 
-    /// `len` bytes of data have left.
-    #[inline(always)]
+    /// `len` bytes of data of a paced connection have left.
+    #[inline(never)]
     pub(super) fn pace(&mut self, slot: u32, len: u32) {
         let Some(t) = self.conns.get(slot) else { return };
         if let Some(pacing) = self.proto.pacing_of(slot, t.flags).filter(|_| len > 0) {

@@ -61,19 +61,8 @@ impl<A: App> Shard<A> {
             core.recv.hold(&mut t.recv, true, end - u32::from(len), start, len, &mut frame, cx.pool);
             return frame;
         }
-        if t.has(flag::RECEIVE_SHUT) {
-            // It has closed at one of the parts before.
-            core.proto.counters.drop(DropReason::DataAfterClose);
-            t.set(flag::ABORT);
-            return Some(frame);
-        }
-        let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
-        let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
-        if taken == len {
-            return Some(frame);
-        }
-        self.leave(slot, frame, start + taken, len - taken, end, cx);
-        None
+        // It may have closed at one of the parts before.
+        if core.takes_bytes(slot) { self.lend(slot, frame, (start, len, end), cx) } else { Some(frame) }
     }
 }
 

@@ -177,7 +177,7 @@ impl Core {
         }
         let flags = item.seg.flags;
         let listening = self.is_listening(item.key.local_port);
-        let bare_syn = flags.syn() && !flags.ack() && !flags.rst() && !flags.fin();
+        let bare_syn = flags.is_bare_syn();
         let taken_up = listening && bare_syn;
         if taken_up && self.conns.len() < self.conns.limit() {
             if self.cookies.wanted(self.halves.len(), self.halves.limit()) {

@@ -113,13 +113,26 @@ impl<A: App> Shard<A> {
             return self.take_parts(slot, item, start, len, cx);
         }
         let Some(frame) = item.frame.take() else { return };
+        item.frame = self.lend(slot, frame, (start, len, end), cx);
+    }
+
+    /// Lends the application `len` bytes from place `start` of `frame` on, which end before number `end`. Returns the frame
+    /// if all of them were taken; what was left stays.
+    #[inline(always)]
+    pub(super) fn lend(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        (start, len, end): (u16, u16, Seq),
+        cx: &mut Cx<'_>,
+    ) -> Option<Frame> {
         let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
         let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
         if taken == len {
-            item.frame = Some(frame);
-        } else {
-            self.leave(slot, frame, start + taken, len - taken, end, cx);
+            return Some(frame);
         }
+        self.leave(slot, frame, start + taken, len - taken, end, cx);
+        None
     }
 
     /// Out of order, or behind bytes that the application has not taken.
@@ -175,13 +188,9 @@ impl<A: App> Shard<A> {
             let Some((frame, start, len, end)) = core.recv.take_ready(t.recv, t.stream_end()) else {
                 return core.recv.give_back_if_empty(&mut t.recv);
             };
-            let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
-            let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
-            if taken == len {
+            if let Some(frame) = self.lend(slot, frame, (start, len, end), cx) {
                 cx.pool.free(frame);
-                continue;
             }
-            self.leave(slot, frame, start + taken, len - taken, end, cx);
         }
     }
 
@@ -256,15 +265,19 @@ impl<A: App> Shard<A> {
     fn release(&mut self, slot: u32, why: CloseReason, cx: &mut Cx<'_>) {
         self.with_app(slot, |app, conn| app.ending(conn));
         let core = &mut self.core;
-        let Some(mut t) = core.conns.remove(slot) else { return };
-        core.forget_tuning(slot, t.flags);
-        core.forget_window(slot, t.flags);
-        core.forget_pacing(slot);
-        core.forget_fast_open(slot, &t.key, why);
-        core.troubles.forget(slot);
+        let Some(t) = core.conns.get_mut(slot) else { return };
+        let (key, flags) = (t.key, t.flags);
         core.send.discard(&mut t.send);
         core.recv.discard(&mut t.recv, cx.pool);
-        core.proto.recovery.release(&mut t);
+        core.proto.recovery.release(t);
+        if !core.conns.remove(slot) {
+            return;
+        }
+        core.forget_tuning(slot, flags);
+        core.forget_window(slot, flags);
+        core.forget_pacing(slot);
+        core.forget_fast_open(slot, &key, why);
+        core.troubles.forget(slot);
         core.proto.counters.event(match why {
             CloseReason::Graceful => Event::ClosedGraceful,
             CloseReason::Reset => Event::ClosedReset,

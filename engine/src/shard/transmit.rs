@@ -3,7 +3,6 @@
 mod burst;
 mod parts;
 
-use burst::Burst;
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use super::trace::TraceEvent;
@@ -14,10 +13,10 @@ use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
 use crate::tcp::{HalfOpen, State, Tcb, ecn, expected, flag, options, rtt};
-use crate::wire::emit::{self, LinkOut, SegmentOut};
-use crate::wire::remark::{IpFields, remark};
+use crate::wire::emit::{self, IpFields, LinkOut, OptionsOut, SegmentOut};
 use crate::wire::segment::SackBlock;
 use crate::wire::{FastOpenCookie, Mac, Seq, TcpFlags, TcpOptions};
+use burst::Burst;
 
 /// What became of a segment that was to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,10 +32,11 @@ impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
         self.watch_window(slot);
+        let is_paced = self.is_paced(slot);
         let mut is_held_back;
         let mut burst = Burst::default();
         loop {
-            is_held_back = self.is_held_back(slot);
+            is_held_back = is_paced && self.is_held_back(slot);
             if is_held_back {
                 break;
             }
@@ -49,7 +49,8 @@ impl Core {
                 self.push_burst(slot, &mut plan, &mut burst);
             }
             match self.send_any(slot, &plan, cx) {
-                Sent::Done => self.pace(slot, plan.len),
+                Sent::Done if is_paced => self.pace(slot, plan.len),
+                Sent::Done => {}
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
                 Sent::NoRoom => return Sent::NoRoom,
             }
@@ -142,12 +143,14 @@ impl Core {
         let is_syn = plan.flags.syn();
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let of_syn;
         let options = if is_syn {
             let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
             // A router may have said meanwhile that the path takes less.
             let own_mss = if t.state() == State::SynSent { own_mss.min(t.mss) } else { own_mss };
             let options = syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val);
-            TcpOptions { fast_open: self.fast.option(slot, plan), ..options }
+            of_syn = TcpOptions { fast_open: self.fast.option(slot, plan), ..options };
+            OptionsOut::Any(&of_syn)
         } else {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
@@ -162,14 +165,15 @@ impl Core {
         let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
         let bare = Bare { seq: plan.seq, ack, flags: flags | push };
         let (key, states) = (t.key, (before, t.state()));
-        let segment = SegmentOut { payload_len: plan.len as u16, ecn, ..self.bare(&key, bare, window, &options) };
+        let segment = self.bare(&key, bare, window, options, ip.with_ecn(ecn));
+        let segment = SegmentOut { payload_len: plan.len as u16, ..segment };
         self.note(&segment, states);
         let link = self.link(dst_mac);
         let written = match frame.has_more() {
             false => emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, data_at, out)),
             true => self.write_parts(&mut frame, &link, &segment, block),
         };
-        self.push(ip, frame, written, cx);
+        self.push(frame, written, cx);
     }
 
     /// A bare ACK of connection `slot`, in `frame` if there is one. SACK blocks go with it (RFC 2018).
@@ -238,21 +242,24 @@ impl Core {
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let mut options = timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent);
+        let mut with_sack;
         if t.has(flag::SACK) && (t.recv != crate::tcp::NONE || dsack.is_some()) {
+            with_sack = options.to_options();
             let room = if t.has(flag::TIMESTAMPS) { 3 } else { 4 };
             if let Some(block) = dsack {
-                options.sack[0] = block;
+                with_sack.sack[0] = block;
                 self.proto.counters.event(Event::DsacksOut);
             }
             let first = usize::from(dsack.is_some());
-            let blocks = self.recv.sack_blocks(t.recv, t.rcv_nxt, &mut options.sack[first..room]);
-            options.sack_len = (first + blocks) as u8;
+            let blocks = self.recv.sack_blocks(t.recv, t.rcv_nxt, &mut with_sack.sack[first..room]);
+            with_sack.sack_len = (first + blocks) as u8;
+            options = OptionsOut::Any(&with_sack);
         }
         let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
         let bare = Bare { seq, ack: t.rcv_nxt, flags: ecn::echo(t, flags) };
         let (key, state, ip) = (t.key, t.state(), self.proto.config_of(slot, t.flags).ip);
-        let segment = self.bare(&key, bare, window, &options);
-        self.send_bare(ip, frame, dst_mac, &segment, (state, state), cx);
+        let segment = self.bare(&key, bare, window, options, ip);
+        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
         Sent::Done
     }
 
@@ -286,8 +293,8 @@ impl Core {
         let (window, ip) = (config.receive_buffer_bytes.min(0xffff) as u16, config.ip);
         let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK | echo };
         let before = if h.retries == 0 { State::Listen } else { State::SynReceived };
-        let segment = self.bare(&around.key, bare, window, &options);
-        self.send_bare(ip, frame, dst_mac, &segment, (before, State::SynReceived), cx);
+        let segment = self.bare(&around.key, bare, window, OptionsOut::Any(&options), ip);
+        self.send_bare(frame, dst_mac, &segment, (before, State::SynReceived), cx);
     }
 
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.
@@ -298,7 +305,7 @@ impl Core {
         let config = self.proto.config_at(item.key.local_port);
         let window = options::window_field(config.receive_buffer_bytes, h.scales(config) & 15);
         let bare = Bare { seq: h.iss + 1, ack: h.irs + 1, flags: TcpFlags::ACK };
-        self.answer(item, bare, window, &options, State::SynReceived, cx);
+        self.answer(item, bare, window, options, State::SynReceived, cx);
     }
 
     /// The ACK of a TIME-WAIT record, in the frame of the segment that it answers. False: no room.
@@ -306,12 +313,12 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(self.isn.ts_offset(&item.key));
         let options = timestamp_option(agreed.timestamps(), ts_val, w.ts_recent);
         let bare = Bare { seq: w.snd_nxt, ack: w.rcv_nxt, flags: TcpFlags::ACK };
-        self.answer(item, bare, agreed.window(&self.proto.config), &options, State::TimeWait, cx)
+        self.answer(item, bare, agreed.window(&self.proto.config), options, State::TimeWait, cx)
     }
 
     /// An RST for a segment that belongs nowhere, in its own frame.
     pub(super) fn reset_answer(&mut self, item: &mut Item, bare: Bare, state: State, cx: &mut Cx<'_>) {
-        if self.answer(item, bare, 0, &TcpOptions::default(), state, cx) {
+        if self.answer(item, bare, 0, OptionsOut::None, state, cx) {
             self.proto.counters.event(Event::ResetsOut);
         }
     }
@@ -323,7 +330,7 @@ impl Core {
         item: &mut Item,
         bare: Bare,
         window: u16,
-        options: &TcpOptions,
+        options: OptionsOut<'_>,
         state: State,
         cx: &mut Cx<'_>,
     ) -> bool {
@@ -332,14 +339,21 @@ impl Core {
         }
         let dst_mac = item.sender();
         let Some(frame) = item.frame.take() else { return false };
-        let segment = self.bare(&item.key, bare, window, options);
-        self.send_bare(self.proto.config.ip, frame, dst_mac, &segment, (state, state), cx);
+        let segment = self.bare(&item.key, bare, window, options, self.proto.config.ip);
+        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
         true
     }
 
     /// A segment without payload from our end of `key` to the other.
     #[inline(always)]
-    fn bare<'a>(&self, key: &FlowKey, bare: Bare, window: u16, options: &'a TcpOptions) -> SegmentOut<'a> {
+    fn bare<'a>(
+        &self,
+        key: &FlowKey,
+        bare: Bare,
+        window: u16,
+        options: OptionsOut<'a>,
+        ip: IpFields,
+    ) -> SegmentOut<'a> {
         SegmentOut {
             src: self.local_addr(key),
             dst: key.remote,
@@ -351,7 +365,7 @@ impl Core {
             window,
             options,
             payload_len: 0,
-            ecn: 0,
+            ip,
             checksum: self.config.checksum,
         }
     }
@@ -362,18 +376,10 @@ impl Core {
     }
 
     /// Sends a segment without payload. `states`: of its connection before and after.
-    fn send_bare(
-        &mut self,
-        ip: IpFields,
-        mut frame: Frame,
-        dst: Mac,
-        s: &SegmentOut<'_>,
-        states: (State, State),
-        cx: &mut Cx<'_>,
-    ) {
+    fn send_bare(&mut self, mut frame: Frame, dst: Mac, s: &SegmentOut<'_>, states: (State, State), cx: &mut Cx<'_>) {
         self.note(s, states);
         let written = emit::tcp(&mut frame, &self.link(dst), s, |_| {});
-        self.push(ip, frame, written, cx);
+        self.push(frame, written, cx);
     }
 
     /// For the trace, if there is one.
@@ -397,22 +403,19 @@ impl Core {
             ack: s.ack,
             flags: s.flags,
             window: s.window,
-            options: *s.options,
+            options: s.options.to_options(),
             payload_len: s.payload_len,
             before,
             after,
         });
     }
 
-    /// A segment whose connection wants these fields, into the burst. `written`: there was room for it in the frame.
+    /// A segment into the burst. `written`: there was room for it in the frame.
     #[inline]
-    fn push(&mut self, ip: IpFields, mut frame: Frame, written: bool, cx: &mut Cx<'_>) {
+    fn push(&mut self, frame: Frame, written: bool, cx: &mut Cx<'_>) {
         if !written {
             self.proto.counters.drop(DropReason::NoFrame);
             return cx.pool.free(frame);
-        }
-        if ip != IpFields::default() {
-            remark(&mut frame, ip);
         }
         self.proto.counters.event(Event::SegmentsOut);
         self.push_frame(frame, cx);
@@ -427,8 +430,8 @@ impl Core {
     }
 }
 
-fn timestamp_option(on: bool, ts_val: u32, ts_recent: u32) -> TcpOptions {
-    TcpOptions { timestamp: on.then_some((ts_val, ts_recent)), ..TcpOptions::default() }
+fn timestamp_option(on: bool, ts_val: u32, ts_recent: u32) -> OptionsOut<'static> {
+    if on { OptionsOut::Timestamp(ts_val, ts_recent) } else { OptionsOut::None }
 }
 
 /// Options of our SYN, or of the SYN,ACK of a simultaneous open (where only what the peer offered is repeated).

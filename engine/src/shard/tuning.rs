@@ -2,8 +2,8 @@
 //! the control blocks, whose flag `TUNED` says that there is something to look up; all others cost one test of it.
 
 use super::core::{Core, Protocol, TIMERS_PER_HALF_OPEN};
-use crate::timer::Fifo;
 use crate::tcp::{Env, TcpConfig, Times, flag};
+use crate::timer::Fifo;
 use std::collections::HashMap;
 
 /// A configuration with its durations in ticks.

@@ -17,7 +17,8 @@
 //! The array's address space is set aside for all entries that there will ever be; only what is in use is memory.
 
 use crate::base::Words;
-use crate::base::words::{HUGE_WORDS, LINE_WORDS};
+use crate::base::line::{LINE_WORDS, above_tag, with_tag};
+use crate::base::words::HUGE_WORDS;
 use core::ops::Range;
 
 /// One past the highest tag.
@@ -51,6 +52,8 @@ pub struct Index {
     /// Behind this line nothing was written since memory was last given back.
     touched: u64,
     len: usize,
+    /// With no more entries the index need not grow, with no fewer not shrink, as things stand.
+    roomy: Range<usize>,
 }
 
 const fn word(tag: u32, value: u32) -> u64 {
@@ -73,7 +76,11 @@ impl Index {
         let small = lines_for(SMALL.min(limit as u64), DENSE_WHILE_SMALL);
         let lines_max = lines_for(limit as u64, DENSE).max(small).max(LINES_MIN);
         let words = Words::zeroed((lines_max + SPARE_LINES) as usize * LINE_WORDS);
-        Index { words, lines: [LINES_MIN; 2], frontier: 0, lines_min: LINES_MIN, lines_max, touched: 0, len: 0 }
+        let lines = [LINES_MIN; 2];
+        let mut index =
+            Index { words, lines, frontier: 0, lines_min: LINES_MIN, lines_max, touched: 0, len: 0, roomy: 0..0 };
+        index.note_room();
+        index
     }
 
     /// Makes an empty index as large as it may become, once and for all: it takes all its memory at once.
@@ -82,6 +89,7 @@ impl Index {
             (self.lines, self.lines_min) = ([self.lines_max; 2], self.lines_max);
             self.touched = self.lines_max + SPARE_LINES;
             self.words.touch(self.touched as usize * LINE_WORDS);
+            self.note_room();
         }
     }
 
@@ -117,11 +125,7 @@ impl Index {
         let tag = sound(tag);
         let mut place = self.home(tag);
         while let Some(line) = self.words.get(place..).and_then(|rest| rest.first_chunk::<LINE_WORDS>()) {
-            // All at once and without a branch: where in its line an entry lies is anybody's guess.
-            let mut matches = 0u32;
-            for (n, &word) in line.iter().enumerate() {
-                matches |= u32::from(tag_of(word) == tag) << n;
-            }
+            let mut matches = with_tag(line, tag as u32);
             while matches != 0 {
                 let n = matches.trailing_zeros() as usize;
                 if is_it(line[n % LINE_WORDS] as u32) {
@@ -150,10 +154,8 @@ impl Index {
             return false;
         }
         self.len += 1;
-        for _ in 0..LINES_PER_STEP {
-            if !self.is_dense() || !self.grow() {
-                break;
-            }
+        if self.len > self.roomy.end {
+            self.make_room();
         }
         true
     }
@@ -161,14 +163,44 @@ impl Index {
     /// Takes an entry away; false when there is none.
     pub fn remove(&mut self, tag: u32, value: u32) -> bool {
         let Some(place) = self.place_of(tag, |v| v == value) else { return false };
-        self.clear(place..place + 1);
+        if !self.clear_in_line(place) {
+            self.clear(place..place + 1);
+        }
         self.len -= 1;
+        if self.len < self.roomy.start {
+            self.give_room();
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn make_room(&mut self) {
+        for _ in 0..LINES_PER_STEP {
+            if !self.is_dense() || !self.grow() {
+                break;
+            }
+        }
+        self.note_room();
+    }
+
+    #[inline(never)]
+    fn give_room(&mut self) {
         for _ in 0..LINES_PER_STEP {
             if !self.is_sparse() || !self.shrink() {
                 break;
             }
         }
-        true
+        self.note_room();
+    }
+
+    /// Works out between which numbers of entries [`Index::is_dense`] and [`Index::is_sparse`] need not be asked.
+    fn note_room(&mut self) {
+        let of_places = |density: u64| self.places() * density / 256;
+        let most = Some(of_places(DENSE_WHILE_SMALL)).filter(|most| *most < SMALL);
+        let most = most.unwrap_or(of_places(DENSE).max(SMALL));
+        let least = Some(of_places(SPARSE)).filter(|least| *least > SMALL).unwrap_or(of_places(SPARSE_WHILE_SMALL));
+        let is_least = self.lines == [self.lines_min; 2] && self.touched <= self.lines_min + SPARE_LINES;
+        self.roomy = if is_least { 0 } else { least as usize + 1 }..most as usize;
     }
 
     /// Puts `new` in the place of `old`; false when there is none.
@@ -182,6 +214,9 @@ impl Index {
     fn put(&mut self, entry: u64) -> bool {
         let tag = tag_of(entry);
         let home = self.home(tag);
+        if self.put_in_line(home, entry) {
+            return true;
+        }
         let Some(run) = self.words.get(home..) else { return false };
         let Some(before) = run.iter().position(|&word| word == 0 || tag_of(word) > tag) else { return false };
         let Some(more) = run.get(before..).and_then(|run| run.iter().position(|&word| word == 0)) else { return false };
@@ -191,6 +226,46 @@ impl Index {
             *word = entry;
         }
         self.touched = self.touched.max((vacant / LINE_WORDS) as u64 + 1);
+        true
+    }
+
+    /// The usual case of [`Index::put`]: there is a vacant place in the home line. What is vacant in a line is its end, since
+    /// the homes of all entries in it are at its beginning or before.
+    #[inline(always)]
+    fn put_in_line(&mut self, home: usize, entry: u64) -> bool {
+        let Some(line) = self.words.get_mut(home..).and_then(|run| run.first_chunk_mut::<LINE_WORDS>()) else {
+            return false;
+        };
+        let vacant = with_tag(line, 0);
+        if vacant == 0 {
+            return false;
+        }
+        let place = (vacant | above_tag(line, tag_of(entry) as u32)).trailing_zeros() as usize;
+        let end = vacant.trailing_zeros() as usize;
+        for n in (place..end).rev() {
+            line[(n + 1) % LINE_WORDS] = line[n % LINE_WORDS];
+        }
+        line[place % LINE_WORDS] = entry;
+        self.touched = self.touched.max((home / LINE_WORDS) as u64 + 1);
+        true
+    }
+
+    /// The usual case of [`Index::clear`]: one place in a line whose end is vacant, so that nothing behind it is affected.
+    #[inline(always)]
+    fn clear_in_line(&mut self, place: usize) -> bool {
+        let (home, at) = (place / LINE_WORDS * LINE_WORDS, place % LINE_WORDS);
+        let Some(line) = self.words.get_mut(home..).and_then(|run| run.first_chunk_mut::<LINE_WORDS>()) else {
+            return false;
+        };
+        let vacant = with_tag(line, 0);
+        if vacant == 0 {
+            return false;
+        }
+        let last = vacant.trailing_zeros() as usize - 1;
+        for n in at..last {
+            line[n % LINE_WORDS] = line[(n + 1) % LINE_WORDS];
+        }
+        line[last % LINE_WORDS] = 0;
         true
     }
 

@@ -36,13 +36,15 @@ impl<T: Default> NamedSlab<T> {
         Some(slot)
     }
 
-    /// Takes the record out and leaves `T::default()`; None when the slot was vacant.
-    pub fn remove(&mut self, slot: u32) -> Option<T> {
-        let record = self.slab.remove(slot)?;
+    /// Leaves `T::default()` in place of the record; false when the slot was vacant.
+    pub fn remove(&mut self, slot: u32) -> bool {
+        if !self.slab.remove(slot) {
+            return false;
+        }
         if let Some(generation) = self.generations.get_mut(slot) {
             *generation = generation.wrapping_add(1);
         }
-        Some(record)
+        true
     }
 
     /// As [`Slab::take_released`]; to be called after each removal.

@@ -65,12 +65,10 @@ impl<T: Default> Slab<T> {
         Some(slot)
     }
 
-    /// Takes the record out and leaves `T::default()`; None when the slot was vacant.
-    pub fn remove(&mut self, slot: u32) -> Option<T> {
-        if !self.is_taken(slot) {
-            return None;
-        }
-        let record = self.records.get_mut(slot).map(core::mem::take)?;
+    /// Leaves `T::default()` in place of the record; false when the slot was vacant.
+    pub fn remove(&mut self, slot: u32) -> bool {
+        let Some(record) = self.records.get_mut(slot).filter(|_| !self.vacant.contains(slot)) else { return false };
+        *record = T::default();
         self.vacant.insert(slot);
         self.len -= 1;
         let segment = segment_of(slot);
@@ -80,7 +78,7 @@ impl<T: Default> Slab<T> {
                 self.vacated(segment);
             }
         }
-        Some(record)
+        true
     }
 
     /// Of two segments without a record, the one that will be needed first is kept.
@@ -164,7 +162,7 @@ mod tests {
         let mut slab = Slab::with_limit(3);
         let slots: Vec<_> = (0..3).map(|i| slab.insert(i).unwrap()).collect();
         assert_eq!(slab.insert(9), None);
-        assert_eq!(slab.remove(slots[1]), Some(1));
+        assert!(slab.remove(slots[1]));
         assert_eq!(slab.insert(9), Some(slots[1]));
         assert_eq!(slab.get(slots[1]), Some(&9));
         assert_eq!(slab.len(), 3);
@@ -186,10 +184,10 @@ mod tests {
     fn a_vacant_slot_gives_the_default_record_and_cannot_be_removed_again() {
         let mut slab = Slab::with_limit(10);
         let slot = slab.insert(String::from("x")).unwrap();
-        assert_eq!(slab.remove(slot), Some(String::from("x")));
+        assert!(slab.remove(slot));
         assert_eq!(slab.get(slot), Some(&String::new()));
-        assert_eq!(slab.remove(slot), None);
-        assert_eq!(slab.remove(99), None);
+        assert!(!slab.remove(slot));
+        assert!(!slab.remove(99));
         assert_eq!(slab.get(99), None);
         assert!(slab.is_empty());
     }
@@ -206,7 +204,8 @@ mod tests {
         }
         let mut released = 0;
         for slot in order {
-            assert_eq!(slab.remove(slot), Some(u64::from(slot)));
+            assert_eq!(slab.get(slot), Some(&u64::from(slot)));
+            assert!(slab.remove(slot));
             released += u32::from(slab.take_released().is_some());
         }
         assert_eq!(released, 49, "one segment is kept");
@@ -247,7 +246,7 @@ mod tests {
                     None => assert_eq!(oracle.len(), 9_000),
                 }
             } else {
-                assert_eq!(slab.remove(slot), oracle.remove(&slot));
+                assert_eq!(slab.remove(slot), oracle.remove(&slot).is_some());
             }
             assert_eq!(slab.len() as usize, oracle.len());
             assert_eq!(slab.get(slot).copied().filter(|v| *v != 0), oracle.get(&slot).copied().filter(|v| *v != 0));

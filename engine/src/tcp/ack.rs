@@ -87,7 +87,7 @@ pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
         wait = recovery::on_ack(t, seg, acked, false, env);
     } else if flight.saturating_add(u32::from(t.mss)) >= t.cwnd {
         // The window is what limits us.
-        congestion::grow(t, None, &Growth::new(acked, env.clock.us, resends, env.config));
+        congestion::grow(t, None, &Growth { acked, now_us: env.clock.us, after_timeout: resends });
     }
     t.retries = 0;
     t.dup_acks = 0;

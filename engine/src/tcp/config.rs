@@ -3,7 +3,7 @@
 use super::congestion::Algorithm;
 use super::ecn::Ecn;
 use super::fast_open::FastOpen;
-use crate::wire::remark::IpFields;
+use crate::wire::emit::IpFields;
 use core::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,9 +58,6 @@ pub struct TcpConfig {
     pub initial_window_segments: u8,
     /// After a time-out's length without transmissions the congestion window starts anew (RFC 5681 4.1).
     pub restarts_after_idle: bool,
-    /// What one ACK can add to the window in slow start, in segments (RFC 3465, with the L that RFC 9406 recommends); after a
-    /// time-out it is one.
-    pub slow_start_segments: u32,
     /// So many segments leave in one go, whatever the rate.
     pub burst_segments_min: u8,
     /// Congestion control of new connections.
@@ -144,7 +141,6 @@ impl Default for TcpConfig {
             keepalive: None,
             initial_window_segments: 10,
             restarts_after_idle: true,
-            slow_start_segments: 8,
             burst_segments_min: 2,
             congestion: Algorithm::default(),
             pacing: None,

@@ -110,6 +110,15 @@ impl Wheel {
         self.place(slot, at);
     }
 
+    /// Sees to it that the slot's timer is due at `at` or before.
+    #[inline]
+    pub fn arm_by(&mut self, slot: u32, at: Tick) {
+        match self.armed(slot) {
+            Some(armed) if armed.since(at) <= 0 => {}
+            _ => self.arm(slot, at),
+        }
+    }
+
     /// Disarms the slot's timer; nothing happens when it was not armed.
     pub fn cancel(&mut self, slot: u32) {
         if self.armed(slot).is_some() {

@@ -2,7 +2,7 @@
 //! bytes are understood, and what we would have sent in its place is the same, byte for byte, but for the
 //! identification of IPv4 and the flow label of IPv6.
 
-use super::emit::{self, LinkOut, SegmentOut};
+use super::emit::{self, IpFields, LinkOut, OptionsOut, SegmentOut};
 use super::parse::{Arp, IcmpErrorKind, Packet, parse};
 use super::segment::SackBlock;
 use super::test_frames::*;
@@ -131,9 +131,9 @@ fn our_segments_are_the_kernels_bytes() {
             ack: s.ack,
             flags: s.flags,
             window: s.window,
-            options: &s.options,
+            options: OptionsOut::Any(&s.options),
             payload_len: s.payload_len,
-            ecn: 0,
+            ip: IpFields::default(),
             checksum: emit::ChecksumMode::Full,
         };
         let link = LinkOut { src: info.src, dst: info.dst, vlan: info.vlan };

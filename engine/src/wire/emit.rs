@@ -14,6 +14,9 @@ pub use super::icmp::echo_reply_in_place;
 pub use super::ndp::{ndp_advertisement, ndp_reply, ndp_solicitation};
 pub use super::options::options_len;
 
+/// Of whatever does not say otherwise.
+pub(super) const HOP_LIMIT: u8 = 64;
+
 /// The longest headers: Ethernet with two VLAN tags, IPv6, TCP with all its options.
 pub const HEADERS_BYTES_MAX: usize = 14 + 8 + 40 + 60;
 
@@ -47,6 +50,61 @@ impl LinkOut {
     }
 }
 
+/// What a sender can choose of the IP header (RFC 9293 3.9.1.9, 3.9.2; RFC 3168).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IpFields {
+    /// The byte that was once called type of service, or traffic class. Its two low bits are ECN's.
+    pub diffserv: u8,
+    /// TTL, or hop limit.
+    pub hop_limit: u8,
+}
+
+impl Default for IpFields {
+    fn default() -> Self {
+        IpFields { diffserv: 0, hop_limit: HOP_LIMIT }
+    }
+}
+
+impl IpFields {
+    /// The same with these two ECN bits.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_ecn(self, ecn: u8) -> IpFields {
+        IpFields { diffserv: self.diffserv & !3 | ecn & 3, ..self }
+    }
+}
+
+/// Options of a segment to send.
+#[derive(Clone, Copy, Debug)]
+pub enum OptionsOut<'a> {
+    None,
+    /// Timestamps alone (TSval, TSecr): what nearly every segment carries.
+    Timestamp(u32, u32),
+    Any(&'a TcpOptions),
+}
+
+impl OptionsOut<'_> {
+    /// As they will be received, apart from SACK blocks that find no room.
+    pub fn to_options(self) -> TcpOptions {
+        match self {
+            OptionsOut::None => TcpOptions::NONE,
+            OptionsOut::Timestamp(val, echo) => TcpOptions { timestamp: Some((val, echo)), ..TcpOptions::NONE },
+            OptionsOut::Any(options) => *options,
+        }
+    }
+
+    /// Bytes that they take in a TCP header, padding included (a multiple of 4, at most 40). SACK blocks that find no room
+    /// are left out, last first.
+    #[inline(always)]
+    pub fn len_bytes(self) -> usize {
+        match self {
+            OptionsOut::None => 0,
+            OptionsOut::Timestamp(..) => options::TIMESTAMP_BYTES,
+            OptionsOut::Any(options) => options::options_len(options),
+        }
+    }
+}
+
 /// A segment to send.
 #[derive(Clone, Copy, Debug)]
 pub struct SegmentOut<'a> {
@@ -59,10 +117,9 @@ pub struct SegmentOut<'a> {
     pub flags: TcpFlags,
     /// The window field as it goes into the header.
     pub window: u16,
-    pub options: &'a TcpOptions,
+    pub options: OptionsOut<'a>,
     pub payload_len: u16,
-    /// The two ECN bits of the IP header (RFC 3168).
-    pub ecn: u8,
+    pub ip: IpFields,
     pub checksum: ChecksumMode,
 }
 
@@ -70,7 +127,7 @@ pub struct SegmentOut<'a> {
 /// exactly `payload_len` bytes to fill. Returns false (frame emptied) when the chunk is too small, when the
 /// datagram would exceed 65,535 bytes, or when the addresses are of different families.
 ///
-/// IPv4: DF set, identification 0 (atomic datagram, RFC 6864), TTL 64. IPv6: flow label 0, hop limit 64.
+/// IPv4: DF set, identification 0 (atomic datagram, RFC 6864). IPv6: flow label 0.
 #[must_use]
 #[inline]
 pub fn tcp(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload: impl FnOnce(&mut [u8])) -> bool {
@@ -120,7 +177,7 @@ pub fn tcp_in_parts(
 #[inline(always)]
 fn headers_len(link: &LinkOut, segment: &SegmentOut<'_>) -> usize {
     let ip_len = if segment.src.is_v4() { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
-    eth::header_len(link.vlan) + ip_len + tcp::HEADER_LEN + options::options_len(segment.options)
+    eth::header_len(link.vlan) + ip_len + tcp::HEADER_LEN + segment.options.len_bytes()
 }
 
 /// Writes headers, and payload over the rest of `frame`. `behind` is the sum of what follows elsewhere.
@@ -133,12 +190,12 @@ fn write(
     payload: impl FnOnce(&mut [u8]),
 ) -> bool {
     let v4 = segment.src.is_v4();
-    let header_len = tcp::HEADER_LEN + options::options_len(segment.options);
+    let header_len = tcp::HEADER_LEN + segment.options.len_bytes();
     let tcp_len = header_len + usize::from(segment.payload_len);
     let ether_type = if v4 { eth::TYPE_IPV4 } else { eth::TYPE_IPV6 };
     let body = eth::write(frame.bytes_mut(), link, ether_type).and_then(|out| match v4 {
-        true => ipv4::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, segment.ecn),
-        false => ipv6::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, (ipv6::HOP_LIMIT, segment.ecn)),
+        true => ipv4::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, segment.ip),
+        false => ipv6::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, segment.ip),
     });
     let written = body.and_then(|(out, addresses)| {
         let pseudo = addresses.u32(tcp_len as u32).u16(u16::from(tcp::PROTOCOL));

@@ -9,7 +9,7 @@ use super::checksum::{Sum, update};
 use super::field::{get, put, u16_at, u32_at};
 use super::ipv6::Datagram;
 use super::parse::{IcmpError, IcmpErrorKind, Packet};
-use super::{Addr, Seq, eth, ipv4, ipv6, ndp, tcp};
+use super::{Addr, Seq, emit, eth, ipv4, ipv6, ndp, tcp};
 use crate::base::{DropReason, Frame};
 
 pub(super) const PROTOCOL_V4: u8 = 1;
@@ -191,7 +191,7 @@ fn turn_v4(datagram: &mut [u8]) -> Option<()> {
     // The service class stays, the ECN bits do not: the reply says nothing about congestion.
     h[1] &= !3;
     put::<4, 4, _>(h, u32::from(ipv4::DONT_FRAGMENT).to_be_bytes());
-    put::<8, 2, _>(h, [ipv4::TTL, PROTOCOL_V4]);
+    put::<8, 2, _>(h, [emit::HOP_LIMIT, PROTOCOL_V4]);
     put::<10, 2, _>(h, [0, 0]);
     put::<12, 4, _>(h, dst);
     put::<16, 4, _>(h, src);
@@ -206,7 +206,7 @@ fn turn_v6(datagram: &mut [u8]) -> Option<()> {
     // Version 6, the service class kept without its ECN bits, flow label 0.
     let class = u32_at::<0, _>(h) >> 20 & 0xfc;
     put::<0, 4, _>(h, (6 << 28 | class << 20).to_be_bytes());
-    h[7] = ipv6::HOP_LIMIT;
+    h[7] = emit::HOP_LIMIT;
     put::<8, 16, _>(h, dst);
     put::<24, 16, _>(h, src);
     turn_message(body, V6_ECHO_REPLY)

@@ -4,6 +4,7 @@
 //! answers to the source address). Written: 20 bytes, DF set, identification 0 (an atomic datagram, RFC 6864).
 
 use super::checksum::Sum;
+use super::emit::IpFields;
 use super::field::{get, put, u16_at, u32_at};
 use super::ipv6::{Datagram, missing};
 use super::{Addr, tcp};
@@ -14,7 +15,6 @@ pub(super) const DONT_FRAGMENT: u16 = 0x4000;
 /// The "more fragments" bit and the fragment offset.
 pub(super) const FRAGMENT_MASK: u16 = 0x3fff;
 pub(super) const FRAGMENT_OFFSET_MASK: u16 = 0x1fff;
-pub(super) const TTL: u8 = 64;
 
 /// Reads a header and cuts off what follows the datagram (padding of short Ethernet frames). `behind`: so many bytes
 /// more of the frame stand elsewhere.
@@ -89,20 +89,20 @@ pub(super) fn write<'a>(
     dst: &Addr,
     protocol: u8,
     body_len: usize,
-    ecn: u8,
+    ip: IpFields,
 ) -> Option<(&'a mut [u8], Sum)> {
     let (h, rest) = out.split_first_chunk_mut::<HEADER_LEN>()?;
     let total_len = (HEADER_LEN + body_len) as u32;
     let addresses = Sum::ZERO.u32(u32::from_be_bytes(src.v4_bytes())).u32(u32::from_be_bytes(dst.v4_bytes()));
     let words = [
-        0x4500_0000 | u32::from(ecn & 3) << 16 | total_len,
+        0x4500_0000 | u32::from(ip.diffserv) << 16 | total_len,
         u32::from(DONT_FRAGMENT),
-        u32::from(TTL) << 24 | u32::from(protocol) << 16,
+        u32::from(ip.hop_limit) << 24 | u32::from(protocol) << 16,
     ];
     let sum = words.iter().fold(addresses, |sum, w| sum.u32(*w));
     put::<0, 4, _>(h, words[0].to_be_bytes());
     put::<4, 4, _>(h, words[1].to_be_bytes());
-    put::<8, 2, _>(h, [TTL, protocol]);
+    put::<8, 2, _>(h, [ip.hop_limit, protocol]);
     put::<10, 2, _>(h, sum.finish());
     put::<12, 4, _>(h, src.v4_bytes());
     put::<16, 4, _>(h, dst.v4_bytes());

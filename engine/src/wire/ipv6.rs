@@ -6,12 +6,12 @@
 //! RFC 6946). Left out: jumbograms, authentication headers, and the ICMP messages that RFC 8200 would send.
 
 use super::checksum::{Sum, addresses};
+use super::emit::IpFields;
 use super::field::{get, put, u16_at, u32_at};
 use super::{Addr, tcp};
 use crate::base::DropReason;
 
 pub(super) const HEADER_LEN: usize = 40;
-pub(super) const HOP_LIMIT: u8 = 64;
 /// More extension headers than this are taken for an attack.
 pub(super) const EXTENSIONS_MAX: usize = 8;
 
@@ -185,11 +185,12 @@ pub(super) fn write<'a>(
     dst: &Addr,
     protocol: u8,
     body_len: usize,
-    (hop_limit, ecn): (u8, u8),
+    ip: IpFields,
 ) -> Option<(&'a mut [u8], Sum)> {
     let (h, rest) = out.split_first_chunk_mut::<HEADER_LEN>()?;
     let [len_high, len_low] = (body_len as u16).to_be_bytes();
-    put::<0, 8, _>(h, [0x60, (ecn & 3) << 4, 0, 0, len_high, len_low, protocol, hop_limit]);
+    let [class_high, class_low] = (u16::from(ip.diffserv) << 4).to_be_bytes();
+    put::<0, 8, _>(h, [0x60 | class_high, class_low, 0, 0, len_high, len_low, protocol, ip.hop_limit]);
     put::<8, 16, _>(h, src.0);
     put::<24, 16, _>(h, dst.0);
     Some((rest, addresses(src, dst)))

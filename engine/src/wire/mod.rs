@@ -24,7 +24,6 @@ mod ndp;
 mod options;
 pub mod parse;
 pub mod plain;
-pub mod remark;
 pub mod segment;
 pub mod seq;
 mod tcp;

@@ -4,7 +4,7 @@
 //! Left out: router discovery and redirects; the engine is told its gateway.
 
 use super::checksum::Sum;
-use super::emit::{LinkOut, room_for};
+use super::emit::{IpFields, LinkOut, room_for};
 use super::field::{get, put};
 use super::icmp::PROTOCOL_V6;
 use super::ipv6::{self, Datagram};
@@ -133,7 +133,8 @@ fn message(frame: &mut Frame, link: &LinkOut, ndp: &Ndp) -> bool {
         return false;
     }
     let datagram = eth::write(frame.bytes_mut(), link, eth::TYPE_IPV6);
-    let body = datagram.and_then(|out| ipv6::write(out, &ndp.src, &ndp.dst, PROTOCOL_V6, len, (HOP_LIMIT, 0)));
+    let ip = IpFields { diffserv: 0, hop_limit: HOP_LIMIT };
+    let body = datagram.and_then(|out| ipv6::write(out, &ndp.src, &ndp.dst, PROTOCOL_V6, len, ip));
     body.and_then(|(out, addresses)| write(out, ndp, addresses)).is_some()
 }
 

@@ -4,10 +4,13 @@
 //! them, so a writer adds words to the header and to its checksum in one go.
 
 use super::checksum::Sum;
+use super::emit::OptionsOut;
 use super::field::u32_at;
 use super::segment::SackBlock;
 use super::{FastOpenCookie, Seq, TcpOptions};
 
+/// What timestamps alone take, with their padding.
+pub(super) const TIMESTAMP_BYTES: usize = 12;
 /// The data offset leaves room for this much.
 pub(super) const LEN_MAX: usize = 40;
 
@@ -143,41 +146,25 @@ fn sack_count(options: &TcpOptions) -> usize {
     (LEN_MAX - 4).saturating_sub(fixed_len(options)) / 8
 }
 
-/// Timestamps or nothing: what nearly every segment carries.
-#[inline(always)]
-fn is_usual(options: &TcpOptions) -> bool {
-    let of_syn = options.mss.is_some() | options.window_scale.is_some() | options.fast_open.is_some();
-    !of_syn & !options.sack_permitted & (options.sack_len == 0)
-}
-
 /// Bytes that `options` take in a TCP header, padding included (a multiple of 4, at most 40). SACK blocks that
 /// find no room are left out, last first.
-#[inline(always)]
-pub fn options_len(options: &TcpOptions) -> usize {
-    match is_usual(options) {
-        true if options.timestamp.is_some() => 12,
-        true => 0,
-        false => any_len(options),
-    }
-}
-
 #[inline(never)]
-fn any_len(options: &TcpOptions) -> usize {
+pub fn options_len(options: &TcpOptions) -> usize {
     match options.sack_blocks().len().min(sack_count(options)) {
         0 => fixed_len(options),
         blocks => fixed_len(options) + 4 + 8 * blocks,
     }
 }
 
-/// Writes [`options_len`] bytes of options to the front of `out`, and returns the rest and what the options sum
-/// up to. `None` if they do not fit.
+/// Writes options to the front of `out`, and returns the rest and what the options sum up to. `None` if they do not
+/// fit.
 #[inline(always)]
-pub(super) fn write<'a>(out: &'a mut [u8], options: &TcpOptions) -> Option<(&'a mut [u8], Sum)> {
+pub(super) fn write<'a>(out: &'a mut [u8], options: OptionsOut<'_>) -> Option<(&'a mut [u8], Sum)> {
     let mut words = Words { out, sum: Sum::ZERO };
-    match (is_usual(options), options.timestamp) {
-        (true, None) => {}
-        (true, Some((value, echo))) => words.push([TIMESTAMP_WORD, value, echo])?,
-        (false, _) => words = write_any(words, options)?,
+    match options {
+        OptionsOut::None => {}
+        OptionsOut::Timestamp(val, echo) => words.push([TIMESTAMP_WORD, val, echo])?,
+        OptionsOut::Any(options) => words = write_any(words, options)?,
     }
     Some((words.out, words.sum))
 }

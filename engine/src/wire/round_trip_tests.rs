@@ -1,6 +1,6 @@
 //! What is emitted is parsed back as what was meant.
 
-use super::emit::{self, ChecksumMode, LinkOut, SegmentOut, options_len};
+use super::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut, options_len};
 use super::parse::{LinkInfo, Ndp, Packet, VlanTags, parse, peek_tuple};
 use super::segment::SackBlock;
 use super::test_frames::*;
@@ -96,9 +96,9 @@ fn out_of(s: &TcpSegment, checksum: ChecksumMode) -> SegmentOut<'_> {
         ack: s.ack,
         flags: s.flags,
         window: s.window,
-        options: &s.options,
+        options: OptionsOut::Any(&s.options),
         payload_len: s.payload_len,
-        ecn: 0,
+        ip: IpFields::default(),
         checksum,
     }
 }
@@ -244,11 +244,28 @@ fn fast_open_cookies_come_back_as_they_were_beside_all_other_options_of_a_syn() 
 }
 
 #[test]
+fn diffserv_and_hop_limit_are_written_and_change_nothing_else() {
+    let ip = IpFields { diffserv: 0xb8, hop_limit: 7 };
+    for v6 in [false, true] {
+        let options = timestamps();
+        let usual = segment(v6, &options, 10);
+        let marked = tcp_frame(&TO_US, &SegmentOut { ip, ..usual });
+        assert_eq!(parse_tcp(&marked, VERIFY), parse_tcp(&tcp_frame(&TO_US, &usual), VERIFY), "IPv6 {v6}");
+        let (class, hops) = match v6 {
+            false => (marked[15], marked[22]),
+            true => (marked[14] << 4 | marked[15] >> 4, marked[21]),
+        };
+        assert_eq!((class, hops), (0xb8, 7));
+    }
+}
+
+#[test]
 fn ecn_bits_come_back_as_they_were_and_congestion_marks_keep_the_frame_whole() {
     for v6 in [false, true] {
         for ecn in 0..4 {
             let options = timestamps();
-            let mut f = tcp_frame(&TO_US, &SegmentOut { ecn, ..segment(v6, &options, 77) });
+            let mut f =
+                tcp_frame(&TO_US, &SegmentOut { ip: IpFields::default().with_ecn(ecn), ..segment(v6, &options, 77) });
             assert_eq!(parse_tcp(&f, VERIFY).1.ecn, ecn);
             let marked = crate::io::sim::mark::mark(&mut f);
             assert_eq!(marked, ecn == 1 || ecn == 2);

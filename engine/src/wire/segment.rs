@@ -41,6 +41,12 @@ impl TcpFlags {
     pub const fn rst(self) -> bool {
         self.has(Self::RST)
     }
+
+    /// A SYN that is nothing else: it asks for a connection.
+    #[inline(always)]
+    pub const fn is_bare_syn(self) -> bool {
+        self.syn() && !self.ack() && !self.rst() && !self.fin()
+    }
 }
 
 impl core::ops::BitOr for TcpFlags {

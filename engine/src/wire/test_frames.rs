@@ -1,6 +1,6 @@
 //! What the tests of this floor share: addresses, a frame pool of one, and valid frames of every kind.
 
-use super::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use super::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use super::parse::{LinkInfo, Packet, ParseOptions, VlanTags, parse};
 use super::segment::SackBlock;
 use super::{Addr, Mac, Seq, TcpFlags, TcpOptions, TcpSegment};
@@ -49,9 +49,9 @@ pub fn segment(v6: bool, options: &TcpOptions, payload_len: u16) -> SegmentOut<'
         ack: Seq(0x0102_0304),
         flags: TcpFlags::ACK | TcpFlags::PSH,
         window: 501,
-        options,
+        options: OptionsOut::Any(options),
         payload_len,
-        ecn: 0,
+        ip: IpFields::default(),
         checksum: ChecksumMode::Full,
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::steering::toeplitz::MICROSOFT_KEY;
 use crate::steering::{self, Rss};
-use crate::wire::emit::{ChecksumMode, LinkOut, SegmentOut, tcp};
+use crate::wire::emit::{ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut, tcp};
 use crate::wire::parse::VlanTags;
 use crate::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions, emit};
 
@@ -28,9 +28,9 @@ fn segment(pool: &mut FramePool, src_port: u16) -> Frame {
         ack: Seq(0),
         flags: TcpFlags::SYN,
         window: 1000,
-        options: &options,
+        options: OptionsOut::Any(&options),
         payload_len: 0,
-        ecn: 0,
+        ip: IpFields::default(),
         checksum: ChecksumMode::Full,
     };
     assert!(tcp(&mut frame, &link(), &segment, |_| {}));

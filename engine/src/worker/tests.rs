@@ -4,7 +4,7 @@ use crate::base::{DropReason, Event, FramePool};
 use crate::io::sim::SimIo;
 use crate::io::tap::Fault;
 use crate::steering::{self, Policy};
-use crate::wire::emit::{ChecksumMode, LinkOut, SegmentOut, tcp};
+use crate::wire::emit::{ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut, tcp};
 use crate::wire::parse::{VlanTags, peek_tuple};
 use crate::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions};
 
@@ -270,9 +270,9 @@ impl Engine for Ports {
                 ack: Seq(0),
                 flags: TcpFlags::SYN,
                 window: 0,
-                options: &TcpOptions::default(),
+                options: OptionsOut::Any(&TcpOptions::default()),
                 payload_len: 0,
-                ecn: 0,
+                ip: IpFields::default(),
                 checksum: ChecksumMode::Full,
             };
             assert!(tcp(&mut frame, &link, &segment, |_| {}));

@@ -48,9 +48,7 @@ fn config(s: &Settings) -> ShardConfig {
     config.tcp.delays_fin_acks = s.quick_acks > 0;
     (config.tcp.restarts_after_idle, config.tcp.burst_segments_min) = (s.restarts_after_idle, s.burst_segments_min);
     config.tcp.syn_retries = s.syn_retries;
-    // As Linux has them.
     config.tcp.rto_margin_min = Duration::from_millis(200);
-    config.tcp.slow_start_segments = u32::MAX;
     config.limits = Limits {
         connections: 256,
         half_open: 256,
@@ -63,7 +61,11 @@ fn config(s: &Settings) -> ShardConfig {
 }
 
 fn options(s: &Settings) -> Options {
-    Options { send_buffer_bytes: s.send_buffer_bytes, unsent_low_water_default: s.unsent_low_water, ..Options::default() }
+    Options {
+        send_buffer_bytes: s.send_buffer_bytes,
+        unsent_low_water_default: s.unsent_low_water,
+        ..Options::default()
+    }
 }
 
 impl Machine {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::time::Duration;
 use synfin_engine::base::{Frame, FramePool};
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use synfin_engine::wire::parse::{Packet, ParseOptions, VlanTags, parse};
 use synfin_engine::wire::{Addr, Mac, Seq, TcpFlags, TcpOptions, TcpSegment};
 use synfin_packetdrill::interface::Interface;
@@ -86,9 +86,9 @@ impl Drill {
             ack: Seq(ack),
             flags,
             window: 32_000,
-            options: &TcpOptions { mss, ..TcpOptions::default() },
+            options: OptionsOut::Any(&TcpOptions { mss, ..TcpOptions::default() }),
             payload_len: data.len() as u16,
-            ecn: 0,
+            ip: IpFields::default(),
             checksum: ChecksumMode::Full,
         };
         let link = LinkOut { src: Mac::ZERO, dst: Mac::ZERO, vlan: VlanTags::default() };

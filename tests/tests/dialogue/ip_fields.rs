@@ -3,7 +3,7 @@
 use crate::{BYTES, seconds};
 use synfin_engine::shard::ShardConfig;
 use synfin_engine::tcp::TcpConfig;
-use synfin_engine::wire::remark::IpFields;
+use synfin_engine::wire::emit::IpFields;
 use synfin_tests::altered::IP;
 use synfin_tests::host::{Host, Sent, plain_config, seg};
 

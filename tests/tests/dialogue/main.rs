@@ -45,7 +45,7 @@ use std::time::Duration;
 use synfin_engine::base::{DropReason, Event, Frame};
 use synfin_engine::shard::{CloseReason, ShardConfig};
 use synfin_engine::tcp::State;
-use synfin_engine::wire::emit::{self, ChecksumMode, LinkOut, SegmentOut};
+use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use synfin_engine::wire::parse::VlanTags;
 use synfin_engine::wire::{Addr, Seq, TcpFlags, TcpOptions};
 use synfin_tests::host::{Host, OUR_MAC, OUR_PORT, OURS, PEER_MAC, PEER_PORT, Told, plain_config, seg};
@@ -194,9 +194,9 @@ pub fn syn_of_station(host: &mut Host, n: u32) -> Frame {
         ack: Seq(0),
         flags: TcpFlags::SYN,
         window: 1000,
-        options: &TcpOptions::default(),
+        options: OptionsOut::Any(&TcpOptions::default()),
         payload_len: 0,
-        ecn: 0,
+        ip: IpFields::default(),
         checksum: ChecksumMode::Full,
     };
     assert!(emit::tcp(&mut frame, &link, &segment, |_| {}));

@@ -19,27 +19,27 @@ impl Frame {
     /// More of the packet stands in another chunk.
     #[inline(always)]
     pub fn has_more(&self) -> bool {
-        self.more
+        self.more != 0
     }
 
     /// The frame behind this one.
     pub fn rest(&self) -> Option<&Frame> {
         // SAFETY: `more` says that `append` has written a frame there, aligned, in front of the bytes that `bytes` and
         // `bytes_mut` give away. It lives and is lent out as long as this frame.
-        self.more.then(|| unsafe { self.chunk.cast::<Frame>().as_ref() })
+        self.has_more().then(|| unsafe { self.chunk.cast::<Frame>().as_ref() })
     }
 
     /// As [`Frame::rest`], to change it.
     pub fn rest_mut(&mut self) -> Option<&mut Frame> {
         // SAFETY: as in `rest`; `&mut self` makes it exclusive.
-        self.more.then(|| unsafe { self.chunk.cast::<Frame>().as_mut() })
+        self.has_more().then(|| unsafe { self.chunk.cast::<Frame>().as_mut() })
     }
 
     /// Cuts off what is behind this frame.
     pub fn take_rest(&mut self) -> Option<Frame> {
         let more = core::mem::take(&mut self.more);
         // SAFETY: as in `rest`; with `more` taken back, nobody reads it there again.
-        more.then(|| unsafe { self.chunk.cast::<Frame>().read() })
+        (more != 0).then(|| unsafe { self.chunk.cast::<Frame>().read() })
     }
 
     /// Puts `rest` behind this frame.
@@ -47,12 +47,12 @@ impl Frame {
     /// # Errors
     /// `rest` itself: there is something behind already, or the packet begins where it would have to stand.
     pub fn append(&mut self, rest: Frame) -> Result<(), Frame> {
-        if self.more || self.start < LINK_BYTES || !self.chunk.cast::<Frame>().is_aligned() {
+        if self.has_more() || self.start < LINK_BYTES || !self.chunk.cast::<Frame>().is_aligned() {
             return Err(rest);
         }
         // SAFETY: the chunk is ours and the place is aligned and inside it (`start` is), in front of the packet's bytes.
         unsafe { self.chunk.cast::<Frame>().write(rest) };
-        self.more = true;
+        self.more = 1;
         Ok(())
     }
 

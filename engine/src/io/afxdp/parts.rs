@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A queue stays taken for some milliseconds after its last socket was closed.
-const REBIND_PATIENCE: Duration = Duration::from_millis(500);
+const REBIND_PATIENCE: Duration = Duration::from_secs(2);
 const REBIND_PAUSE: Duration = Duration::from_millis(5);
 
 /// A buffer of the crate. Nothing of ours is attached to it.

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const RETRY_TX: Duration = Duration::from_millis(1);
 
 /// A queue stays taken for some milliseconds after its last socket was closed, even by another process.
-const REBIND_PATIENCE: Duration = Duration::from_millis(500);
+const REBIND_PATIENCE: Duration = Duration::from_secs(2);
 const REBIND_PAUSE: Duration = Duration::from_millis(5);
 
 /// Frames that a kernel sends for one wake-up at least (TX_BATCH_SIZE in net/xdp/xsk.c).

@@ -17,8 +17,8 @@ pub struct Cubic {
     prior: f32,
     /// Time from the beginning of the stage to the plateau.
     k_s: f32,
-    /// What Reno would have.
-    w_est: f32,
+    /// What Reno would have. An ACK adds less than a 32-bit number of this size can take.
+    w_est: f64,
     /// Grown by less than a byte.
     fraction: f32,
     /// Beginning of the present stage of congestion avoidance, and the last time it moved on.
@@ -40,10 +40,11 @@ impl Cubic {
         self.keep_time(segments, srtt_us, now_us);
         let rtt_s = srtt_us as f32 * UNIT_S;
         let t_s = now_us.wrapping_sub(self.epoch_us) as f32 * UNIT_S;
-        let alpha = if self.w_est < self.prior { ALPHA } else { 1.0 };
-        self.w_est += alpha * acked / segments;
-        let wanted = if self.at(t_s) < self.w_est {
-            (self.w_est - segments).max(0.0)
+        let alpha = if (self.w_est as f32) < self.prior { ALPHA } else { 1.0 };
+        self.w_est += f64::from(alpha * acked / segments);
+        let w_est = self.w_est as f32;
+        let wanted = if self.at(t_s) < w_est {
+            (w_est - segments).max(0.0)
         } else {
             let target = self.at(t_s + rtt_s).clamp(segments, 1.5 * segments);
             (target - segments) / segments * acked
@@ -56,7 +57,7 @@ impl Cubic {
     /// Begins a stage, or leaves out of it the time in which the window was not what limited us (5.8).
     fn keep_time(&mut self, segments: f32, srtt_us: u32, now_us: u32) {
         if !self.in_epoch {
-            (self.in_epoch, self.epoch_us, self.w_est, self.fraction) = (true, now_us, segments, 0.0);
+            (self.in_epoch, self.epoch_us, self.w_est, self.fraction) = (true, now_us, segments.into(), 0.0);
             if segments < self.w_max {
                 self.k_s = ((self.w_max - segments) / C).cbrt();
             } else {

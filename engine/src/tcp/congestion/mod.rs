@@ -12,12 +12,13 @@ mod newreno;
 pub use cubic::Cubic;
 pub use hystart::HyStart;
 
-use super::TcpConfig;
 use super::tcb::{Tcb, flag};
 
 const CWND_MAX: u32 = 1 << 30;
-/// What one ACK can add in slow start after a time-out, in segments: it may be about bytes that had arrived long before.
-const SLOW_START_SEGMENTS_AFTER_TIMEOUT: u32 = 1;
+/// What one ACK can add in slow start after a time-out, in segments (RFC 3465): it may be about bytes that had arrived long
+/// before. Otherwise it adds what it acknowledges, however much that is: on fast paths receivers acknowledge whole bursts,
+/// and a limit of some segments would end the doubling there.
+const SEGMENTS_AFTER_TIMEOUT: u32 = 1;
 
 /// The controllers there are.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -34,16 +35,8 @@ pub enum Algorithm {
 pub struct Growth {
     pub acked: u32,
     pub now_us: u32,
-    /// What it can add in slow start.
-    pub segments_max: u32,
-}
-
-impl Growth {
-    /// `after_timeout`: the connection sends again what a time-out took for lost.
-    pub fn new(acked: u32, now_us: u32, after_timeout: bool, config: &TcpConfig) -> Growth {
-        let segments_max = if after_timeout { SLOW_START_SEGMENTS_AFTER_TIMEOUT } else { config.slow_start_segments };
-        Growth { acked, now_us, segments_max }
-    }
+    /// The connection sends again what a time-out took for lost.
+    pub after_timeout: bool,
 }
 
 /// What a controller remembers of a connection.
@@ -87,7 +80,7 @@ pub fn restart_after_idle(t: &mut Tcb, initial_segments: u8) {
 pub fn grow(t: &mut Tcb, memory: Option<&mut Memory>, g: &Growth) {
     let mss = u32::from(t.mss);
     let step = if t.cwnd < t.ssthresh {
-        let step = g.acked.min(g.segments_max.saturating_mul(mss));
+        let step = if g.after_timeout { g.acked.min(SEGMENTS_AFTER_TIMEOUT * mss) } else { g.acked };
         memory.map_or(step, |m| m.hystart.step(step))
     } else {
         match memory {
@@ -134,23 +127,23 @@ mod tests {
     }
 
     #[test]
-    fn slow_start_doubles_and_does_not_outrun_the_bytes_acknowledged() {
+    fn slow_start_adds_what_is_acknowledged_and_after_a_time_out_one_segment_at_a_time() {
         let mut t = Tcb { mss: 1000, cwnd: 10_000, ..Tcb::default() };
         for _ in 0..5 {
-            grow(&mut t, None, &Growth { acked: 2_000, now_us: 0, segments_max: 8 });
+            grow(&mut t, None, &Growth { acked: 2_000, now_us: 0, after_timeout: false });
         }
         assert_eq!(t.cwnd, 20_000);
-        grow(&mut t, None, &Growth { acked: 1_000_000, now_us: 0, segments_max: 8 });
-        assert_eq!(t.cwnd, 28_000);
-        grow(&mut t, None, &Growth { acked: 1_000_000, now_us: 0, segments_max: 1 });
-        assert_eq!(t.cwnd, 29_000);
+        grow(&mut t, None, &Growth { acked: 20_000, now_us: 0, after_timeout: false });
+        assert_eq!(t.cwnd, 40_000);
+        grow(&mut t, None, &Growth { acked: 40_000, now_us: 0, after_timeout: true });
+        assert_eq!(t.cwnd, 41_000);
     }
 
     #[test]
     fn newreno_adds_one_segment_per_window_and_halves_on_loss() {
         let mut t = Tcb { mss: 1000, cwnd: 20_000, ssthresh: 10_000, ..Tcb::default() };
         for _ in 0..20 {
-            grow(&mut t, None, &Growth { acked: 1_000, now_us: 0, segments_max: 8 });
+            grow(&mut t, None, &Growth { acked: 1_000, now_us: 0, after_timeout: false });
         }
         assert!((20_900..=21_000).contains(&t.cwnd), "{}", t.cwnd);
         assert_eq!(reduce(&t, &mut Memory::default(), 30_000), t.cwnd / 2);

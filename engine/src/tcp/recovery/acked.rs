@@ -38,8 +38,9 @@ struct Report {
 
 /// Handles an ACK at or beyond SND.UNA. Returns in how many units of 1024 ns segments have to be judged again.
 pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, env: &mut Env<'_>) -> Option<u32> {
-    let Env { clock, config, counters, recovery, .. } = env;
+    let Env { clock, counters, recovery, .. } = env;
     let (b, chunks) = recovery.parts(t.recovery)?;
+    b.take_note(advanced, clock.us);
     let ack = Ack {
         seg,
         advanced,
@@ -48,7 +49,7 @@ pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, 
         at: Moment { now_us: clock.us, echo_age: echo_age(t, seg, clock) },
     };
     if !b.is_tracking {
-        reno::on_ack(t, b, chunks, &ack, config, counters);
+        reno::on_ack(t, b, chunks, &ack, counters);
         return None;
     }
     let report = read(t, b, chunks, &ack);
@@ -71,8 +72,7 @@ pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, 
     }
     after_detection(t, b, report.delivered, advanced > 0 && !has_new_loss, counters);
     if b.phase != Phase::Recovery && !was_recovering && advanced > 0 && was_limited {
-        let growth = Growth::new(advanced, clock.us, b.phase == Phase::Timeout, config);
-        grow(t, b, &growth, report.rtt.map(|(rtt, _)| rtt));
+        grow(t, b, advanced, report.rtt.map(|(rtt, _)| rtt), clock.us);
     }
     wait
 }
@@ -179,8 +179,8 @@ fn probe(t: &mut Tcb, b: &mut Block, ack: &Ack<'_>) {
     let is_bare = ack.advanced == 0 && ack.seg.seq_len() == 0 && ack.seg.options.sack_blocks().is_empty();
     let verdict = b.probe.on_ack(t.snd_una, is_bare, ack.dsack.map(|d| d.end));
     if verdict == ProbeVerdict::Repaired && b.phase == Phase::Open && !b.board.has_lost() {
-        let outstanding = t.snd_nxt.since(t.snd_una) + ack.advanced;
-        t.ssthresh = congestion::reduce(t, &mut b.memory, outstanding);
+        let in_use = b.in_use(t);
+        t.ssthresh = congestion::reduce(t, &mut b.memory, in_use);
         t.cwnd = t.cwnd.min(t.ssthresh);
     }
 }
@@ -206,7 +206,7 @@ pub(super) fn after_detection(t: &mut Tcb, b: &mut Block, delivered: u32, is_saf
 }
 
 /// The window grows with what was acknowledged.
-pub(super) fn grow(t: &mut Tcb, b: &mut Block, growth: &Growth, rtt_us: Option<u32>) {
+pub(super) fn grow(t: &mut Tcb, b: &mut Block, acked: u32, rtt_us: Option<u32>, now_us: u32) {
     let is_slow_start = t.cwnd < t.ssthresh;
     if is_slow_start && t.cwnd >= b.burst.saturating_mul(2) && b.phase == Phase::Open {
         // Nothing has shown that the path takes twice what it got.
@@ -219,5 +219,6 @@ pub(super) fn grow(t: &mut Tcb, b: &mut Block, growth: &Growth, rtt_us: Option<u
     {
         t.ssthresh = ssthresh;
     }
-    congestion::grow(t, Some(&mut b.memory), growth);
+    let growth = Growth { acked, now_us, after_timeout: b.phase == Phase::Timeout };
+    congestion::grow(t, Some(&mut b.memory), &growth);
 }

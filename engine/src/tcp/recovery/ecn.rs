@@ -44,10 +44,12 @@ pub fn reduce(t: &mut Tcb, outstanding: u32, env: &mut Env<'_>) -> bool {
         return true;
     }
     let Some((b, _)) = env.recovery.parts(t.recovery) else { return false };
+    b.take_note(0, env.clock.us);
     if b.phase != Phase::Open || is_known(t, b) {
         return false;
     }
-    t.ssthresh = congestion::reduce(t, &mut b.memory, outstanding);
+    let in_use = b.in_use(t).max(outstanding);
+    t.ssthresh = congestion::reduce(t, &mut b.memory, in_use);
     t.cwnd = t.cwnd.min(t.ssthresh);
     b.undo.forget();
     b.notice.reduced(t);

@@ -84,6 +84,9 @@ pub struct Block {
     limited_until: Option<Seq>,
     /// The most that was under way meanwhile.
     burst: u32,
+    /// When ACKs came last, and how much all those of that moment have acknowledged.
+    burst_at_us: u32,
+    burst_acked: u32,
     /// The first of the lost segments goes out, whether the window has room or not.
     is_forced: bool,
     /// The retransmission time-out proper, while `rtx_at` has a reordering or probe timer.
@@ -107,6 +110,8 @@ impl Default for Block {
             notice: Notice::default(),
             limited_until: None,
             burst: 0,
+            burst_at_us: 0,
+            burst_acked: 0,
             is_forced: false,
             rto_at: Tick(0),
         }
@@ -123,6 +128,20 @@ impl Block {
         // A mark that is left behind would seem to lie ahead 2^31 bytes further on.
         self.limited_until = self.limited_until.filter(|&until| una.before(until));
         self.limited_until.is_some()
+    }
+
+    /// An ACK, or a deadline, of the burst that is read at `now_us`.
+    fn take_note(&mut self, advanced: u32, now_us: u32) {
+        if self.burst_at_us != now_us {
+            (self.burst_at_us, self.burst_acked) = (now_us, 0);
+        }
+        self.burst_acked += advanced;
+    }
+
+    /// What was under way before the burst that is being read. Nothing is sent until all of its ACKs are read: what the first
+    /// of them have acknowledged is missing from what is outstanding, but not from what the path has carried.
+    fn in_use(&self, t: &Tcb) -> u32 {
+        t.snd_nxt.since(t.snd_una).saturating_add(self.burst_acked)
     }
 
     /// Remembers the state before a reduction, unless an earlier one can still be taken back.
@@ -274,11 +293,11 @@ fn rewind(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks) {
 /// A loss: ssthresh comes down, and what was is remembered.
 fn enter_recovery(t: &mut Tcb, b: &mut Block) {
     b.save_for_undo(t, false);
-    let outstanding = t.snd_nxt.since(t.snd_una);
-    t.ssthresh = congestion::reduce(t, &mut b.memory, outstanding);
+    let in_use = b.in_use(t);
+    b.prr = Prr::start(in_use, b.burst_acked);
+    t.ssthresh = congestion::reduce(t, &mut b.memory, in_use);
     b.phase = Phase::Recovery;
     b.recover = t.snd_nxt;
-    b.prr = Prr::start(outstanding);
     b.notice.reduced(t);
     b.probe.forget();
     t.clear(flag::RTT_TIMING);

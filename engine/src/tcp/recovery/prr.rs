@@ -11,8 +11,9 @@ pub struct Prr {
 }
 
 impl Prr {
-    pub fn start(outstanding: u32) -> Prr {
-        Prr { delivered: 0, out: 0, outstanding: outstanding.max(1) }
+    /// `outstanding` bytes were under way; `delivered` of them have just been acknowledged, and nothing was sent for that.
+    pub fn start(outstanding: u32, delivered: u32) -> Prr {
+        Prr { delivered, out: 0, outstanding: outstanding.max(1) }
     }
 
     pub fn sent(&mut self, bytes: u32) {

@@ -5,14 +5,12 @@ use super::acked::{Ack, count_undo, grow};
 use super::records::Chunks;
 use super::{Block, Phase, enter_recovery, undo};
 use crate::base::{Counters, Event};
-use crate::tcp::TcpConfig;
-use crate::tcp::congestion::Growth;
 use crate::tcp::tcb::{Tcb, flag};
 
 /// Duplicate ACKs that mean a loss (RFC 5681 3.2).
 const DUP_ACK_THRESHOLD: u8 = 3;
 
-pub fn on_ack(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, config: &TcpConfig, counters: &mut Counters) {
+pub fn on_ack(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, counters: &mut Counters) {
     if ack.advanced == 0 {
         if ack.is_duplicate {
             duplicate(t, b, counters);
@@ -43,8 +41,7 @@ pub fn on_ack(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, co
         b.phase = Phase::Open;
     }
     if b.was_limited(t.snd_una - ack.advanced) {
-        let growth = Growth::new(ack.advanced, ack.at.now_us, b.phase == Phase::Timeout, config);
-        grow(t, b, &growth, None);
+        grow(t, b, ack.advanced, None, ack.at.now_us);
     }
 }
 

@@ -91,7 +91,13 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
         let is_kept = if plan.out_of_turn {
             b.board.resent(chunks, plan.seq, now_us)
         } else {
-            b.board.push(chunks, plan.seq, len as u16, now_us, Marks::new(plan.retransmit, plan.flags.has(TcpFlags::PSH), plan.burst > 0))
+            b.board.push(
+                chunks,
+                plan.seq,
+                len as u16,
+                now_us,
+                Marks::new(plan.retransmit, plan.flags.has(TcpFlags::PSH), plan.burst > 0),
+            )
         };
         debug_assert!(is_kept || !plan.out_of_turn, "only what is neither acknowledged nor SACKed is sent again");
         let is_exempt = b.is_forced || b.frto == Frto::Testing || t.has(flag::PROBE);

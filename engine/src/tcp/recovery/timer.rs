@@ -111,6 +111,7 @@ pub fn on_deadline(t: &mut Tcb, env: &mut Env<'_>) -> bool {
 fn judge_again(t: &mut Tcb, env: &mut Env<'_>) {
     let Env { clock, times, recovery, counters, .. } = env;
     let Some((b, chunks)) = recovery.parts(t.recovery) else { return t.stop_rtx() };
+    b.take_note(0, clock.us);
     let in_recovery = b.in_recovery();
     let wait = b.rack.detect(&mut b.board, chunks, clock.us, in_recovery, t.srtt_us);
     if !path_mtu::on_loss(t, b, chunks, clock, counters) {
