@@ -12,7 +12,6 @@
 //!   TCP_WINDOW_CLAMP, SO_REUSEPORT, SO_BUSY_POLL, timestamps and zero-copy; `EOPNOTSUPP` for MSG_OOB.
 //! - TCP_FASTOPEN on a listener is all it takes; as a client, [`FastOpen::client`](crate::tcp::FastOpen) allows it.
 //! - SO_SNDBUF and SO_RCVBUF bound payload bytes; Linux counts its own bookkeeping as well.
-//! - An RST throws away what was received and not read (RFC 9293 3.10.7.4); Linux lets it be read first.
 //! - An RST always gives `ECONNRESET`, after the peer's FIN too, where Linux says `EPIPE`.
 //! - A connection that finds the accept queue full is reset; Linux leaves its handshake incomplete.
 //! - One listener for each port; a wildcard listener and one for a single address do not go together.

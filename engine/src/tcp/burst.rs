@@ -16,16 +16,17 @@ const NEAR_SHIFT: u32 = 9;
 /// How many segments make a burst: what leaves in a millisecond, but not more than half of either window.
 pub fn segments(t: &Tcb, env: &Env<'_>) -> u32 {
     let mss = u64::from(t.mss).max(1);
-    let by_rate = if t.has(flag::RTT_VALID) { by_rate(t, recovery::min_rtt_us(t, env.recovery)) } else { BYTES_MAX };
+    let by_rate = if t.has(flag::RTT_VALID) { by_rate(t, recovery::rtts_us(t, env.recovery)) } else { BYTES_MAX };
     let by_rate = by_rate.min(BYTES_MAX).max(u64::from(env.config.burst_segments_min) * mss);
     let by_windows = u64::from(t.cwnd.min(t.max_snd_wnd()) / 2);
     (by_rate.min(by_windows) / mss).max(1) as u32
 }
 
-fn by_rate(t: &Tcb, min_rtt_us: u32) -> u64 {
-    let srtt_nanos = (u64::from(t.srtt_us) << 10).max(1);
+fn by_rate(t: &Tcb, (min_rtt_us, last_rtt_us): (u32, u32)) -> u64 {
+    // Where ACKs come late, the window leaves late.
+    let rtt_nanos = (u64::from(t.srtt_us.max(last_rtt_us)) << 10).max(1);
     let near = BYTES_MAX.checked_shr(min_rtt_us >> NEAR_SHIFT).unwrap_or(0);
-    congestion::rate_bytes(t, 1 << SPAN_SHIFT, srtt_nanos) + near
+    congestion::rate_bytes(t, 1 << SPAN_SHIFT, rtt_nanos) + near
 }
 
 #[cfg(test)]
@@ -39,9 +40,9 @@ mod tests {
         // Slow start: twice the window in a round trip of 100 and of 10 ms.
         for (srtt_us, bytes) in [(97_656, 2_097), (9_766, 20_971)] {
             t.srtt_us = srtt_us;
-            let got = by_rate(&t, srtt_us);
+            let got = by_rate(&t, (srtt_us, srtt_us));
             assert!(got.abs_diff(bytes) < 5, "{got}");
         }
-        assert!(by_rate(&t, 100) >= BYTES_MAX, "a neighbour gets all at once");
+        assert!(by_rate(&t, (100, 100)) >= BYTES_MAX, "a neighbour gets all at once");
     }
 }

@@ -97,7 +97,9 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
         return None;
     }
     let len = waiting.min(room).min(full);
-    let fin = fin_due && len == waiting && room > len;
+    // A FIN alone weighs nothing: the congestion window need not have room for it.
+    let is_light = waiting == 0 && t.snd_wnd > used && !t.has(flag::RESEND);
+    let fin = fin_due && len == waiting && (room > len || is_light);
     if len == 0 && !fin {
         return None;
     }

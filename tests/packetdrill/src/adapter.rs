@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(86_400);
 /// How long a woken thread may take, in real time, before the clock goes on without it.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// And how long it then has, in real time.
+const AFTERMATH: Duration = Duration::from_millis(2);
+
 /// The thread whose call waits.
 #[derive(Clone, Copy, PartialEq)]
 enum Sleeper {
@@ -42,6 +45,8 @@ struct Shared {
 pub struct Adapter {
     shared: Mutex<Shared>,
     changed: Condvar,
+    /// The thread that moves the clock.
+    mover: ThreadId,
 }
 
 type Guard<'a> = MutexGuard<'a, Shared>;
@@ -52,7 +57,7 @@ impl Adapter {
         let machine = Machine::new(&settings);
         let sysctls = Sysctls::new(settings.sysctls, flags);
         let shared = Shared { machine, sysctls, sleeper: Sleeper::None, fds: HashMap::new() };
-        Adapter { shared: Mutex::new(shared), changed: Condvar::new() }
+        Adapter { shared: Mutex::new(shared), changed: Condvar::new(), mover: std::thread::current().id() }
     }
 
     fn lock(&self) -> Guard<'_> {
@@ -61,7 +66,8 @@ impl Adapter {
 
     /// Lets the sleeper see what has changed, and waits until it is done with it.
     fn settle<'a>(&'a self, mut g: Guard<'a>) -> Guard<'a> {
-        if let Sleeper::Asleep(_) = g.sleeper {
+        let was_woken = matches!(g.sleeper, Sleeper::Asleep(_));
+        if was_woken {
             // Which thread it is becomes known when it has woken.
             g.sleeper = Sleeper::Woken(std::thread::current().id());
             self.changed.notify_all();
@@ -70,6 +76,12 @@ impl Adapter {
         let (mut g, timeout) = self.changed.wait_timeout_while(g, GRACE, busy).unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             g.sleeper = Sleeper::None;
+        }
+        if was_woken && g.sleeper == Sleeper::None {
+            // packetdrill's thread has still to take note of what its call has returned.
+            drop(g);
+            std::thread::sleep(AFTERMATH);
+            g = self.lock();
         }
         g
     }
@@ -162,6 +174,10 @@ impl World for &Adapter {
     }
 
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Errno> {
+        if std::thread::current().id() == self.mover {
+            // Nobody would ever wake it.
+            return Err(Errno::AGAIN);
+        }
         let mut g = self.lock();
         g.sleeper = Sleeper::Asleep(until);
         self.changed.notify_all();

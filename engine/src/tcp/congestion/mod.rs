@@ -92,9 +92,9 @@ pub fn grow(t: &mut Tcb, memory: Option<&mut Memory>, g: &Growth) {
 }
 
 /// Bytes that leave in `nanos` when the window leaves evenly in 5/6 of a round trip, in half of one while it doubles.
-pub fn rate_bytes(t: &Tcb, nanos: u64, srtt_nanos: u64) -> u64 {
+pub fn rate_bytes(t: &Tcb, nanos: u64, rtt_nanos: u64) -> u64 {
     let (times, of) = if t.cwnd < t.ssthresh / 2 { (2, 1) } else { (6, 5) };
-    u64::from(t.cwnd) * nanos / srtt_nanos * times / of
+    u64::from(t.cwnd) * nanos / rtt_nanos * times / of
 }
 
 /// ssthresh after a loss, `outstanding` bytes being unacknowledged.

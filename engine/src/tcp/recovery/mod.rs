@@ -183,9 +183,11 @@ pub fn is_reduced_by_mark(t: &Tcb, pool: &Pool) -> bool {
     pool.get(t.recovery).is_some_and(|b| b.phase == Phase::Open && b.notice.covers(t.snd_una))
 }
 
-/// The smallest round trip of the last seconds, as far as it is remembered.
-pub fn min_rtt_us(t: &Tcb, pool: &Pool) -> u32 {
-    pool.get(t.recovery).map_or(u32::MAX, |b| b.rack.min_rtt_us()).min(t.srtt_us)
+/// The smallest round trip of the last seconds and the last one, as far as they are remembered.
+pub fn rtts_us(t: &Tcb, pool: &Pool) -> (u32, u32) {
+    let rack = pool.get(t.recovery).map(|b| &b.rack);
+    let min = rack.map_or(t.srtt_us, |rack| rack.min_rtt_us().min(t.srtt_us));
+    (min, rack.and_then(Rack::rtt_us).unwrap_or(t.srtt_us))
 }
 
 /// How many segments are SACKed, how many were sent again and not reported since, and how many are to be sent again.
@@ -242,6 +244,7 @@ impl Pool {
             let una = t.snd_una;
             // What is not full, or did not leave together with the next one, was all there was.
             let is_alone = under_way < u32::from(t.mss) || (is_timed && sent_us != clock.us);
+            let is_alone = is_alone || t.snd_una + under_way == t.snd_end;
             let marks = Marks::new(!is_timed, is_alone, is_alone);
             b.is_tracking = b.board.push(&mut self.chunks, una, under_way as u16, sent_us, marks);
         }

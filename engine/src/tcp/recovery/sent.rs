@@ -100,7 +100,7 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
             )
         };
         debug_assert!(is_kept || !plan.out_of_turn, "only what is neither acknowledged nor SACKed is sent again");
-        let is_exempt = b.is_forced || b.frto == Frto::Testing || t.has(flag::PROBE);
+        let is_exempt = plan.len == 0 || b.is_forced || b.frto == Frto::Testing || t.has(flag::PROBE);
         let is_within = is_exempt || b.board.flight_bytes() <= t.cwnd;
         debug_assert!(is_within, "more under way than the window allows");
         if !is_kept {
