@@ -184,7 +184,7 @@ fn data_with_the_third_segment_is_taken() {
 }
 
 #[test]
-fn syn_with_fin_is_dropped_everywhere_before_the_handshake_is_over() {
+fn syn_with_fin_is_dropped_where_it_begins_something() {
     let mut host = Host::server(plain_config());
     host.send(seg("SF", 100, 0));
     host.expect_nothing();
@@ -192,12 +192,23 @@ fn syn_with_fin_is_dropped_everywhere_before_the_handshake_is_over() {
     host.assert_clean();
 
     let mut host = in_state(State::SynSent);
-    host.send(seg("SF.", 500, 301));
     host.send(seg("SF", 500, 0));
     host.expect_nothing();
     assert_eq!(host.state(), State::SynSent);
-    assert_eq!(drops(&host, DropReason::TcpFlagsBad), 2);
+    assert_eq!(drops(&host, DropReason::TcpFlagsBad), 1);
     host.act(|c| c.abort());
+    host.assert_clean();
+}
+
+#[test]
+fn answer_to_our_syn_may_bring_the_whole_stream_and_its_end() {
+    let mut host = in_state(State::SynSent);
+    host.send(seg("SF.", 500, 301).data(*b"abc"));
+    host.expect(".", 301, 505);
+    assert_eq!(host.told(), [Told::Connected, Told::Data(b"abc".to_vec()), Told::PeerClosed]);
+    assert_eq!(host.state(), State::CloseWait);
+    host.act(|c| c.abort());
+    host.take();
     host.assert_clean();
 }
 
