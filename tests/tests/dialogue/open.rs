@@ -207,9 +207,7 @@ fn answer_to_our_syn_may_bring_the_whole_stream_and_its_end() {
     host.expect(".", 301, 505);
     assert_eq!(host.told(), [Told::Connected, Told::Data(b"abc".to_vec()), Told::PeerClosed]);
     assert_eq!(host.state(), State::CloseWait);
-    host.act(|c| c.abort());
-    host.take();
-    host.assert_clean();
+    over(&mut host, 505);
 }
 
 #[test]

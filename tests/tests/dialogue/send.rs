@@ -64,6 +64,16 @@ fn last_segment_of_a_burst_is_pushed_though_more_is_queued() {
 }
 
 #[test]
+fn fin_alone_needs_no_room_in_the_congestion_window() {
+    let mut host = thousand(plain_config());
+    host.write(&BYTES[..10_000]);
+    host.out.clear();
+    host.act(|c| c.shutdown());
+    host.expect("F.", 10_301, 101);
+    over(&mut host, 101);
+}
+
+#[test]
 fn initial_window_is_configurable() {
     let mut config = plain_config();
     config.tcp.initial_window_segments = 3;
