@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(86_400);
 const GRACE: Duration = Duration::from_secs(1);
 
 /// And how long it then has, in real time.
-const AFTERMATH: Duration = Duration::from_millis(2);
+const AFTERMATH: Duration = Duration::from_millis(20);
 
 /// The thread whose call waits.
 #[derive(Clone, Copy, PartialEq)]
@@ -38,6 +38,8 @@ struct Shared {
     machine: Machine,
     sysctls: Sysctls,
     sleeper: Sleeper,
+    /// A call that waited is over.
+    has_returned: bool,
     /// Kernel descriptors (one for each socket, since packetdrill closes what a script leaves open) and ours.
     fds: HashMap<i32, Fd>,
 }
@@ -56,7 +58,7 @@ impl Adapter {
     pub fn new(settings: Settings, flags: &str) -> Adapter {
         let machine = Machine::new(&settings);
         let sysctls = Sysctls::new(settings.sysctls, flags);
-        let shared = Shared { machine, sysctls, sleeper: Sleeper::None, fds: HashMap::new() };
+        let shared = Shared { machine, sysctls, sleeper: Sleeper::None, has_returned: false, fds: HashMap::new() };
         Adapter { shared: Mutex::new(shared), changed: Condvar::new(), mover: std::thread::current().id() }
     }
 
@@ -66,8 +68,7 @@ impl Adapter {
 
     /// Lets the sleeper see what has changed, and waits until it is done with it.
     fn settle<'a>(&'a self, mut g: Guard<'a>) -> Guard<'a> {
-        let was_woken = matches!(g.sleeper, Sleeper::Asleep(_));
-        if was_woken {
+        if let Sleeper::Asleep(_) = g.sleeper {
             // Which thread it is becomes known when it has woken.
             g.sleeper = Sleeper::Woken(std::thread::current().id());
             self.changed.notify_all();
@@ -76,12 +77,6 @@ impl Adapter {
         let (mut g, timeout) = self.changed.wait_timeout_while(g, GRACE, busy).unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             g.sleeper = Sleeper::None;
-        }
-        if was_woken && g.sleeper == Sleeper::None {
-            // packetdrill's thread has still to take note of what its call has returned.
-            drop(g);
-            std::thread::sleep(AFTERMATH);
-            g = self.lock();
         }
         g
     }
@@ -109,7 +104,13 @@ impl Adapter {
 
     /// `usleep`.
     pub fn sleep(&self, time: Duration) {
-        let g = self.lock();
+        let mut g = self.lock();
+        if std::mem::take(&mut g.has_returned) {
+            // Now packetdrill's thread can take note of what its call has returned.
+            drop(g);
+            std::thread::sleep(AFTERMATH);
+            g = self.lock();
+        }
         let end = g.machine.now + time;
         drop(self.pass(g, end, |_| false));
     }
@@ -118,7 +119,7 @@ impl Adapter {
     pub fn time(&self) -> Instant {
         let mut g = self.lock();
         if g.sleeper == Sleeper::Woken(std::thread::current().id()) {
-            g.sleeper = Sleeper::None;
+            (g.sleeper, g.has_returned) = (Sleeper::None, true);
             self.changed.notify_all();
             return g.machine.now;
         }
