@@ -188,8 +188,8 @@ const BUFFER_MAX: i32 = 1 << 29;
 static INT_OPTIONS: [IntOption; 29] = [
     int_option!(SOL_SOCKET, SO_REUSEADDR, switch reuse_address),
     int_option!(SOL_SOCKET, SO_KEEPALIVE, switch keepalive),
-    int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32 * 2, |o, v| {
-        o.send_buffer_bytes = v.clamp(2_304, BUFFER_MAX) as u32;
+    int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32, |o, v| {
+        o.send_buffer_bytes = v.clamp(2_304, BUFFER_MAX) as u32 * 2;
         Ok(())
     }),
     int_option!(SOL_SOCKET, SO_RCVBUF, |o| o.receive_buffer_bytes.unwrap_or(0) as i32 * 2, |o, v| {

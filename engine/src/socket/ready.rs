@@ -40,7 +40,7 @@ pub(super) fn room_bytes(s: &Socket, conn: &Conn<'_, Owner>) -> u32 {
     let mss = u32::from(i.mss).max(1);
     let run = (i.send_window / 2).min(u32::from(u16::MAX)).max(mss) / mss * mss;
     let sendable = i.cwnd.min(i.send_window).saturating_sub(i.flight_bytes);
-    room.min((run.max(low_water) + sendable).saturating_sub(i.unsent_bytes))
+    room.min(run.max(low_water).saturating_add(sendable).saturating_sub(i.unsent_bytes))
 }
 
 /// Worth waking a writer: a third of the buffer is free, and little enough is waiting to be sent.
