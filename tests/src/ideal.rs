@@ -1,6 +1,7 @@
 //! What bulk transfers can reach on a path: a model of a sender with an ideal recovery. It knows of each loss one round trip
-//! after it sent the segment, repairs it at once, and has the window of its controller under way at all times; nothing
-//! else ever holds it up. Losses of what was under way when a recovery began belong to it, as they do for any sender.
+//! after it sent the segment, repairs it at once, and has the window of its controller under way at all times, in whole
+//! segments; nothing else ever holds it up. Losses of what was under way when a recovery began belong to it, as they do for
+//! any sender.
 
 use synfin_engine::io::sim::Impairment;
 use synfin_engine::io::sim::impair::Impairer;
@@ -89,7 +90,7 @@ impl Path {
         // With the arrival of these ACKs, counted by what is sent then, a loss shows, and a recovery is over.
         let (mut shows_at, mut recovered_at) = (None, 0);
         while arrived < segments {
-            let per_rtt = if window.slow_start { DOUBLING } else { 1.0 } * window.now;
+            let per_rtt = if window.slow_start { DOUBLING } else { 1.0 } * window.now.floor();
             now_s += (rtt_s / per_rtt).max(1.0 / segments_per_s);
             let is_lost = dice.roll().lost;
             arrived += u64::from(!is_lost);

@@ -1,5 +1,8 @@
-//! Bulk transfers over an impaired link, in virtual time: how fast they are next to what the path allows, and that two
-//! flows share it. `SYNFIN_GOODPUT_MB` sets the size of each transfer; with 100, the table is worth reading:
+//! Bulk transfers over an impaired link, in virtual time: how fast they are next to an ideal sender that loses the same
+//! segments (`synfin_tests::ideal`), and that two flows share the link. Each cell has a floor; hosts come to their turns
+//! at once, or late and unevenly as on busy cores, so that they read bursts of ACKs.
+//!
+//! `SYNFIN_GOODPUT_MB` sets the size of each transfer; with 100, the table is worth reading:
 //! `SYNFIN_GOODPUT_MB=100 cargo test --release -p synfin-tests --test goodput -- --nocapture --test-threads 1`.
 
 use std::time::Duration;
@@ -110,11 +113,15 @@ fn transfer(path: &Path, algorithm: Algorithm, seed: u64) -> (f64, [u64; 5]) {
     (bytes as f64 / seconds, counts)
 }
 
+/// Recoveries of a path that reorders and loses only what its queue has no room for: one now and then.
+const RECOVERIES_MAX: u64 = 30;
+
 /// The share of what is possible, in the median of three runs.
 fn judge(path: &Path) -> f64 {
     let algorithm = Algorithm::Cubic;
     let shares = SEEDS.map(|seed| {
         let (got, counts) = transfer(path, algorithm, seed);
+        assert!(path.loss > 0.0 || counts[1] <= RECOVERIES_MAX, "{}: {} recoveries", path.name(), counts[1]);
         (got / path.possible(algorithm, size(), seed), got, counts)
     });
     let mut shares = shares.to_vec();
@@ -158,22 +165,22 @@ fn loss_of_a_tenth_of_a_percent_leaves_what_the_controller_allows() {
 
 #[test]
 fn loss_of_one_percent_leaves_what_the_controller_allows() {
-    table(0.01, 0.0, 0.80);
+    table(0.01, 0.0, 0.85);
 }
 
 #[test]
 fn loss_of_three_percent_leaves_what_the_controller_allows() {
-    table(0.03, 0.0, 0.72);
+    table(0.03, 0.0, 0.80);
 }
 
 #[test]
 fn reordering_by_ten_packets_never_makes_the_window_collapse() {
-    table(0.0, 0.01, 0.82);
+    table(0.0, 0.01, 0.83);
 }
 
 #[test]
 fn path_without_loss_is_filled() {
-    table(0.0, 0.0, 0.85);
+    table(0.0, 0.0, 0.86);
 }
 
 #[test]

@@ -33,7 +33,10 @@ is measured from when it was due, and 'close' from the beginning of the closing.
 Ports: a client that closes first cannot use an address and port again for --time-wait, so a high rate needs many of
 them: give address ranges. Source ports default to 1024-65535 for addresses that only synfin has; for an address that
 the kernel has too, to those below the kernel's own ephemeral ports (1024-32767 unless ip_local_port_range says
-otherwise), since replies to the ports in use here no longer reach the kernel.";
+otherwise), since replies to the ports in use here no longer reach the kernel.
+
+Memory: where --hold or --concurrency means a million connections or more, the table that finds them takes its memory
+at the start (11 bytes for each); else it grows as they come.";
 
 /// What is spoken to the target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

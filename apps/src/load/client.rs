@@ -2,7 +2,7 @@
 //! take too long, and finishes tidily.
 
 use super::conn::{ClientConn, Dialogue, time_out};
-use super::dialer::Dialer;
+use super::dialer::{self, Dialer};
 use super::latency::Latencies;
 use super::protocol::Protocol;
 use super::schedule::{ClosedLoop, OpenLoop, Share};
@@ -175,7 +175,16 @@ impl<P: Protocol> Client<P> {
         self.publish(now);
     }
 
+    fn prepare(&self, net: &mut impl Dialer<ClientConn<P::State>>, launches: u64) {
+        let tries = TRIES_PER_LAUNCH.saturating_mul(self.config.share.workers);
+        dialer::prepare(net, &self.tuples, self.steer.as_ref(), launches, tries);
+    }
+
     fn launch_due(&mut self, net: &mut impl Dialer<ClientConn<P::State>>, start: Instant, now: Instant) {
+        if let Plan::Open(plan) = &self.config.plan {
+            let left = self.config.launches_max - self.launches;
+            self.prepare(net, plan.due_by(now.nanos_since(start), u64::from(LAUNCHES_PER_TURN).min(left)));
+        }
         for _ in 0..LAUNCHES_PER_TURN {
             let Plan::Open(plan) = &mut self.config.plan else { return };
             let due = start.plus_nanos(plan.due_ns());
@@ -200,6 +209,9 @@ impl<P: Protocol> Client<P> {
         if self.starved.is_some_and(|(_, again)| now < again) || self.ran_out(start, now) {
             return;
         }
+        let left = self.config.launches_max - self.launches;
+        let launches = allowed.saturating_sub(self.dialogue.tally.open()).min(left);
+        self.prepare(net, launches.min(u64::from(LAUNCHES_PER_TURN)));
         for _ in 0..LAUNCHES_PER_TURN {
             if self.dialogue.tally.open() >= allowed || self.launches >= self.config.launches_max {
                 break;

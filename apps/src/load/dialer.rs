@@ -1,6 +1,8 @@
 //! The network as the load generator uses it: connections are begun and found by name. The engine's handle is one
 //! implementation; tests have another.
 
+use super::client::Steer;
+use super::tuples::Tuples;
 use crate::pipe::Pipe;
 use synfin_engine::base::Instant;
 use synfin_engine::shard::app::{ConnId, Connect, ConnectError};
@@ -11,6 +13,8 @@ pub trait Dialer<U> {
     where
         Self: 'a;
     fn now(&self) -> Instant;
+    /// `connect` to the same place comes soon.
+    fn prepare(&mut self, to: &Connect);
     fn connect(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError>;
     /// As `connect`; what is sent in this turn may go with the SYN.
     fn connect_fast(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError>;
@@ -27,6 +31,10 @@ impl<U: Default> Dialer<U> for Net<'_, U> {
         Net::now(self)
     }
 
+    fn prepare(&mut self, to: &Connect) {
+        Net::prepare(self, to);
+    }
+
     fn connect(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError> {
         Net::connect(self, to, user)
     }
@@ -38,6 +46,21 @@ impl<U: Default> Dialer<U> for Net<'_, U> {
     fn conn(&mut self, id: ConnId) -> Option<Conn<'_, U>> {
         Net::conn(self, id)
     }
+}
+
+/// Among many connections, fetching what a launch needs takes as long as everything else: those of one turn fetch it
+/// together. `tries`: tuples that may be somebody else's, one after the other.
+pub fn prepare<U>(net: &mut impl Dialer<U>, tuples: &Tuples, steer: Option<&Steer>, launches: u64, tries: u32) {
+    if launches < 2 {
+        return;
+    }
+    tuples.upcoming(launches, tries, |to| {
+        let is_mine = steer.is_none_or(|is_mine| is_mine(to));
+        if is_mine {
+            net.prepare(to);
+        }
+        is_mine
+    });
 }
 
 #[cfg(test)]
@@ -57,13 +80,18 @@ pub mod fake {
         pub connects: Vec<(Instant, Connect)>,
         /// Tuples that were asked for, those in use included.
         pub tries: usize,
+        /// Tuples that were prepared and not tried since.
+        pub prepared: HashSet<(Addr, u16)>,
+        /// Of those that were tried, how many had been prepared.
+        pub expected: usize,
         pub full: bool,
     }
 
     impl<U> Default for FakeNet<U> {
         fn default() -> Self {
             let (conns, connects) = (Vec::new(), Vec::new());
-            FakeNet { now: Instant::ZERO, conns, tuples: HashSet::new(), connects, tries: 0, full: false }
+            let (tuples, prepared) = (HashSet::new(), HashSet::new());
+            FakeNet { now: Instant::ZERO, conns, tuples, connects, tries: 0, prepared, expected: 0, full: false }
         }
     }
 
@@ -77,8 +105,13 @@ pub mod fake {
             self.now
         }
 
+        fn prepare(&mut self, to: &Connect) {
+            self.prepared.insert((to.local, to.local_port));
+        }
+
         fn connect(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError> {
             self.tries += 1;
+            self.expected += usize::from(self.prepared.remove(&(to.local, to.local_port)));
             if self.full {
                 return Err(ConnectError::TableFull);
             }

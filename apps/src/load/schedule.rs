@@ -62,6 +62,18 @@ impl OpenLoop {
         self.even_ns.saturating_add(self.ramp_ns / 2)
     }
 
+    /// How many of this worker's launches are due by then, up to `max`.
+    pub fn due_by(&self, elapsed_ns: u64, max: u64) -> u64 {
+        let mut ahead = self.clone();
+        (0..max)
+            .take_while(|_| {
+                let is_due = ahead.due_ns() <= elapsed_ns;
+                ahead.advance();
+                is_due
+            })
+            .count() as u64
+    }
+
     /// Goes on to this worker's next launch.
     pub fn advance(&mut self) {
         self.go(self.step);

@@ -50,6 +50,20 @@ impl Tuples {
         (launch % self.lanes.len().max(1) as u64) as u16
     }
 
+    /// Shows the tuples that the next `launches` will most likely try, without going on to them: of each target, until `is_mine`
+    /// has taken its part, or has refused `tries` in a row.
+    pub fn upcoming(&self, launches: u64, tries: u32, mut is_mine: impl FnMut(&Connect) -> bool) {
+        for Lane { remote, remote_port, sources, walk } in &self.lanes {
+            let (remote, remote_port, mut walk) = (*remote, *remote_port, walk.clone());
+            for _ in 0..launches.div_ceil(self.lanes.len() as u64) {
+                walk.next(tries, |address, local_port| {
+                    source(sources, address)
+                        .is_some_and(|local| is_mine(&Connect { local, local_port, remote, remote_port }))
+                });
+            }
+        }
+    }
+
     /// Tries tuples to a target, at most `tries` of them, until `connect` says yes. False: it never did.
     pub fn next(&mut self, target: u16, tries: u32, mut connect: impl FnMut(Connect) -> bool) -> bool {
         let Some(lane) = self.lanes.get_mut(usize::from(target)) else { return false };
@@ -102,6 +116,23 @@ mod tests {
             assert!(t.next(1, 10, |c| c.remote_port == 81 && !c.local.is_v4() && seen.insert(key(&c))));
         }
         assert!(!t.next(0, 300, |c| seen.insert(key(&c))));
+    }
+
+    #[test]
+    fn what_is_shown_beforehand_is_what_comes() {
+        let mut t = tuples(3);
+        for launches in [1, 2, 7, 64] {
+            let mut shown = HashSet::new();
+            // Every other one is somebody else's.
+            let is_mine = |c: &Connect| c.local_port.is_multiple_of(2);
+            t.upcoming(launches, 100, |c| is_mine(c) && shown.insert(key(c)));
+            for launch in 0..launches {
+                let target = t.target(launch);
+                assert!(t.next(target, 100, |c| is_mine(&c) && shown.remove(&key(&c))));
+            }
+            // Of two targets one may have a launch less.
+            assert!(shown.len() as u64 == launches % 2, "{shown:?}");
+        }
     }
 
     #[test]

@@ -30,7 +30,8 @@ where
     let limits = Limits {
         duration: None,
         grace: args.timeout + PATIENCE + CLOSING_PER_CONNECTION * connections as u32,
-        connections,
+        connections: connections.div_ceil(u64::from(args.net.machine.workers)),
+        is_exact: true,
     };
     let mut memory = Memory::default();
     let workers = u32::from(args.net.machine.workers);

@@ -68,6 +68,8 @@ pub(super) struct Limits {
     pub grace: Duration,
     /// Connections of one worker at most.
     pub connections: u64,
+    /// There will be about as many: tables get their memory at once instead of growing on the way.
+    pub is_exact: bool,
 }
 
 /// Launches, measures, reports.
@@ -132,7 +134,10 @@ where
     let limits = Limits {
         duration: order.duration.map(|d| d + args.drain + PATIENCE),
         grace: args.drain + PATIENCE,
-        connections: args.concurrency.map_or(CONNECTIONS_MAX, |n| n.saturating_mul(2).max(CONNECTIONS_MIN)),
+        connections: args.concurrency.map_or(CONNECTIONS_MAX, |n| {
+            n.div_ceil(u64::from(args.net.machine.workers)).saturating_mul(2).max(CONNECTIONS_MIN)
+        }),
+        is_exact: args.concurrency.is_some(),
     };
     let ran = launch(order, &limits, |_, _| {}, |part| client(order, protocol(), part))?;
     let mut outcome = Outcome::default();
@@ -173,7 +178,7 @@ where
     let mut device = Device::open(&args.net, site, &filter(order), clock, order.seed)?;
     device.notes.extend(tuple_note(order));
     device.tell_notes();
-    let config = shard::config(&args.net, site, neighbours, &device, limits.connections)?;
+    let config = shard::config(&args.net, site, neighbours, &device, limits.connections, limits.is_exact)?;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
     let runner = |(worker, board): (usize, &Arc<Board>)| {

@@ -75,7 +75,7 @@ where
     let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
     let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
     device.tell_notes();
-    let config = shard::config(&args.net, site, Vec::new(), &device, args.max_connections)?;
+    let config = shard::config(&args.net, site, Vec::new(), &device, args.max_connections, false)?;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
     let runner = |board: &Arc<Board>| {

@@ -102,6 +102,10 @@ impl HttpServer {
             }
             Err(SendError::Full) => x.waiting = Some((answer, last)),
             Err(SendError::Closed) => x.done = true,
+            Err(SendError::TooLarge) => {
+                x.done = true;
+                conn.abort();
+            }
         }
     }
 

@@ -27,14 +27,19 @@ pub fn random_u64() -> Result<u64, Failure> {
         .map_err(|e| Failure::new(format!("cannot read random numbers from /dev/urandom: {e}"), "Give a --seed."))
 }
 
-/// Configuration of each shard, which holds so many connections at most. The keys never follow from `--seed`: whoever knows it must not be able to guess
-/// sequence numbers.
+/// From so many connections on, tables get their memory at once. Fewer lie together in a table that grows with them, and
+/// growing it takes no time worth mentioning.
+const PREPARED_FROM: u32 = 1 << 20;
+
+/// Configuration of each shard, which holds so many connections at most (`is_exact`: and is expected to). The keys never
+/// follow from `--seed`: whoever knows it must not be able to guess sequence numbers.
 pub fn config(
     args: &NetArgs,
     site: &Site,
     neighbours: Vec<(Addr, Mac)>,
     device: &Device,
     connections_max: u64,
+    is_exact: bool,
 ) -> Result<ShardConfig, Failure> {
     let local = |o: &super::OwnRange| LocalNet {
         first: o.range.first,
@@ -50,7 +55,8 @@ pub fn config(
     config.static_neighbours = neighbours;
     config.tcp = tcp(&args.tcp);
     let connections = u32::try_from(connections_max).unwrap_or(u32::MAX);
-    config.limits = Limits { connections, send_queue_bytes: SEND_QUEUE_BYTES, ..Limits::default() };
+    let flows_prepared = is_exact && connections >= PREPARED_FROM;
+    config.limits = Limits { connections, send_queue_bytes: SEND_QUEUE_BYTES, flows_prepared, ..Limits::default() };
     config.verify_checksums = !args.machine.no_verify_checksums;
     config.checksum = if device.offload { ChecksumMode::Offload } else { ChecksumMode::Full };
     config.secrets = Secrets::from_seed(random_u64()?);
@@ -89,6 +95,8 @@ fn tcp(args: &TcpArgs) -> TcpConfig {
             ..FastOpen::default()
         },
         time_wait: args.time_wait,
+        // Peers that never close their side must not pile up.
+        half_closed: Some(defaults.fin_wait_2),
         delayed_ack: args.delayed_ack,
         nodelay: !args.nagle,
         ..args.receive_buffer.map_or(defaults, |bytes| defaults.with_fixed_receive_buffer(bytes))

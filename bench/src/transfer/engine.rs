@@ -18,6 +18,8 @@ const FIRST_LOCAL_PORT: u16 = 20_000;
 /// A receiver keeps what came out of order in frames: enough for 10^9 bits in a tenth of a second, twice.
 const FRAMES: u32 = 49_152;
 const HELD_FRAMES: u32 = 24_576;
+/// What may come while others have the core.
+const RING: u32 = 16_384;
 /// What a sender keeps queued.
 const QUEUED_BYTES: u32 = 1 << 26;
 
@@ -102,7 +104,10 @@ impl App for Transfer {
         conn.shutdown();
     }
 
-    fn closed(&mut self, _: Flow, _: CloseReason, _: Instant) {
+    fn closed(&mut self, flow: Flow, why: CloseReason, _: Instant) {
+        if why != CloseReason::Graceful {
+            eprintln!("transfer: flow {} ended early: {why:?}", flow.index);
+        }
         self.arrivals.end();
     }
 }
@@ -174,7 +179,8 @@ impl Station<'_> {
         config.limits.held_frames = HELD_FRAMES;
         let filter = FilterSpec { addresses: vec![FilterAddr::exclusive(first, count)] };
         let link = XdpLink::attach_auto(*ifindex, &filter, 1)?;
-        let mut sockets = XskSet::open(&XskConfig { frames_per_queue: FRAMES, ..XskConfig::new(name, *ifindex, 1) })?;
+        let rings = XskConfig { rx_size: RING, fill_size: RING, ..XskConfig::new(name, *ifindex, 1) };
+        let mut sockets = XskSet::open(&XskConfig { frames_per_queue: FRAMES, ..rings })?;
         let io = sockets.remove(0);
         link.set_socket(0, io.fd())?;
         let clock = Clock::start();

@@ -150,6 +150,7 @@ named_enum! {
         IcmpEchoRequests = "icmp_echo_requests": "pings for us",
         IcmpEchoReplies = "icmp_echo_replies": "pings answered",
         IcmpErrorsIn = "icmp_errors_in": "ICMP errors that reached a connection",
+        IcmpErrorsForgotten = "icmp_errors_forgotten": "soft ICMP errors that there was no room to remember",
         HandoffIn = "handoff_in": "frames received from another worker",
         HandoffOut = "handoff_out": "frames handed to another worker",
         HandoffCopies = "handoff_copies": "of those, copies of what is of interest to all workers (answers about neighbours)",

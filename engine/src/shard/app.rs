@@ -155,6 +155,8 @@ pub struct Generator {
 pub enum SendError {
     /// The send queue (or the pool behind it) is full; `writable` will be called.
     Full,
+    /// More than the send queue can ever hold (`Limits::send_queue_bytes`): it has to be sent in pieces.
+    TooLarge,
     /// Our side is closed already, or the connection is not open.
     Closed,
 }

@@ -5,9 +5,9 @@ use super::app::{ConnId, Connect, ConnectError, Payload, SendError};
 use super::core::Core;
 use super::users::Users;
 use crate::base::{Event, Instant};
-use crate::table::{FlowKey, FlowKind, FlowRef};
+use crate::table::FlowKey;
 use crate::tcp::congestion::Algorithm;
-use crate::tcp::{State, Tcb, flag, open};
+use crate::tcp::{State, Tcb, flag, open, timers};
 use crate::wire::Addr;
 
 /// Below this many queued bytes `writable` is called.
@@ -53,7 +53,8 @@ impl<U> Conn<'_, U> {
     /// Queues bytes by reference. Empty payloads are accepted and do nothing.
     ///
     /// # Errors
-    /// `Full`: nothing was queued, `writable` will be called. `Closed`: our side is closed.
+    /// `Full`: nothing was queued, `writable` will be called. `TooLarge`: nothing was queued, and never will be. `Closed`:
+    /// our side is closed.
     pub fn send(&mut self, payload: Payload) -> Result<(), SendError> {
         let limit = self.core.config.limits.send_queue_bytes;
         let Some(t) = self.core.conns.get_mut(self.slot).filter(|t| may_send(t)) else {
@@ -61,6 +62,9 @@ impl<U> Conn<'_, U> {
         };
         if payload.is_empty() {
             return Ok(());
+        }
+        if payload.len() > u64::from(limit) {
+            return Err(SendError::TooLarge);
         }
         let fits = u64::from(t.queued_bytes()) + payload.len() <= u64::from(limit);
         let len = payload.len() as u32;
@@ -94,6 +98,19 @@ impl<U> Conn<'_, U> {
             t.set(flag::WANT_WRITABLE);
         }
         self.core.mark_pending(self.slot);
+        Ok(n)
+    }
+
+    /// As [`send_copy`](Self::send_copy), and what was taken is urgent (RFC 9293 3.8.5), with all before it that is still on its
+    /// way. New applications do without (RFC 6093).
+    ///
+    /// # Errors
+    /// As [`send_copy`](Self::send_copy).
+    pub fn send_urgent(&mut self, bytes: &[u8]) -> Result<usize, SendError> {
+        let n = self.send_copy(bytes)?;
+        if n > 0 {
+            self.core.urge(self.slot);
+        }
         Ok(n)
     }
 
@@ -132,6 +149,7 @@ impl<U> Conn<'_, U> {
             return self.abort();
         }
         t.set(flag::RECEIVE_SHUT);
+        timers::limit_fin_wait_2(t, &self.core.proto.env_of(self.slot, t.flags));
         self.shutdown();
     }
 
@@ -230,11 +248,7 @@ impl<U: Default> Net<'_, U> {
         let neighbour = core.neigh.lookup_or_create(hop, core.proto.clock.now).ok_or(ConnectError::TableFull)?;
         let (around, iss) = core.surroundings(key, neighbour);
         let tcb = open::active(&around, iss, &mut core.proto.env());
-        let slot = core.conns.insert(tcb).ok_or(ConnectError::TableFull)?;
-        if !core.flows.insert(hash, FlowRef::new(FlowKind::Conn, slot)) {
-            core.conns.remove(slot);
-            return Err(ConnectError::TableFull);
-        }
+        let slot = core.enter(hash, None, tcb).ok_or(ConnectError::TableFull)?;
         core.proto.counters.event(Event::ActiveOpens);
         self.users.set(slot, user);
         core.mark_pending(slot);

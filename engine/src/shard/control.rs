@@ -4,7 +4,7 @@
 use super::app::CloseReason;
 use super::conn::{Conn, Net};
 use crate::base::time::TICK_SHIFT;
-use crate::tcp::{State, Tcb, TcpConfig, acknowledge, flag, recovery, rtt};
+use crate::tcp::{State, Tcb, TcpConfig, acknowledge, flag, recovery, rtt, timers};
 use crate::wire::Seq;
 
 /// How a connection is doing.
@@ -154,11 +154,13 @@ impl<U> Conn<'_, U> {
         self.core.tune(self.slot, config);
         let tick = self.core.proto.clock.tick;
         let Some(t) = self.core.conns.get_mut(self.slot) else { return };
-        if had == Some(config.keepalive) || matches!(t.state(), State::SynSent | State::SynReceived | State::FinWait2) {
+        let env = self.core.proto.env_of(self.slot, t.flags);
+        let opening = matches!(t.state(), State::SynSent | State::SynReceived);
+        if had == Some(config.keepalive) || opening || timers::is_limited(t, &env) {
             return;
         }
         if config.keepalive.is_some() {
-            t.life_at = tick.plus(self.core.proto.env_of(self.slot, t.flags).times.keepalive_idle);
+            t.life_at = tick.plus(env.times.keepalive_idle);
             t.set(flag::LIFE_ON);
         } else {
             t.clear(flag::LIFE_ON);

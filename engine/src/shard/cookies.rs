@@ -5,7 +5,6 @@ use super::app::App;
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use crate::base::{DropReason, Event};
-use crate::table::{FlowKind, FlowRef};
 use crate::tcp::open::Surroundings;
 use crate::tcp::reset::Bare;
 use crate::tcp::{HalfOpen, State, options};
@@ -24,12 +23,7 @@ impl<A: App> Shard<A> {
         }
         match core.half_of_cookie(item, cx) {
             Ok((half, around)) => {
-                if let Some(slot) = core.establish(&half, &around, item) {
-                    if !core.flows.insert(item.hash, FlowRef::new(FlowKind::Conn, slot)) {
-                        core.conns.remove(slot);
-                        core.proto.counters.drop(DropReason::TableFull);
-                        return true;
-                    }
+                if let Some(slot) = core.establish(&half, &around, None, item) {
                     core.proto.counters.event(Event::PassiveOpens);
                     core.proto.counters.event(Event::SynCookiesAccepted);
                     self.begin(slot, item, cx);

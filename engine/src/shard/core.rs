@@ -29,7 +29,7 @@ use crate::wire::{Addr, Mac, Seq, TcpSegment};
 const SEND_QUEUE_BYTES_MAX: u32 = (1 << 30) + (1 << 20);
 /// Handshakes end long before their first retransmission is due, and leave its entry behind. So many may begin within
 /// that time for each that may be open at once. (Of later retransmissions there are at most two.)
-pub(super) const TIMERS_PER_HALF_OPEN: u32 = 16;
+const TIMERS_PER_HALF_OPEN: u32 = 16;
 /// Neighbours that the table can hold.
 const NEIGHBOURS: u32 = 131_072;
 
@@ -111,7 +111,7 @@ impl Core {
             flows.prepare();
         }
         let times = Times::new(&tcp);
-        Core {
+        let mut core = Core {
             proto: Protocol {
                 clock: Clock::at(now),
                 times,
@@ -129,9 +129,7 @@ impl Core {
             halves: Slab::with_limit(limits.half_open),
             time_wait: AgingTable::new(limits.time_wait, times.time_wait),
             wheel: Wheel::new(now.tick()),
-            half_timers: (0..=tcp.syn_retries)
-                .map(|_| Fifo::new(limits.half_open.saturating_mul(TIMERS_PER_HALF_OPEN)))
-                .collect(),
+            half_timers: Vec::new(),
             send: SendPool::new(limits.connections, limits.copy_buffers),
             recv: RecvPool::new(limits.connections, limits.held_frames),
             neigh,
@@ -149,6 +147,17 @@ impl Core {
             reports: Vec::new(),
             probes: Vec::new(),
             config,
+        };
+        core.provide_half_timers(tcp.syn_retries);
+        core
+    }
+
+    /// SYN,ACKs may be sent again so often.
+    pub(super) fn provide_half_timers(&mut self, syn_retries: u8) {
+        let queues = usize::from(syn_retries.min(HalfOpen::RETRIES_MAX)) + 1;
+        let limit = self.config.limits.half_open.saturating_mul(TIMERS_PER_HALF_OPEN);
+        while self.half_timers.len() < queues {
+            self.half_timers.push(Fifo::new(limit));
         }
     }
 

@@ -10,7 +10,7 @@ use super::conn::{Conn, Net};
 use super::core::{Core, Cx};
 use super::ingest::Item;
 use crate::base::{DropReason, Event, Instant};
-use crate::table::{FlowKey, FlowKind, FlowRef};
+use crate::table::FlowKey;
 use crate::tcp::fast_open::{Answer, Brought, CookieBaker, CookieCache, FastOpen, Opening};
 use crate::tcp::open::{self, Surroundings};
 use crate::tcp::output::Plan;
@@ -204,11 +204,7 @@ impl Core {
         let env = &mut self.proto.env_at(port);
         let half = HalfOpen::new(seg, &around, iss, env);
         let tcb = open::fast(&half, &around, seg, env);
-        let slot = self.conns.insert(tcb)?;
-        if !self.flows.insert(item.hash, FlowRef::new(FlowKind::Conn, slot)) {
-            self.conns.remove(slot);
-            return None;
-        }
+        let slot = self.enter(item.hash, None, tcb)?;
         self.inherit_tuning(slot, port);
         if self.trace.is_on() {
             self.trace_in(seg, State::Listen, State::SynReceived);

@@ -9,7 +9,7 @@ use crate::table::{FlowKind, FlowRef};
 use crate::tcp::half_open::{self, HalfVerdict};
 use crate::tcp::open::{self, Surroundings};
 use crate::tcp::reset::Bare;
-use crate::tcp::{Clock, HalfOpen, State};
+use crate::tcp::{Clock, HalfOpen, State, Tcb};
 use crate::wire::{Seq, TcpFlags};
 
 /// Stamps of the retransmission queues are in units of 8.4 ms: this much coarser than [`HalfOpen::sent_us`].
@@ -72,9 +72,8 @@ impl<A: App> Shard<A> {
         let Some(around) = core.half_open_surroundings(flow.index()) else {
             return core.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
-        let Some(slot) = core.establish(&half, &around, item) else { return };
+        let Some(slot) = core.establish(&half, &around, Some(flow), item) else { return };
         core.halves.remove(flow.index());
-        core.flows.replace(item.hash, flow, FlowRef::new(FlowKind::Conn, slot));
         self.begin(slot, item, cx);
     }
 
@@ -91,16 +90,43 @@ impl<A: App> Shard<A> {
 }
 
 impl Core {
-    /// Makes a connection of a half-open one. `None`: there is no room.
-    pub(super) fn establish(&mut self, half: &HalfOpen, around: &Surroundings, item: &Item) -> Option<u32> {
+    /// Makes a connection of a half-open one, whose entry in the flow table is `flow` if it has one. `None`: there is no
+    /// room, and nothing has changed.
+    pub(super) fn establish(
+        &mut self,
+        half: &HalfOpen,
+        around: &Surroundings,
+        flow: Option<FlowRef>,
+        item: &Item,
+    ) -> Option<u32> {
         if self.conns.len() == self.conns.limit() {
             self.proto.counters.drop(DropReason::TableFull);
             return None;
         }
         let port = around.key.local_port;
-        let slot = self.conns.insert(open::promote(half, around, &item.seg, &mut self.proto.env_at(port)))?;
+        let tcb = open::promote(half, around, &item.seg, &mut self.proto.env_at(port));
+        let Some(slot) = self.enter(item.hash, flow, tcb) else {
+            self.proto.counters.drop(DropReason::TableFull);
+            return None;
+        };
         self.inherit_tuning(slot, port);
         Some(slot)
+    }
+
+    /// A control block gets its slot and, in the flow table, an entry of its own or that of `flow`. `None`: there is no room,
+    /// and nothing is left of it.
+    pub(super) fn enter(&mut self, hash: u64, flow: Option<FlowRef>, tcb: Tcb) -> Option<u32> {
+        let slot = self.conns.insert(tcb)?;
+        let entry = FlowRef::new(FlowKind::Conn, slot);
+        let is_in = match flow {
+            Some(flow) => self.flows.replace(hash, flow, entry),
+            None => self.flows.insert(hash, entry),
+        };
+        if !is_in && let Some(tcb) = self.conns.get_mut(slot) {
+            self.proto.recovery.release(tcb);
+            self.conns.remove(slot);
+        }
+        is_in.then_some(slot)
     }
 
     /// What the record of a half-open connection leaves out.
@@ -115,7 +141,7 @@ impl Core {
     pub(super) fn queue_half_open(&mut self, slot: u32) -> bool {
         let Some(h) = self.halves.get_mut(slot) else { return false };
         h.sent_us = self.proto.clock.us;
-        let queue = self.half_timers.get_mut(usize::from(h.retries));
+        let queue = self.half_timers.get_mut(usize::from(h.retries()));
         queue.is_some_and(|queue| queue.push(h.sent_us >> STAMP_SHIFT, slot))
     }
 
@@ -124,18 +150,20 @@ impl Core {
     /// and the entry that was meant for it finds nothing more to do.)
     fn front_half_open(&self, tries: usize) -> Option<(u32, Option<&HalfOpen>)> {
         let (stamp, slot) = self.half_timers.get(tries)?.front()?;
-        let meant = |h: &&HalfOpen| usize::from(h.retries) == tries && h.sent_us >> STAMP_SHIFT == stamp;
+        let meant = |h: &&HalfOpen| usize::from(h.retries()) == tries && h.sent_us >> STAMP_SHIFT == stamp;
         Some((slot, self.halves.get(slot).filter(meant).filter(|_| self.halves.is_taken(slot))))
     }
 
-    /// Handles the SYN,ACKs that are due, as many as `budget` for each number of tries.
+    /// Handles the SYN,ACKs that are due, as many as `budget` for each number of tries, and as there is room for in the burst:
+    /// the others are due at the next call.
     pub(super) fn expire_half_open(&mut self, budget: usize, cx: &mut Cx<'_>) {
         for tries in 0..self.half_timers.len() {
             for _ in 0..budget {
                 let Some((slot, record)) = self.front_half_open(tries) else { break };
                 let is_meant = record.is_some();
                 let times = &self.proto.times;
-                if record.is_some_and(|h| h.deadline(&self.proto.clock, times) > self.proto.clock.now) {
+                let is_due = record.is_none_or(|h| h.deadline(&self.proto.clock, times) <= self.proto.clock.now);
+                if !is_due || cx.tx.len() == cx.tx.capacity() {
                     break;
                 }
                 if let Some(queue) = self.half_timers.get_mut(tries) {
@@ -150,20 +178,20 @@ impl Core {
 
     fn expire_one_half_open(&mut self, slot: u32, cx: &mut Cx<'_>) {
         let Some(h) = self.halves.get_mut(slot) else { return };
-        if h.retries >= self.proto.config.syn_retries {
+        if !h.retry(self.proto.config_at(h.key().local_port).syn_retries) {
             let hash = self.flows.hash(&h.key());
             self.flows.remove(hash, FlowRef::new(FlowKind::HalfOpen, slot));
             self.halves.remove(slot);
             self.proto.counters.event(Event::HalfOpenExpired);
             return;
         }
-        h.retries += 1;
         self.queue_half_open(slot);
-        let Some(around) = self.half_open_surroundings(slot) else { return };
-        if let Some(frame) = cx.pool.alloc() {
-            self.proto.counters.event(Event::SynRetransmits);
-            self.send_syn_ack(slot, &around, None, frame, cx);
-        }
+        let Some(around) = self.half_open_surroundings(slot) else {
+            return self.proto.counters.drop(DropReason::NeighbourUnresolved);
+        };
+        let Some(frame) = cx.pool.alloc() else { return self.proto.counters.drop(DropReason::NoFrame) };
+        self.proto.counters.event(Event::SynRetransmits);
+        self.send_syn_ack(slot, &around, None, frame, cx);
     }
 
     /// When [`Core::expire_half_open`] next has something to do.
@@ -174,5 +202,36 @@ impl Core {
             Some(record.map_or(now, |h| h.deadline(&clock, &self.proto.times)))
         };
         (0..self.half_timers.len()).filter_map(deadline).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::hash::SipKey;
+    use crate::shard::ShardConfig;
+    use crate::table::{FlowKey, FlowTable};
+    use crate::tcp::TcpConfig;
+    use crate::wire::{Mac, TcpSegment};
+
+    #[test]
+    fn connection_that_finds_no_room_in_the_flow_table_leaves_nothing_behind() {
+        let mut core = Core::new(ShardConfig::new(Mac([2, 0, 0, 0, 0, 1]), Vec::new()), Instant::from_nanos(1 << 40));
+        core.flows = FlowTable::new(SipKey { k0: 1, k1: 2 }, 0);
+        let mut n = 0;
+        while core.flows.insert(n << 32, FlowRef::new(FlowKind::HalfOpen, 0)) {
+            n += 1;
+            assert!(n < 1 << 20, "it has to be full some time");
+        }
+        core.tune_port(80, Some(&TcpConfig { nodelay: true, ..TcpConfig::default() }));
+        let key = FlowKey { local_port: 80, ..FlowKey::default() };
+        let (around, iss) = core.surroundings(key, 0);
+        let seg = TcpSegment::default();
+        let half = HalfOpen::new(&seg, &around, iss, &mut core.proto.env_at(80));
+        let item = Item { seg, key, hash: n << 32, ..Item::default() };
+        assert_eq!(core.establish(&half, &around, None, &item), None);
+        assert!(core.conns.is_empty());
+        assert_eq!(core.proto.tunings.of_conns(), 0);
+        assert_eq!(core.proto.counters.dropped(DropReason::TableFull), 1);
     }
 }

@@ -74,7 +74,7 @@ impl<A: App> Shard<A> {
             State::SynSent => crate::tcp::options::own_mss(core.config.mtu, t.key.remote.is_v4()),
             _ => 0,
         };
-        let out = receive::receive(t, &item.seg, own_mss, &mut core.proto.env_of(slot, t.flags));
+        let mut out = receive::receive(t, &item.seg, own_mss, &mut core.proto.env_of(slot, t.flags));
         if core.trace.is_on() {
             let after = t.state();
             core.trace_in(&item.seg, before, after);
@@ -86,6 +86,7 @@ impl<A: App> Shard<A> {
         }
         if out.happened.has(Happened::ESTABLISHED) {
             self.established(slot, item, out.acked_bytes, cx);
+            self.take_early(slot, item, &mut out, cx);
         }
         if out.acked_bytes > 0 {
             self.acknowledged(slot, out.acked_bytes);
@@ -96,7 +97,9 @@ impl<A: App> Shard<A> {
         if item.seg.flags.has(TcpFlags::URG) {
             self.tell_urgent(slot, item, &out);
         }
-        if out.data_len > 0 || out.fin.is_some() {
+        if before == State::SynSent && !out.happened.any() {
+            self.keep_early(slot, item, &out, cx);
+        } else if out.data_len > 0 || out.fin.is_some() {
             self.take_payload(slot, item, &out, cx);
         }
         self.reply(slot, item, &out, cx);
@@ -177,8 +180,7 @@ impl Core {
         }
         let flags = item.seg.flags;
         let listening = self.is_listening(item.key.local_port);
-        let bare_syn = flags.is_bare_syn();
-        let taken_up = listening && bare_syn;
+        let taken_up = listening && flags.is_bare_syn();
         if taken_up && self.conns.len() < self.conns.limit() {
             if self.cookies.wanted(self.halves.len(), self.halves.limit()) {
                 return self.send_cookie(item, cx);

@@ -80,6 +80,8 @@ impl<A: App> Shard<A> {
             0 => self.core.recv.first_overlap(t.recv, out.data_seq, out.data_seq + u32::from(out.data_len)),
             skip => Some(SackBlock { start: out.data_seq - u32::from(skip), end: out.data_seq }),
         };
+        // A FIN has its ACK at once in any case, and one is enough.
+        let again = again.filter(|_| out.fin.is_none());
         if out.data_seq != t.rcv_nxt || t.recv != NONE {
             return self.hold(slot, item, start, out, again, cx);
         }
@@ -175,6 +177,37 @@ impl<A: App> Shard<A> {
         } else {
             acknowledge::data_received(t, out.data_len, &core.proto.env_of(slot, t.flags));
         }
+    }
+
+    /// Bytes of a SYN that has crossed ours: they wait until the handshake is complete (RFC 9293 3.10.7.3).
+    pub(super) fn keep_early(&mut self, slot: u32, item: &mut Item, out: &Outcome, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot).filter(|_| out.data_len > 0) else { return };
+        let start = item.seg.payload_start + out.data_skip;
+        let kept = match item.rest {
+            None => core.recv.hold(&mut t.recv, true, out.data_seq, start, out.data_len, &mut item.frame, cx.pool),
+            Some(_) => core.hold_parts(slot, true, (out.data_seq, start, out.data_len), item, cx),
+        };
+        if kept == Hold::Full {
+            core.proto.counters.drop(DropReason::ReassemblyFull);
+        }
+    }
+
+    /// The handshake is complete: what had to wait for it comes before what `item` brings.
+    pub(super) fn take_early(&mut self, slot: u32, item: &Item, out: &mut Outcome, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get(slot).filter(|t| t.recv != NONE) else { return };
+        let (recv, start) = (t.recv, t.rcv_nxt);
+        let edge = core.recv.contiguous_from(recv, start);
+        if edge == start || !core.takes_bytes(slot) {
+            return;
+        }
+        let Some(t) = core.conns.get_mut(slot) else { return };
+        t.rcv_nxt = edge;
+        acknowledge::data_received(t, edge.since(start) as u16, &core.proto.env_of(slot, t.flags));
+        core.proto.counters.add(Event::PayloadIn, u64::from(edge.since(start)));
+        out.payload(&item.seg, t, u32::from(item.seg.flags.syn()));
+        self.offer_held(slot, cx);
     }
 
     /// Offers the application what is held and in order, until it has enough.

@@ -162,6 +162,8 @@ impl Core {
             true => ecn::outgoing(t, plan, &mut self.proto.env_of(slot, t.flags)),
             false => (plan.flags, 0),
         };
+        let urgent = self.proto.urgent_pointer(slot, t, data_at);
+        let flags = if urgent.is_some() { flags | TcpFlags::URG } else { flags };
         let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
         let bare = Bare { seq: plan.seq, ack, flags: flags | push };
         let (key, states) = (t.key, (before, t.state()));
@@ -173,6 +175,9 @@ impl Core {
             false => emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, data_at, out)),
             true => self.write_parts(&mut frame, &link, &segment, block),
         };
+        if let Some(pointer) = urgent.filter(|_| written) {
+            emit::set_urgent(&mut frame, &link, &segment, pointer);
+        }
         self.push(frame, written, cx);
     }
 
@@ -236,7 +241,10 @@ impl Core {
             return match full {
                 true => Sent::NoRoom,
                 false if self.seek_neighbour(slot) => self.send_control(slot, seq, flags, dsack, None, cx),
-                false => Sent::Done,
+                false => {
+                    self.proto.counters.drop(DropReason::NeighbourUnresolved);
+                    Sent::NoNeighbour
+                }
             };
         };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
@@ -273,6 +281,7 @@ impl Core {
         cx: &mut Cx<'_>,
     ) {
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
+            self.proto.counters.drop(DropReason::TxFull);
             return cx.pool.free(frame);
         };
         let Some(dst_mac) = self.neigh.mac(around.neighbour) else {
@@ -282,17 +291,15 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(around.ts_offset);
         let config = self.proto.config_at(around.key.local_port);
         let mut options = options::for_syn(config, around.own_mss, ts_val);
-        // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2).
+        // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2), and each time the same.
         options.timestamp = h.has(HalfOpen::TIMESTAMPS).then_some((ts_val, h.ts_recent));
-        options.sack_permitted &= h.has(HalfOpen::SACK);
+        options.sack_permitted = h.has(HalfOpen::SACK);
+        options.window_scale = h.is_scaled().then_some(h.own_scale());
         options.fast_open = grant;
-        if !h.is_scaled() {
-            options.window_scale = None;
-        }
         let echo = if h.has(HalfOpen::ECN) { TcpFlags::ECE } else { TcpFlags(0) };
         let (window, ip) = (config.receive_buffer_bytes.min(0xffff) as u16, config.ip);
         let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK | echo };
-        let before = if h.retries == 0 { State::Listen } else { State::SynReceived };
+        let before = if h.retries() == 0 { State::Listen } else { State::SynReceived };
         let segment = self.bare(&around.key, bare, window, OptionsOut::Any(&options), ip);
         self.send_bare(frame, dst_mac, &segment, (before, State::SynReceived), cx);
     }
@@ -303,7 +310,7 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(self.isn.ts_offset(&item.key));
         let options = timestamp_option(h.has(HalfOpen::TIMESTAMPS), ts_val, h.ts_recent);
         let config = self.proto.config_at(item.key.local_port);
-        let window = options::window_field(config.receive_buffer_bytes, h.scales(config) & 15);
+        let window = options::window_field(config.receive_buffer_bytes, h.scales() & 15);
         let bare = Bare { seq: h.iss + 1, ack: h.irs + 1, flags: TcpFlags::ACK };
         self.answer(item, bare, window, options, State::SynReceived, cx);
     }

@@ -1,9 +1,9 @@
 //! Connections and listening ports with times and limits of their own: `setsockopt` and its like. They are kept beside
 //! the control blocks, whose flag `TUNED` says that there is something to look up; all others cost one test of it.
 
-use super::core::{Core, Protocol, TIMERS_PER_HALF_OPEN};
-use crate::tcp::{Env, TcpConfig, Times, flag};
-use crate::timer::Fifo;
+use super::core::{Core, Protocol};
+use crate::tcp::{Env, Tcb, TcpConfig, Times, flag};
+use crate::wire::Seq;
 use std::collections::HashMap;
 
 /// A configuration with its durations in ticks.
@@ -19,6 +19,16 @@ pub struct Tunings {
     conns: HashMap<u32, Tuning>,
     /// By listening port: connections that it accepts inherit it.
     ports: HashMap<u16, Tuning>,
+    /// Connections that send urgent bytes, by slot: the number after the last of these (SND.UP).
+    urgent: HashMap<u32, Seq>,
+}
+
+impl Tunings {
+    /// Connections that have one.
+    #[cfg(test)]
+    pub fn of_conns(&self) -> usize {
+        self.conns.len()
+    }
 }
 
 fn tuning(config: &TcpConfig) -> Tuning {
@@ -68,20 +78,43 @@ impl Protocol {
         self.tunings.conns.get(&slot).map_or(&self.config, |t| &t.config)
     }
 
+    /// What the urgent pointer of a segment of connection `slot` with number `seq` says: how far the urgent bytes reach from
+    /// there, if it is not behind them.
+    #[inline(always)]
+    pub fn urgent_pointer(&mut self, slot: u32, t: &Tcb, seq: Seq) -> Option<u16> {
+        if t.flags & flag::TUNED == 0 { None } else { self.tunings.urgent_pointer(slot, t, seq) }
+    }
+
     #[inline]
     pub fn config_at(&self, port: u16) -> &TcpConfig {
         self.tunings.ports.get(&port).map_or(&self.config, |t| &t.config)
     }
 }
 
+impl Tunings {
+    #[cold]
+    fn urgent_pointer(&mut self, slot: u32, t: &Tcb, seq: Seq) -> Option<u16> {
+        let &end = self.urgent.get(&slot)?;
+        if t.snd_una.at_or_after(end) {
+            self.urgent.remove(&slot);
+        }
+        end.after(seq).then(|| end.since(seq).min(0xffff) as u16)
+    }
+}
+
 impl Core {
     /// What everybody has who has nothing of his own.
     pub(super) fn configure(&mut self, tcp: TcpConfig) {
-        let limit = self.config.limits.half_open.saturating_mul(TIMERS_PER_HALF_OPEN);
-        while self.half_timers.len() <= usize::from(tcp.syn_retries) {
-            self.half_timers.push(Fifo::new(limit));
-        }
+        self.provide_half_timers(tcp.syn_retries);
         (self.proto.config, self.proto.times, self.config.tcp) = (tcp, Times::new(&tcp), tcp);
+    }
+
+    /// All that is queued on connection `slot` is urgent (RFC 9293 3.9.1.2).
+    pub(super) fn urge(&mut self, slot: u32) {
+        if let Some(t) = self.conns.get_mut(slot) {
+            t.set(flag::TUNED);
+            self.proto.tunings.urgent.insert(slot, t.snd_end);
+        }
     }
 
     pub(super) fn tune(&mut self, slot: u32, config: &TcpConfig) {
@@ -96,6 +129,7 @@ impl Core {
 
     /// `None`: the shard's own.
     pub(super) fn tune_port(&mut self, port: u16, config: Option<&TcpConfig>) {
+        self.provide_half_timers(config.map_or(0, |c| c.syn_retries));
         match config {
             Some(config) => self.proto.tunings.ports.insert(port, tuning(config)),
             None => self.proto.tunings.ports.remove(&port),
@@ -117,6 +151,7 @@ impl Core {
     pub(super) fn forget_tuning(&mut self, slot: u32, flags: u32) {
         if flags & flag::TUNED != 0 {
             self.proto.tunings.conns.remove(&slot);
+            self.proto.tunings.urgent.remove(&slot);
         }
     }
 }

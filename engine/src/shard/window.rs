@@ -3,13 +3,15 @@
 //! others, 2001). Only connections that bring much have anything here.
 //!
 //! All that is granted beyond the configured buffers comes out of one budget, the bytes that the frames for held segments
-//! can hold. Who asks gets no more than half of what is left, so there is always something for the next. What a window
-//! has offered is never taken back: a buffer that grows smaller only keeps the edge from moving on.
+//! can hold. Who asks gets no more than half of what is left, so there is always something for the next. When that is too
+//! little, those are asked to give back who have brought nothing worth mentioning for a while and hold nothing. What a
+//! window has offered is never taken back: a buffer that grows smaller only keeps the edge from moving on.
 
 use super::core::{Core, Protocol};
 use crate::base::Segmented;
-use crate::tcp::{Tcb, flag};
+use crate::tcp::{NONE, Tcb, flag};
 use crate::wire::Seq;
+use std::collections::VecDeque;
 
 /// Payload that a held frame is taken to have.
 const FRAME_PAYLOAD_BYTES: u32 = 1_448;
@@ -18,6 +20,12 @@ const FRAME_PAYLOAD_BYTES: u32 = 1_448;
 const WORTHWHILE_SHIFT: u32 = 16;
 /// Less than this is not worth a grant.
 const STEP_BYTES: u32 = 4_096;
+
+/// Whoever has not filled a window for so many round trips, and at least so long (1 s), is idle.
+const IDLE_ROUNDS: u32 = 4;
+const IDLE_MIN_US: u32 = 976_563;
+/// Connections that are asked to give back for one that wants more.
+const ASKED: usize = 8;
 
 /// The window of one connection.
 #[derive(Clone, Copy, Default)]
@@ -32,17 +40,22 @@ struct Window {
     edge: Seq,
     /// Bytes taken in the round trip before.
     taken_bytes: u32,
+    /// The slot stands in `Windows::granted`.
+    is_listed: bool,
 }
 
 pub(super) struct Windows {
     by_slot: Segmented<Window>,
     /// What is left of the budget.
     free_bytes: u32,
+    /// Slots whose connections have had a grant, who was asked last at the end.
+    granted: VecDeque<u32>,
 }
 
 impl Windows {
     pub fn new(held_frames: u32) -> Windows {
-        Windows { by_slot: Segmented::new(), free_bytes: held_frames.saturating_mul(FRAME_PAYLOAD_BYTES) }
+        let free_bytes = held_frames.saturating_mul(FRAME_PAYLOAD_BYTES);
+        Windows { by_slot: Segmented::new(), free_bytes, granted: VecDeque::new() }
     }
 
     /// No connection is left in a segment of the slab.
@@ -74,6 +87,12 @@ impl Window {
             true => now_us.wrapping_sub(self.begin_us) >= t.srtt_us,
             false => read.at_or_after(self.edge),
         }
+    }
+
+    /// Nothing has come for long that would have moved the window on.
+    fn is_idle(&self, t: &Tcb, now_us: u32) -> bool {
+        let patience = t.srtt_us.saturating_mul(IDLE_ROUNDS).max(IDLE_MIN_US);
+        t.recv == NONE && now_us.wrapping_sub(self.begin_us) > patience
     }
 
     /// What the buffer should be: twice what the next round trip will bring, if it grows as the last did.
@@ -127,7 +146,8 @@ impl Core {
         let read = t.rcv_nxt - self.recv.unread(t.recv, t.rcv_nxt);
         let windows = &mut self.proto.windows;
         if !t.has(flag::GROWN) {
-            let mut window = Window { buffer_bytes: configured, ..Window::default() };
+            let is_listed = windows.by_slot.get(slot).is_some_and(|w| w.is_listed);
+            let mut window = Window { buffer_bytes: configured, is_listed, ..Window::default() };
             window.begin(t, read, now_us);
             windows.by_slot.put(slot, window, Window::default);
             return t.set(flag::GROWN);
@@ -136,23 +156,55 @@ impl Core {
             return;
         };
         let taken = read.since(window.begin);
-        let wanted = window.wanted(taken).min(limit);
-        let granted = windows.grant(wanted.saturating_sub(window.buffer_bytes));
-        window.buffer_bytes += granted;
-        window.granted_bytes += granted;
+        let more = window.wanted(taken).min(limit).saturating_sub(window.buffer_bytes);
         window.taken_bytes = taken;
         window.begin(t, read, now_us);
+        if more > windows.free_bytes / 2 {
+            windows.by_slot.put(slot, window, Window::default);
+            self.collect_grants(now_us);
+        }
+        let windows = &mut self.proto.windows;
+        let granted = windows.grant(more);
+        window.buffer_bytes += granted;
+        window.granted_bytes += granted;
+        if granted > 0 && !window.is_listed {
+            window.is_listed = true;
+            windows.granted.push_back(slot);
+        }
         windows.by_slot.put(slot, window, Window::default);
     }
 
-    /// The connection is over, or its buffer was fixed: what it was granted goes back.
+    /// Asks some of those who have grants: what idle connections have goes back.
+    #[cold]
+    fn collect_grants(&mut self, now_us: u32) {
+        for _ in 0..self.proto.windows.granted.len().min(ASKED) {
+            let windows = &mut self.proto.windows;
+            let Some(slot) = windows.granted.pop_front() else { return };
+            let Some(window) = windows.by_slot.get_mut(slot) else { continue };
+            let Some(t) = self.conns.get(slot).filter(|t| t.has(flag::GROWN)) else {
+                window.is_listed = false;
+                continue;
+            };
+            if window.is_idle(t, now_us) {
+                window.is_listed = false;
+                let flags = t.flags;
+                self.forget_window(slot, flags);
+            } else {
+                windows.granted.push_back(slot);
+            }
+        }
+    }
+
+    /// The connection is over or idle, or its buffer was fixed: what it was granted goes back.
     #[inline(always)]
     pub(super) fn forget_window(&mut self, slot: u32, flags: u32) {
         if flags & flag::GROWN == 0 {
             return;
         }
         let windows = &mut self.proto.windows;
-        windows.free_bytes += windows.by_slot.get(slot).map_or(0, |w| w.granted_bytes);
+        if let Some(window) = windows.by_slot.get_mut(slot) {
+            windows.free_bytes += core::mem::take(&mut window.granted_bytes);
+        }
         if let Some(t) = self.conns.get_mut(slot) {
             t.clear(flag::GROWN);
         }

@@ -69,8 +69,7 @@ impl Sockets<'_> {
             port if self.is_taken(&addr, port, reuse) => return Err(Errno::ADDRINUSE),
             port => port,
         };
-        self.table.socket(fd)?.bound = Some((addr, port));
-        Ok(())
+        self.table.bind(fd, addr, port)
     }
 
     fn free_port(&mut self, addr: &Addr) -> Option<u16> {
@@ -85,11 +84,11 @@ impl Sockets<'_> {
 
     /// Another socket stands in the way of one for `addr` and `port`.
     fn is_taken(&self, addr: &Addr, port: u16, reuse: bool) -> bool {
-        self.table.sockets().any(|other| {
-            let Some((theirs, their_port)) = other.bound else { return false };
+        self.table.bound_to(port).any(|other| {
+            let Some((theirs, _)) = other.bound else { return false };
             let overlap = theirs == *addr || is_any(&theirs) || is_any(addr);
             let listens = matches!(other.role, Role::Listening { .. });
-            their_port == port && overlap && (listens || !(reuse && other.options.reuse_address))
+            overlap && (listens || !(reuse && other.options.reuse_address))
         })
     }
 
@@ -163,7 +162,7 @@ impl Sockets<'_> {
         if let Some(mut conn) = self.net.conn(id) {
             conn.set_nodelay(nodelay);
             let local = conn.local();
-            self.table.socket(fd)?.bound = Some(local);
+            self.table.bind(fd, local.0, local.1)?;
         }
         self.apply_options(fd)
     }

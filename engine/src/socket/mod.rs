@@ -9,7 +9,7 @@
 //!
 //! # What differs from Linux
 //! - `ENOPROTOOPT` for what the engine does not do: TCP_DEFER_ACCEPT, TCP_MD5SIG, TCP_REPAIR,
-//!   TCP_WINDOW_CLAMP, SO_REUSEPORT, SO_BUSY_POLL, timestamps and zero-copy; `EOPNOTSUPP` for MSG_OOB.
+//!   TCP_WINDOW_CLAMP, SO_REUSEPORT, SO_BUSY_POLL, timestamps and zero-copy.
 //! - TCP_FASTOPEN on a listener is all it takes; as a client, [`FastOpen::client`](crate::tcp::FastOpen) allows it.
 //! - SO_SNDBUF and SO_RCVBUF bound payload bytes; Linux counts its own bookkeeping as well.
 //! - An RST always gives `ECONNRESET`, after the peer's FIN too, where Linux says `EPIPE`.

@@ -7,7 +7,8 @@ use crate::shard::{App, CloseReason, Conn, ConnId, ConnInfo, LocalNet, Net, Shar
 use crate::steering::ports::Ports;
 use crate::tcp::TcpConfig;
 use crate::wire::{Addr, Seq};
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 /// Ports from which `connect` and `bind` to port 0 choose, as Linux has them.
 const EPHEMERAL: core::ops::RangeInclusive<u16> = 32_768..=60_999;
@@ -57,6 +58,8 @@ pub struct Socket {
     pub last_info: Option<Box<ConnInfo>>,
     /// Where the two streams begin, and when something came last.
     pub starts: Starts,
+    /// In [`Table::corks`].
+    pub is_listed_corked: bool,
     /// Epoll instances that watch the socket.
     pub watchers: Vec<Fd>,
     /// In the list of sockets that [`Table::notice_changes`] looks at.
@@ -85,6 +88,7 @@ impl Socket {
             leftover: Vec::new(),
             last_info: None,
             starts: Starts::default(),
+            is_listed_corked: false,
             watchers: Vec::new(),
             noticed: false,
             seen_unread: 0,
@@ -124,6 +128,10 @@ pub enum Entry {
 
 pub struct Table {
     entries: Vec<Option<Entry>>,
+    /// Numbers below `entries.len()` that are free, the lowest first.
+    free: BinaryHeap<Reverse<usize>>,
+    /// Sockets by the port that they are bound to.
+    bound: HashMap<u16, HashSet<Fd>>,
     /// Listening sockets by port.
     pub(super) listeners: HashMap<u16, Fd>,
     pub(super) ports: Ports,
@@ -140,6 +148,8 @@ impl Table {
     pub fn new(config: &ShardConfig, options: Options) -> Table {
         Table {
             entries: Vec::new(),
+            free: BinaryHeap::new(),
+            bound: HashMap::new(),
             listeners: HashMap::new(),
             ports: Ports::new(config.secrets.isn[0], 1, EPHEMERAL),
             locals: config.locals.clone(),
@@ -156,17 +166,43 @@ impl Table {
 
     /// The lowest free number gets `entry`.
     pub fn insert(&mut self, entry: Entry) -> Fd {
-        let free = self.entries.iter().position(Option::is_none);
-        let at = free.unwrap_or_else(|| {
-            self.entries.push(None);
-            self.entries.len() - 1
-        });
+        let Some(Reverse(at)) = self.free.pop() else {
+            self.entries.push(Some(entry));
+            return self.entries.len() as Fd - 1;
+        };
         self.entries[at] = Some(entry);
         at as Fd
     }
 
     pub fn remove(&mut self, fd: Fd) -> Option<Entry> {
-        usize::try_from(fd).ok().and_then(|at| self.entries.get_mut(at)?.take())
+        let at = usize::try_from(fd).ok()?;
+        let entry = self.entries.get_mut(at)?.take()?;
+        self.free.push(Reverse(at));
+        if let Entry::Socket(socket) = &entry
+            && let Some((_, port)) = socket.bound
+        {
+            self.leave_port(fd, port);
+        }
+        Some(entry)
+    }
+
+    /// Binds a socket.
+    pub fn bind(&mut self, fd: Fd, addr: Addr, port: u16) -> Result<(), Errno> {
+        let before = self.socket(fd)?.bound.replace((addr, port));
+        if let Some((_, before)) = before {
+            self.leave_port(fd, before);
+        }
+        self.bound.entry(port).or_default().insert(fd);
+        Ok(())
+    }
+
+    fn leave_port(&mut self, fd: Fd, port: u16) {
+        if let Some(there) = self.bound.get_mut(&port) {
+            there.remove(&fd);
+            if there.is_empty() {
+                self.bound.remove(&port);
+            }
+        }
     }
 
     fn entry(&mut self, fd: Fd) -> Result<&mut Entry, Errno> {
@@ -192,10 +228,13 @@ impl Table {
         self.entry(fd).is_ok()
     }
 
-    pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
-        self.entries.iter().flatten().filter_map(|e| match e {
-            Entry::Socket(s) => Some(&**s),
-            Entry::Epoll(_) => None,
+    /// The sockets that are bound to `port`; the listening one first.
+    pub fn bound_to(&self, port: u16) -> impl Iterator<Item = &Socket> {
+        let listener = self.listeners.get(&port).into_iter();
+        let fds = listener.chain(self.bound.get(&port).into_iter().flatten());
+        fds.filter_map(|&fd| match self.entries.get(usize::try_from(fd).ok()?) {
+            Some(Some(Entry::Socket(s))) => Some(&**s),
+            _ => None,
         })
     }
 
@@ -286,9 +325,11 @@ impl App for Table {
         conn.set_nodelay(options.nodelay);
         let mut child = Socket::new(v6, options);
         child.role = Role::Open(conn.id());
-        child.bound = Some((addr, port));
         (child.peer, child.starts) = (Some(conn.remote()), Starts::of(conn));
         let fd = self.insert(Entry::Socket(Box::new(child)));
+        if self.bind(fd, addr, port).is_err() {
+            return conn.abort();
+        }
         *conn.user = Owner(Some(fd));
         if let Ok(Socket { role: Role::Listening { queue, .. }, .. }) = self.socket(listener) {
             queue.push_back(fd);
@@ -350,6 +391,8 @@ impl App for Table {
             let Ok(s) = self.socket(fd) else { continue };
             if super::transfer::holds(s, net, now) {
                 self.corks.push(fd);
+            } else {
+                s.is_listed_corked = false;
             }
         }
     }
@@ -381,4 +424,40 @@ pub fn errno(why: CloseReason) -> Option<Errno> {
 /// The wildcard of either family.
 pub fn is_any(addr: &Addr) -> bool {
     *addr == Addr::UNSPECIFIED_V6 || *addr == Addr::v4([0; 4])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Rng;
+    use crate::wire::Mac;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn numbers_are_the_lowest_free_ones_and_ports_know_their_sockets() {
+        let config = ShardConfig::new(Mac([2, 0, 0, 0, 0, 1]), Vec::new());
+        let mut table = Table::new(&config, Options::default());
+        let (mut rng, mut taken) = (Rng::new(7), BTreeSet::<Fd>::new());
+        let port_of = |fd: Fd| 1000 + (fd % 7) as u16;
+        for _ in 0..5_000 {
+            if rng.chance(0.6) {
+                let lowest = (0..).find(|fd| !taken.contains(fd));
+                let fd = table.insert(Entry::Socket(Box::new(Socket::new(false, Options::default()))));
+                assert_eq!(Some(fd), lowest);
+                taken.insert(fd);
+                // A socket may be bound anew, when it connects.
+                table.bind(fd, Addr::v4([198, 18, 0, 1]), 9).unwrap();
+                table.bind(fd, Addr::v4([198, 18, 0, 1]), port_of(fd)).unwrap();
+            } else {
+                let fd = rng.below(200) as Fd;
+                assert_eq!(table.remove(fd).is_some(), taken.remove(&fd), "{fd}");
+            }
+        }
+        for port in 1000..1007 {
+            assert_eq!(table.bound_to(port).count(), taken.iter().filter(|fd| port_of(**fd) == port).count());
+        }
+        assert_eq!(table.bound_to(9).count(), 0);
+        taken.into_iter().for_each(|fd| drop(table.remove(fd)));
+        assert!(table.bound.is_empty());
+    }
 }

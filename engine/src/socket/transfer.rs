@@ -15,6 +15,8 @@ const CORK_LIMIT: Duration = Duration::from_millis(200);
 pub struct Flags {
     /// MSG_MORE: more will follow, so that a small segment can wait for it.
     pub more: bool,
+    /// MSG_OOB: they are urgent.
+    pub urgent: bool,
     /// MSG_PEEK: the bytes stay.
     pub peek: bool,
     /// MSG_DONTWAIT.
@@ -41,12 +43,14 @@ impl Sockets<'_> {
         let room = ready::room_bytes(s, &conn);
         let hold = s.options.cork || flags.more;
         conn.set_corked(hold);
-        let n = conn.send_copy(&bytes[..bytes.len().min(room as usize)]).map_err(|_| Errno::PIPE)?;
+        let bytes_now = &bytes[..bytes.len().min(room as usize)];
+        let sent = if flags.urgent { conn.send_urgent(bytes_now) } else { conn.send_copy(bytes_now) };
+        let n = sent.map_err(|_| Errno::PIPE)?;
         s.full |= n < bytes.len();
         conn.set_unfinished(flags.more);
         s.corked_until = hold.then(|| s.corked_until.unwrap_or(conn.now() + CORK_LIMIT));
         s.held_bytes = (flags.more && !s.options.cork).then(|| conn.queued_bytes());
-        if hold && !self.table.corks.contains(&fd) {
+        if hold && !std::mem::replace(&mut s.is_listed_corked, true) {
             self.table.corks.push(fd);
         }
         if n < bytes.len() {
@@ -60,6 +64,8 @@ impl Sockets<'_> {
         let s = self.table.socket(fd)?;
         match s.role {
             Role::Fresh | Role::Listening { .. } => return Err(Errno::NOTCONN),
+            // Urgent bytes stay in line.
+            _ if flags.urgent => return Err(Errno::INVAL),
             Role::Opening(_, false) | Role::Deferred(..) => return Err(Errno::AGAIN),
             Role::Ended => return s.recv_leftover(out, flags.peek),
             Role::Opening(id, true) | Role::Open(id) => {

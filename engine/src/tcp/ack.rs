@@ -12,6 +12,7 @@ use super::reset::Bare;
 use super::rtt;
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
+use super::timers;
 use crate::base::{DropReason, Event};
 use crate::wire::{Seq, TcpFlags, TcpSegment};
 
@@ -192,8 +193,7 @@ fn fin_acked(t: &mut Tcb, env: &Env<'_>, out: &mut Outcome) {
     match t.state() {
         State::FinWait1 => {
             transition(t, State::FinWait2);
-            t.life_at = env.clock.tick.plus(env.times.fin_wait_2);
-            t.set(flag::LIFE_ON);
+            timers::limit_fin_wait_2(t, env);
         }
         State::Closing => {
             transition(t, State::TimeWait);

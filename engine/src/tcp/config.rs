@@ -28,7 +28,7 @@ pub struct TcpConfig {
     pub rto_max: Duration,
     /// What is added to the round trip on account of its variance is at least this (RFC 6298 leaves it to the clock).
     pub rto_margin_min: Duration,
-    /// SYN or SYN-ACK retransmissions before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
+    /// SYN or SYN-ACK retransmissions (of the latter 15 at most) before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
     pub syn_retries: u8,
     /// Retransmissions of data or FIN, and zero-window probes without answer, before giving up.
     pub data_retries: u8,
@@ -39,8 +39,10 @@ pub struct TcpConfig {
     pub mss_max: u16,
     /// 2MSL.
     pub time_wait: Duration,
-    /// How long FIN-WAIT-2 may last after `close` (orphans), and after `shutdown` without any traffic.
+    /// How long FIN-WAIT-2 may last after `close`, when nobody is left who could give up.
     pub fin_wait_2: Duration,
+    /// How long FIN-WAIT-2 may last after `shutdown` without any traffic; `None`: as long as the application likes.
+    pub half_closed: Option<Duration>,
     pub delayed_ack: Duration,
     /// Diffserv field and TTL of what is sent.
     pub ip: IpFields,
@@ -101,6 +103,17 @@ pub struct Keepalive {
 }
 
 impl TcpConfig {
+    /// Whether the settings go together.
+    ///
+    /// # Errors
+    /// Which do not, as a sentence.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.rto_min > self.rto_max {
+            return Err("the shortest retransmission time-out (rto_min) is longer than the longest (rto_max)");
+        }
+        Ok(())
+    }
+
     /// The largest window that a connection may ever offer.
     pub fn receive_window_max(&self) -> u32 {
         self.receive_buffer_bytes.max(self.receive_buffer_max_bytes)
@@ -131,6 +144,7 @@ impl Default for TcpConfig {
             mss_max: u16::MAX,
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
+            half_closed: None,
             delayed_ack: Duration::from_millis(40),
             ip: IpFields::default(),
             quick_acks: 16,

@@ -19,6 +19,8 @@ pub struct Times {
     pub rto_margin_min_us: u32,
     pub time_wait: u32,
     pub fin_wait_2: u32,
+    /// 0: no limit.
+    pub half_closed: u32,
     pub delayed_ack: u32,
     pub keepalive_idle: u32,
     pub keepalive_interval: u32,
@@ -33,10 +35,12 @@ impl Times {
             rto_initial: ticks(c.rto_initial),
             rto_syn_lost: ticks(c.rto_initial.max(Duration::from_secs(3))),
             rto_min: ticks(c.rto_min),
-            rto_max: ticks(c.rto_max),
+            // As long as the shortest, should they contradict each other (`TcpConfig::check`).
+            rto_max: ticks(c.rto_max.max(c.rto_min)),
             rto_margin_min_us: (c.rto_margin_min.as_nanos() >> 10) as u32,
             time_wait: ticks(c.time_wait),
             fin_wait_2: ticks(c.fin_wait_2),
+            half_closed: c.half_closed.map_or(0, ticks),
             delayed_ack: ticks(c.delayed_ack),
             keepalive_idle: c.keepalive.map_or(0, |k| ticks(k.idle)),
             keepalive_interval: c.keepalive.map_or(0, |k| ticks(k.interval)),
@@ -148,6 +152,18 @@ impl ChallengeLimiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::{Tcb, rtt};
+
+    #[test]
+    fn contradictory_time_outs_are_a_configuration_error_and_no_panic() {
+        let config =
+            TcpConfig { rto_min: Duration::from_secs(9), rto_max: Duration::from_secs(2), ..TcpConfig::default() };
+        assert!(config.check().is_err_and(|why| why.contains("rto_min") && why.contains("rto_max")));
+        let mut t = Tcb::default();
+        rtt::sample(&mut t, 1_000);
+        let times = Times::new(&config);
+        assert_eq!(rtt::rto_ticks(&t, &times), times.rto_min);
+    }
 
     fn key(port: u16) -> FlowKey {
         FlowKey { remote_port: port, ..FlowKey::default() }

@@ -4,10 +4,11 @@
 //! same.
 
 use super::env::Env;
-use super::output::Plan;
-use super::receive::{Happened, Outcome, alive};
+use super::output::{self, Plan};
+use super::receive::{Happened, Outcome};
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
+use super::timers;
 use super::{State, ack, acknowledge, rtt};
 use crate::base::Event;
 use crate::wire::{TcpFlags, TcpSegment};
@@ -66,7 +67,7 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Expec
     }
     ack::update_window(t, seg, env);
     if t.has(flag::LIFE_ON) {
-        alive(t, env);
+        timers::alive(t, env);
     }
     Some(Expected { acked_bytes: out.acked_bytes, progress: acked > 0, happened: out.happened })
 }
@@ -100,10 +101,11 @@ pub fn speak(t: &mut Tcb, env: &mut Env<'_>) -> Option<Plan> {
         flags |= TcpFlags::PSH;
         acknowledge::data_sent(t, env);
     }
+    let rto = rtt::rto_ticks(t, env.times);
+    output::restart_if_idle(t, rto, env);
     let end = seq + len + u32::from(fin);
     (t.snd_nxt, t.snd_max, t.rtt_seq, t.rtt_at_us) = (end, end, end, env.clock.us);
     t.set(flag::RTT_TIMING);
-    let rto = rtt::rto_ticks(t, env.times);
     t.arm_rtx(env.clock.tick.plus(rto));
     env.counters.add(Event::PayloadOut, u64::from(len));
     Some(Plan { seq, len, flags, retransmit: false, out_of_turn: false, is_last: true, burst: 1 })

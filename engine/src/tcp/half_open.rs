@@ -5,7 +5,6 @@
 //! it to be queued; a queue for strangers is what floods want). What the shard can look up again or compute again from
 //! the 4-tuple (next hop, timestamp offset) is not kept either.
 
-use super::TcpConfig;
 use super::ecn;
 use super::env::{Clock, Env, Times};
 use super::open::Surroundings;
@@ -36,7 +35,9 @@ pub struct HalfOpen {
     pub snd_wnd: u16,
     /// The peer's shift count (at most 14) in the high nibble.
     pub flags: u8,
-    pub retries: u8,
+    /// How often the SYN,ACK was sent again, and in the high nibble the shift count that it announced: whatever is
+    /// configured meanwhile, the peer goes by that.
+    tries: u8,
 }
 
 // A flood makes as many of them as it may.
@@ -49,6 +50,8 @@ impl HalfOpen {
     pub const ECN: u8 = 4;
     /// A repeated SYN was answered: the ACK that comes cannot be timed (Karn).
     pub const RESENT: u8 = 8;
+    /// The most that `syn_retries` can be for a half-open connection.
+    pub const RETRIES_MAX: u8 = 15;
     /// In place of a shift count: the SYN did not ask for window scaling, so the SYN,ACK must not carry the option.
     const UNSCALED: u8 = 0xf0;
 
@@ -73,7 +76,7 @@ impl HalfOpen {
             sent_us: env.clock.us,
             snd_wnd: seg.window,
             flags,
-            retries: 0,
+            tries: scales << 4,
         }
     }
 
@@ -89,11 +92,25 @@ impl HalfOpen {
     }
 
     /// Shift counts as in [`super::Tcb::scales`].
-    pub fn scales(&self, config: &TcpConfig) -> u8 {
-        if !self.is_scaled() {
-            return 0;
-        }
-        self.flags & 0xf0 | options::own_scale(config)
+    pub fn scales(&self) -> u8 {
+        if self.is_scaled() { self.flags & 0xf0 | self.own_scale() } else { 0 }
+    }
+
+    /// The shift count that the SYN,ACK announces, if it does.
+    pub fn own_scale(&self) -> u8 {
+        self.tries >> 4
+    }
+
+    #[inline(always)]
+    pub fn retries(&self) -> u8 {
+        self.tries & Self::RETRIES_MAX
+    }
+
+    /// The SYN,ACK goes out once more. False: it has as often as may be.
+    pub fn retry(&mut self, syn_retries: u8) -> bool {
+        let goes_on = self.retries() < syn_retries.min(Self::RETRIES_MAX);
+        self.tries += u8::from(goes_on);
+        goes_on
     }
 
     #[inline(always)]
@@ -109,7 +126,7 @@ impl HalfOpen {
 
     /// From the last SYN,ACK to the next, in units of 1024 ns.
     fn wait_us(&self, times: &Times) -> u32 {
-        let ticks = times.rto_initial.checked_shl(u32::from(self.retries)).unwrap_or(u32::MAX);
+        let ticks = times.rto_initial.checked_shl(u32::from(self.retries())).unwrap_or(u32::MAX);
         ticks.min(times.rto_max).min(u32::MAX >> TICK_IN_US_SHIFT) << TICK_IN_US_SHIFT
     }
 }
@@ -134,13 +151,18 @@ pub enum HalfVerdict {
 pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict {
     let rcv_nxt = h.irs + 1;
     let window = env.config.receive_buffer_bytes.clamp(1, 0xffff);
-    if seg.flags.syn() && !seg.flags.rst() {
+    if seg.flags.rst() {
+        return reset(h, seg, window, env);
+    }
+    if seg.flags.syn() {
         if seg.seq == h.irs && !seg.flags.ack() {
             return HalfVerdict::ResendSynAck(DropReason::DataDuplicate);
         }
+        // RFC 9293 would return to LISTEN if it lies in the window. Then anybody who hits that could break the handshake; a
+        // peer that has begun anew answers the challenge with RST, which leads to LISTEN as well.
         return challenge(h, env, DropReason::SynChallenged);
     }
-    if h.has(HalfOpen::TIMESTAMPS) && !seg.flags.rst() {
+    if h.has(HalfOpen::TIMESTAMPS) {
         match seg.options.timestamp {
             Some((val, _)) if (val.wrapping_sub(h.ts_recent) as i32) < 0 => {
                 return limited(h, env, DropReason::PawsOld);
@@ -149,18 +171,8 @@ pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict
             None => return HalfVerdict::Drop(DropReason::TimestampMissing),
         }
     }
-    let acceptable = seg.seq.within(rcv_nxt, window) || (seg.seq_len() > 0 && (seg.end() - 1).within(rcv_nxt, window));
-    if !acceptable {
-        if seg.flags.rst() {
-            return HalfVerdict::Drop(DropReason::RstOutOfWindow);
-        }
+    if !seg.touches(rcv_nxt, window) {
         return limited(h, env, DropReason::SeqOutOfWindow);
-    }
-    if seg.flags.rst() {
-        if seg.seq == rcv_nxt {
-            return HalfVerdict::Reset;
-        }
-        return challenge(h, env, DropReason::RstChallenged);
     }
     if !seg.flags.ack() {
         return HalfVerdict::Drop(DropReason::TcpFlagsBad);
@@ -169,6 +181,16 @@ pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict
         return HalfVerdict::Reject(DropReason::AckUnacceptable);
     }
     HalfVerdict::Promote
+}
+
+/// RFC 5961 section 3.
+fn reset(h: &HalfOpen, seg: &TcpSegment, window: u32, env: &mut Env<'_>) -> HalfVerdict {
+    let rcv_nxt = h.irs + 1;
+    match seg.seq {
+        seq if seq == rcv_nxt => HalfVerdict::Reset,
+        seq if seq.within(rcv_nxt, window) => challenge(h, env, DropReason::RstChallenged),
+        _ => HalfVerdict::Drop(DropReason::RstOutOfWindow),
+    }
 }
 
 fn challenge(h: &HalfOpen, env: &mut Env<'_>, reason: DropReason) -> HalfVerdict {

@@ -8,6 +8,7 @@ use super::env::Env;
 use super::half_open::HalfOpen;
 use super::options::{self, Agreed};
 use super::receive::{Happened, Outcome, Reply};
+use super::recovery::path_mtu;
 use super::reset::Bare;
 use super::rtt;
 use super::state::transition;
@@ -53,7 +54,7 @@ pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
 /// [`half_open::receive`]: super::half_open::receive
 pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
     let mut t = of_half(h, s, seg, env);
-    if h.retries == 0 && !h.has(HalfOpen::RESENT) {
+    if h.retries() == 0 && !h.has(HalfOpen::RESENT) {
         // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
         rtt::sample(&mut t, env.clock.us.wrapping_sub(h.sent_us));
     }
@@ -78,7 +79,7 @@ fn of_half(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) 
         mss: h.mss,
         neighbour: s.neighbour,
         ts_offset: s.ts_offset,
-        scales: h.scales(config),
+        scales: h.scales(),
         snd_una: h.iss + 1,
         snd_nxt: h.iss + 1,
         snd_max: h.iss + 1,
@@ -93,7 +94,7 @@ fn of_half(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) 
     };
     t.first_window(h.snd_wnd);
     t.ts_recent_at = env.clock.coarse;
-    t.retries = h.retries;
+    t.retries = h.retries();
     if h.has(HalfOpen::TIMESTAMPS) {
         t.set(flag::TIMESTAMPS);
     }
@@ -160,6 +161,9 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
         // Simultaneous open (RFC 9293 3.5, figure 8): answer with SYN,ACK.
         transition(t, State::SynReceived);
         t.snd_nxt = t.snd_una;
+        // Its bytes are kept until the handshake is complete; a FIN is left to be repeated.
+        out.payload(seg, t, 1);
+        out.fin = None;
     }
     out
 }
@@ -190,6 +194,8 @@ fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
 /// Enters ESTABLISHED: timers, congestion window, keepalive.
 pub(super) fn established(t: &mut Tcb, env: &mut Env<'_>) {
     transition(t, State::Established);
+    t.stop_rtx();
+    path_mtu::inherit(t, env);
     congestion::on_established(t, env.config.initial_window_segments);
     if t.retries > 0 {
         // RFC 5681 3.1: a lost SYN or SYN,ACK means an initial window of one segment.
@@ -198,7 +204,6 @@ pub(super) fn established(t: &mut Tcb, env: &mut Env<'_>) {
     }
     t.retries = 0;
     t.backoff = 0;
-    t.stop_rtx();
     acknowledge::begin(t, env);
     if env.times.keepalive_idle > 0 {
         t.life_at = env.clock.tick.plus(env.times.keepalive_idle);

@@ -86,7 +86,7 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
         return None;
     }
     if !t.is_outstanding() && env.config.restarts_after_idle {
-        restart_if_idle(t, env);
+        restart_if_idle(t, rtt::rto_ticks(t, env.times), env);
     }
     let used = seq.since(first);
     let room = usable_window(t, used, env);
@@ -121,9 +121,10 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
 
 /// A burst into a path of which nothing has been heard for longer than a time-out may be more than it takes. Modulo 73
 /// minutes, since that is how long the clock is that says when something was sent last.
-fn restart_if_idle(t: &mut Tcb, env: &Env<'_>) {
+#[inline(always)]
+pub(super) fn restart_if_idle(t: &mut Tcb, rto_ticks: u32, env: &Env<'_>) {
     let idle_us = env.clock.us.wrapping_sub(t.rtt_at_us);
-    if idle_us > rtt::us(rtt::rto_ticks(t, env.times)) {
+    if idle_us > rtt::us(rto_ticks) {
         congestion::restart_after_idle(t, env.config.initial_window_segments);
     }
 }

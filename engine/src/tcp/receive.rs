@@ -7,7 +7,7 @@ use super::open;
 use super::reset::Bare;
 use super::state::transition;
 use super::tcb::{Tcb, flag};
-use super::{State, ack, acknowledge, ecn};
+use super::{State, ack, acknowledge, ecn, timers};
 use crate::base::{DropReason, Event};
 use crate::wire::{Seq, TcpFlags, TcpSegment};
 
@@ -85,6 +85,7 @@ impl Outcome {
         let end = start + u32::from(seg.payload_len);
         let left = start.max(t.rcv_nxt);
         let right = end.min(t.rcv_adv);
+        (self.data_len, self.fin) = (0, None);
         if left.before(right) {
             self.data_seq = left;
             self.data_skip = left.since(start) as u16;
@@ -108,6 +109,8 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) -
         Rule::Reset => reset(t, seg, env),
         Rule::Syn => challenge(t, env, DropReason::SynChallenged),
         Rule::SynAck => syn_ack(t, seg, env),
+        Rule::Mute => mute(t, seg, env),
+        Rule::Ignored => Outcome::dropped(DropReason::TimeWaitIgnored),
         Rule::Drop => Outcome::dropped(DropReason::TcpFlagsBad),
     }
 }
@@ -124,28 +127,21 @@ fn syn_ack(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
     if out.happened.has(Happened::ESTABLISHED) {
         // The window of a SYN is never scaled (RFC 7323 2.2).
         t.first_window(seg.window);
+        t.set(flag::ACK_NOW);
     }
-    t.set(flag::ACK_NOW);
     out
 }
 
 /// First check of RFC 9293 3.10.7.4: does the segment touch the window?
 fn acceptable(t: &Tcb, seg: &TcpSegment) -> bool {
     let wnd = t.rcv_wnd();
-    let len = seg.seq_len();
     if wnd == 0 {
         // Only ACKs; but those that also bring data are worth their ACK field (RFC 9293 3.10.7.4: "special allowance").
         return seg.seq == t.rcv_nxt;
     }
-    if seg.seq.within(t.rcv_nxt, wnd) {
-        return true;
-    }
-    if len == 0 {
-        // Right at the edge: what a peer that has filled our window and lost a part of it sends its ACKs with. RFC 9293
-        // would refuse them, and with them the duplicate ACKs that repair our own losses.
-        return seg.seq == t.rcv_adv;
-    }
-    (seg.end() - 1).within(t.rcv_nxt, wnd)
+    // Right at the edge: what a peer that has filled our window and lost a part of it sends its ACKs with. RFC 9293
+    // would refuse them, and with them the duplicate ACKs that repair our own losses.
+    seg.touches(t.rcv_nxt, wnd) || (seg.seq_len() == 0 && seg.seq == t.rcv_adv)
 }
 
 /// Second check (RFC 5961 section 3).
@@ -176,6 +172,32 @@ fn challenge(t: &Tcb, env: &mut Env<'_>, reason: DropReason) -> Outcome {
 /// nothing any more (RFC 7323 5.5).
 const TS_RECENT_VALID: u16 = ((24u64 * 86_400 * 1_000_000_000) >> COARSE_SHIFT) as u16;
 
+/// An answer to what lies outside the window.
+fn unacceptable(t: &Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
+    let reason = if seg.end().at_or_before(t.rcv_nxt) && seg.seq_len() > 0 {
+        DropReason::DataDuplicate
+    } else {
+        DropReason::SeqOutOfWindow
+    };
+    // What a peer repeats because our ACKs were lost, and a keepalive probe, one below rcv_nxt, always get their answer.
+    // Two ends that disagree would answer each other's bare ACKs for ever, and strangers would have us send the peer
+    // as many as they like: those are limited.
+    let buffer = env.config.receive_window_max();
+    let repeated = seg.seq_len() > 0 && seg.seq.within(t.rcv_nxt - buffer, buffer);
+    if !repeated && seg.seq + 1 != t.rcv_nxt && !env.may_challenge(&t.key) {
+        return Outcome::dropped(DropReason::ChallengeLimited);
+    }
+    Outcome::dropped_with(reason, Reply::Ack)
+}
+
+/// Without ACK a segment has no effect, but one outside the window has its answer all the same.
+fn mute(t: &Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
+    if acceptable(t, seg) {
+        return Outcome::dropped(DropReason::TcpFlagsBad);
+    }
+    unacceptable(t, seg, env)
+}
+
 /// PAWS (RFC 7323 5.3). `None`: passed.
 #[inline(always)]
 fn paws(t: &Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Outcome> {
@@ -202,20 +224,7 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
         return out;
     }
     if !acceptable(t, seg) {
-        let reason = if seg.end().at_or_before(t.rcv_nxt) && seg.seq_len() > 0 {
-            DropReason::DataDuplicate
-        } else {
-            DropReason::SeqOutOfWindow
-        };
-        // What a peer repeats because our ACKs were lost, and a keepalive probe, one below rcv_nxt, always get their answer.
-        // Two ends that disagree would answer each other's bare ACKs for ever, and strangers would have us send the peer
-        // as many as they like: those are limited.
-        let buffer = env.config.receive_window_max();
-        let repeated = seg.seq_len() > 0 && seg.seq.within(t.rcv_nxt - buffer, buffer);
-        if !repeated && seg.seq + 1 != t.rcv_nxt && !env.may_challenge(&t.key) {
-            return Outcome::dropped(DropReason::ChallengeLimited);
-        }
-        return Outcome::dropped_with(reason, Reply::Ack);
+        return unacceptable(t, seg, env);
     }
     let mut out = Outcome::default();
     if let Some(refusal) = ack::process(t, seg, env, &mut out) {
@@ -236,25 +245,12 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
         ecn::received(t, seg, env);
     }
     if t.has(flag::LIFE_ON) {
-        alive(t, env);
+        timers::alive(t, env);
     }
     if u32::from(seg.payload_len) > 0 || seg.flags.fin() {
         payload(t, seg, &mut out);
     }
     out
-}
-
-/// A sign of life puts keepalive and the half-closed limit off; the wheel learns of it when it next looks.
-pub(super) fn alive(t: &mut Tcb, env: &Env<'_>) {
-    t.keepalive_probes = 0;
-    if t.state() == State::FinWait2 {
-        // An orphan's limit is a limit: only a half-closed connection lives on while there is traffic.
-        if !t.has(flag::RECEIVE_SHUT) {
-            t.life_at = env.clock.tick.plus(env.times.fin_wait_2);
-        }
-    } else if env.times.keepalive_idle > 0 {
-        t.life_at = env.clock.tick.plus(env.times.keepalive_idle);
-    }
 }
 
 /// Seventh and eighth check: text and FIN.
@@ -268,7 +264,10 @@ fn payload(t: &mut Tcb, seg: &TcpSegment, out: &mut Outcome) {
     }
     out.payload(seg, t, 0);
     let beyond = (seg.seq + u32::from(seg.payload_len)).after(t.rcv_adv);
-    if beyond {
+    if beyond && out.data_len > 0 {
+        out.drop = Some(DropReason::WindowExceeded);
+        t.set(flag::ACK_NOW);
+    } else if beyond {
         out.drop = Some(DropReason::WindowExceeded);
         out.reply = Reply::Ack;
     } else if out.data_len == 0 && out.fin.is_none() {

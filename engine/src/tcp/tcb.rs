@@ -61,7 +61,8 @@ pub mod flag {
     pub const GROWN: u32 = 1 << 24;
     /// Our SYN or SYN,ACK had to be sent again: the first RTO is 3 s unless a round trip is measured (RFC 6298 5.7).
     pub const SYN_LOST: u32 = 1 << 25;
-    /// What `rtx_at` has is not the time-out but RACK's reordering timer, or the time for a tail loss probe (RFC 8985).
+    /// What `rtx_at` has is not the time-out but RACK's reordering timer, or the time for a tail loss probe (RFC 8985). The
+    /// former without `RTX_ON`: the end of a rest.
     pub const REORDER_TIMER: u32 = 1 << 26;
     pub const PROBE_TIMER: u32 = 1 << 27;
     /// The connection is young: the next segments are acknowledged at once. Meanwhile `ack_at` has their number.
@@ -304,10 +305,23 @@ impl Tcb {
         self.clear(flag::RTX_ON | flag::PERSIST | flag::REORDER_TIMER | flag::PROBE_TIMER);
     }
 
+    /// Nothing is under way; what recovery remembers may be forgotten at `until`. Whatever starts the retransmission timer
+    /// ends the rest.
+    pub fn rest(&mut self, until: Tick) {
+        self.stop_rtx();
+        self.rtx_at = until;
+        self.set(flag::REORDER_TIMER);
+    }
+
+    pub fn is_resting(&self) -> bool {
+        self.flags & (flag::RTX_ON | flag::REORDER_TIMER) == flag::REORDER_TIMER
+    }
+
     /// The earliest of the deadlines that are set.
     pub fn next_deadline(&self) -> Option<Tick> {
         let mut earliest: Option<Tick> = None;
-        for (mask, at) in [(flag::RTX_ON, self.rtx_at), (flag::ACK_ON, self.ack_at), (flag::LIFE_ON, self.life_at)] {
+        let rtx = flag::RTX_ON | flag::REORDER_TIMER;
+        for (mask, at) in [(rtx, self.rtx_at), (flag::ACK_ON, self.ack_at), (flag::LIFE_ON, self.life_at)] {
             if self.has(mask) {
                 earliest = Some(match earliest {
                     Some(e) if at.since(e) >= 0 => e,

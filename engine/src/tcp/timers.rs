@@ -23,6 +23,10 @@ pub fn expire(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
         t.set(flag::ACK_NOW);
         env.counters.event(Event::DelayedAcks);
     }
+    if t.is_resting() && t.rtx_at.is_due(now) {
+        t.stop_rtx();
+        env.recovery.forget(t);
+    }
     if t.has(flag::RTX_ON)
         && t.rtx_at.is_due(now)
         && let Some(end) = retransmission(t, env)
@@ -90,9 +94,37 @@ fn probe_alone(t: &mut Tcb, env: &mut Env<'_>) {
     t.arm_rtx(env.clock.tick.plus(rtt::rto_ticks(t, env.times)));
 }
 
+/// From now on FIN-WAIT-2 lasts no longer than it may: an orphan has nobody else to end it. A connection that is only half
+/// closed is its application's business, and may be limited or not.
+pub fn limit_fin_wait_2(t: &mut Tcb, env: &Env<'_>) {
+    if is_limited(t, env) {
+        let limit = if t.has(flag::RECEIVE_SHUT) { env.times.fin_wait_2 } else { env.times.half_closed };
+        t.life_at = env.clock.tick.plus(limit);
+        t.set(flag::LIFE_ON);
+    }
+}
+
+/// FIN-WAIT-2 has its limit in the place of keepalive.
+pub fn is_limited(t: &Tcb, env: &Env<'_>) -> bool {
+    t.state() == State::FinWait2 && (t.has(flag::RECEIVE_SHUT) || env.times.half_closed > 0)
+}
+
+/// A sign of life puts keepalive and the half-closed limit off (that of an orphan is a limit); the wheel learns of it when
+/// it next looks.
+pub(super) fn alive(t: &mut Tcb, env: &Env<'_>) {
+    t.keepalive_probes = 0;
+    if is_limited(t, env) {
+        if !t.has(flag::RECEIVE_SHUT) {
+            limit_fin_wait_2(t, env);
+        }
+    } else if env.times.keepalive_idle > 0 {
+        t.life_at = env.clock.tick.plus(env.times.keepalive_idle);
+    }
+}
+
 /// Keepalive (RFC 9293 3.8.4), or the limit of FIN-WAIT-2.
 fn life(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
-    if t.state() == State::FinWait2 {
+    if is_limited(t, env) {
         return Some(GiveUp::Orphaned);
     }
     let Some(keepalive) = env.config.keepalive else {

@@ -80,10 +80,15 @@ pub fn receive(w: &TimeWait, agreed: Agreed, key: &FlowKey, seg: &TcpSegment, en
         env.counters.event(Event::TimeWaitReacked);
         return AckAndRestart;
     }
-    if seg.seq == w.rcv_nxt && seg.seq_len() == 0 {
+    let is_next = seg.seq == w.rcv_nxt;
+    if seg.ack.after(w.snd_nxt) {
+        // RFC 5961 5.2.
+        return limited(key, env, DropReason::AckUnacceptable);
+    }
+    if is_next && seg.seq_len() == 0 {
         return Ignore(DropReason::TimeWaitIgnored);
     }
-    limited(key, env, DropReason::SeqOutOfWindow)
+    limited(key, env, if is_next { DropReason::DataAfterFin } else { DropReason::SeqOutOfWindow })
 }
 
 /// The SYN cannot be an old duplicate: its timestamp is newer, or, where timestamps do not tell, its number is beyond

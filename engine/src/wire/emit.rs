@@ -138,6 +138,13 @@ pub fn tcp(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload:
         || empty(frame)
 }
 
+/// Gives the segment just written into `frame`, which has URG, its urgent pointer.
+#[cold]
+pub fn set_urgent(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, pointer: u16) {
+    let at = headers_len(link, segment) - tcp::HEADER_LEN - segment.options.len_bytes();
+    tcp::set_urgent(frame.bytes_mut().get_mut(at..).unwrap_or_default(), pointer, segment.checksum);
+}
+
 /// As [`tcp`], over `frame` and the frames behind it, fresh from the pool. The first leaves room for the longest headers, and
 /// all take an even number of bytes but the last; there must be as many frames as that takes. `payload` is called for each,
 /// with the number of bytes before it, for the first one last.

@@ -196,4 +196,10 @@ impl TcpSegment {
     pub fn end(&self) -> Seq {
         self.seq + self.seq_len()
     }
+
+    /// Its first number or its last lies in the window of `len` numbers from `from` on (RFC 9293 3.10.7.4, table 6).
+    #[inline]
+    pub fn touches(&self, from: Seq, len: u32) -> bool {
+        self.seq.within(from, len) || (self.seq_len() > 0 && (self.end() - 1).within(from, len))
+    }
 }

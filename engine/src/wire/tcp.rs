@@ -1,4 +1,4 @@
-//! The TCP header (RFC 9293 3.1), read and written. The urgent pointer is read by [`peek_urgent`] alone and sent as 0.
+//! The TCP header (RFC 9293 3.1), read and written. The urgent pointer is left to [`peek_urgent`] and [`set_urgent`].
 
 use super::checksum::Sum;
 use super::emit::{ChecksumMode, SegmentOut};
@@ -65,6 +65,16 @@ pub(super) fn peek_ports(bytes: &[u8]) -> Option<(u16, u16)> {
 /// The urgent pointer, whether or not URG says that it means anything.
 pub(super) fn peek_urgent(bytes: &[u8]) -> Option<u16> {
     Some(u16_at::<18, _>(bytes.first_chunk::<HEADER_LEN>()?))
+}
+
+/// Writes the urgent pointer into a header that has none, and into its checksum if that is complete.
+pub(super) fn set_urgent(header: &mut [u8], pointer: u16, checksum: ChecksumMode) {
+    let Some(h) = header.first_chunk_mut::<HEADER_LEN>() else { return };
+    put::<18, 2, _>(h, pointer.to_be_bytes());
+    if checksum == ChecksumMode::Full {
+        let sum = Sum::ZERO.u16(!u16_at::<CHECKSUM_OFFSET, _>(h)).u16(pointer).finish();
+        put::<CHECKSUM_OFFSET, 2, _>(h, sum);
+    }
 }
 
 /// Writes header, options (`header_len` bytes together) and payload over the whole of `out`, which has exactly the

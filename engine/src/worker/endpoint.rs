@@ -68,12 +68,13 @@ impl Endpoint {
     /// Runs `app` in a thread of its own, listening on `ports`.
     ///
     /// # Errors
-    /// The system refused the thread.
+    /// The configuration contradicts itself, or the system refused the thread.
     pub fn run<A>(self, app: A, ports: &[u16]) -> Result<RunningEndpoint<A>, RunError>
     where
         A: App + Send + 'static,
         A::Conn: Send,
     {
+        self.config.tcp.check().map_err(RunError::BadConfig)?;
         let clock = Clock::start();
         let (config, ports) = (self.config, ports.to_vec());
         let shard = move || {

@@ -40,6 +40,8 @@ impl Default for RunOptions {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RunError {
     NoWorkers,
+    /// Settings that do not go together.
+    BadConfig(&'static str),
     /// Fewer cores were named than there are workers.
     TooFewCores {
         workers: usize,
@@ -66,6 +68,7 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::NoWorkers => write!(f, "no worker to run: give at least one queue"),
+            RunError::BadConfig(why) => write!(f, "{why}"),
             RunError::TooFewCores { workers, cores } => {
                 write!(f, "{workers} workers need {workers} cores, but {cores} were named")
             }

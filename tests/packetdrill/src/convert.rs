@@ -166,15 +166,13 @@ pub unsafe fn message_parts<'a>(message: *const msghdr) -> Result<&'a [iovec], E
 
 /// Flags of one call.
 pub fn flags(flags: c_int) -> Result<Flags, Errno> {
-    if flags & libc::MSG_OOB != 0 {
-        return Err(Errno::OPNOTSUPP);
-    }
     if flags & libc::MSG_ERRQUEUE != 0 {
         // There is never anything in it.
         return Err(Errno::AGAIN);
     }
     Ok(Flags {
         more: flags & libc::MSG_MORE != 0,
+        urgent: flags & libc::MSG_OOB != 0,
         peek: flags & libc::MSG_PEEK != 0,
         dont_wait: flags & libc::MSG_DONTWAIT != 0,
         wait_all: flags & libc::MSG_WAITALL != 0,

@@ -145,3 +145,36 @@ fn buffer_that_is_fixed_after_it_has_grown_takes_nothing_back() {
     assert!(left <= 11_000, "{left}");
     assert_eq!(drops(&peer.host, DropReason::WindowExceeded), 0);
 }
+
+#[test]
+fn idle_connection_gives_back_what_it_was_granted_and_what_it_has_offered_stays() {
+    let mut small = config(1 << 20);
+    small.limits.held_frames = 100;
+    let mut peer = Peer::new(small);
+    let all = peer.rounds(23, u32::MAX);
+    assert!(all > FIRST_BYTES + 100_000, "{all}");
+    let (first_next, first_edge) = (peer.next, peer.edge);
+    // As long as it brings something, others get nothing of it.
+    let second = |peer: &mut Peer, port: u16| {
+        peer.host.remote.1 = port;
+        let options = TcpOptions { mss: Some(MSS as u16), window_scale: Some(0), ..TcpOptions::default() };
+        peer.host.send(seg("S", 100, 0).options(options));
+        peer.host.pass(ms(10));
+        peer.host.send(seg(".", 101, 301));
+        peer.host.out.clear();
+        (peer.next, peer.edge) = (101, 101 + FIRST_BYTES);
+        peer.rounds(23, u32::MAX)
+    };
+    let first_port = peer.host.remote.1;
+    assert!(second(&mut peer, first_port + 1) < FIRST_BYTES + 20_000);
+    peer.host.send(seg("R", peer.next, 0));
+    peer.host.pass(ms(3_000));
+    let again = second(&mut peer, first_port + 2);
+    assert!(again.abs_diff(all) <= MSS, "{again} after {all}");
+    // The first one's peer uses up what it was offered; then its window is as at first.
+    peer.host.remote.1 = first_port;
+    (peer.next, peer.edge) = (first_next, first_edge);
+    let left = peer.rounds(3, u32::MAX);
+    assert!(left <= FIRST_BYTES + MSS, "{left}");
+    assert_eq!(peer.host.shard.counters().dropped_total(), 0);
+}

@@ -329,8 +329,26 @@ fn orphan_in_fin_wait_2_is_bounded_even_if_the_peer_goes_on_talking() {
 }
 
 #[test]
-fn half_closed_connection_lives_as_long_as_there_is_traffic() {
+fn half_closed_connection_lives_as_long_as_the_application_likes() {
     let mut host = in_state(State::FinWait2);
+    host.pass(seconds(100_000));
+    host.send(seg(".", 501, 302).data(*b"late"));
+    assert_eq!(host.shard.app().bytes(), b"late");
+    host.out.clear();
+    // From the close on it is an orphan like any other.
+    host.act(|c| c.close());
+    ends_after(&mut host, seconds(60), CloseReason::Orphaned);
+    host.assert_clean();
+}
+
+#[test]
+fn half_closed_connection_with_a_limit_lives_as_long_as_there_is_traffic() {
+    let mut config = plain_config();
+    config.tcp.half_closed = Some(seconds(60));
+    let mut host = Host::connected(config);
+    host.act(|c| c.shutdown());
+    host.expect("F.", 301, 501);
+    host.send(seg(".", 501, 302));
     for i in 0..5u32 {
         host.pass(seconds(40));
         host.send(seg(".", 501 + i, 302).data(*b"x"));

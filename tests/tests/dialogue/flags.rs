@@ -77,7 +77,7 @@ fn every_flag_combination_in_every_state_is_taken_or_counted() {
 /// Long after, with a peer that says nothing, no record is left but that of a connection at rest, which may stay.
 fn finish(host: &mut Host) {
     host.out.clear();
-    if matches!(host.state(), State::Established | State::CloseWait) {
+    if matches!(host.state(), State::Established | State::CloseWait | State::FinWait2) {
         host.act(|c| c.abort());
     }
     host.pass(seconds(1300));

@@ -78,3 +78,70 @@ fn duplicate_right_after_the_time_out_goes_on_with_what_is_lost() {
     host.expect(".", 1301, 101);
     assert_eq!(events(&host, Event::SpuriousTimeouts), 0);
 }
+
+/// As [`timed_out`], without SACK and therefore without a probe at the tail.
+fn timed_out_without_sack() -> (Host, u32) {
+    let mut host = Host::server(plain_config());
+    host.send(seg("S", 100, 0).mss(1000));
+    host.expect("S.", 300, 101);
+    host.send(seg(".", 101, 301));
+    host.write(&BYTES[..20_000]);
+    let before = cwnd(&mut host);
+    for i in 0..10 {
+        host.expect(".", 301 + i * 1000, 101);
+    }
+    host.pass(ms(300));
+    host.expect(".", 301, 101);
+    host.expect_nothing();
+    (host, before)
+}
+
+#[test]
+fn without_sack_two_acks_that_move_on_take_a_time_out_back() {
+    let (mut host, before) = timed_out_without_sack();
+    host.send(seg(".", 101, 1301));
+    host.expect(".", 10_301, 101);
+    host.expect(".", 11_301, 101);
+    host.expect_nothing();
+    host.send(seg(".", 101, 2301));
+    assert_eq!(events(&host, Event::SpuriousTimeouts), 1);
+    assert!(cwnd(&mut host) >= before, "{} after {before}", cwnd(&mut host));
+    for i in 3..13 {
+        host.send(seg(".", 101, 301 + i * 1000));
+    }
+    assert!(host.out.iter().all(|s| s.seg.seq.0 >= 12_301), "nothing goes out again: {:?}", host.out);
+    assert_eq!(events(&host, Event::Retransmits), 1);
+}
+
+#[test]
+fn without_sack_a_duplicate_after_the_new_segments_goes_back_to_what_is_lost() {
+    let (mut host, _) = timed_out_without_sack();
+    host.send(seg(".", 101, 1301));
+    host.expect(".", 10_301, 101);
+    host.expect(".", 11_301, 101);
+    host.send(seg(".", 101, 1301));
+    assert_eq!(host.next().seg.seq.0, 1301);
+    assert_eq!(events(&host, Event::SpuriousTimeouts), 0);
+    // All of it comes in the end.
+    host.out.clear();
+    host.send(seg(".", 101, 12_301));
+    let next: Vec<u32> = host.out.drain(..).map(|s| s.seg.seq.0).collect();
+    assert!(next.first() == Some(&12_301) && next.len() > 1, "{next:?}");
+}
+
+#[test]
+fn without_sack_and_without_anything_new_to_say_what_is_lost_goes_out_again() {
+    let mut host = Host::server(plain_config());
+    host.send(seg("S", 100, 0).mss(1000));
+    host.expect("S.", 300, 101);
+    host.send(seg(".", 101, 301));
+    host.write(&BYTES[..10_000]);
+    host.out.clear();
+    host.pass(ms(300));
+    host.expect(".", 301, 101);
+    host.send(seg(".", 101, 1301));
+    host.expect(".", 1301, 101);
+    host.expect(".", 2301, 101);
+    host.expect_nothing();
+    assert_eq!(events(&host, Event::SpuriousTimeouts), 0);
+}

@@ -184,20 +184,28 @@ fn data_with_the_third_segment_is_taken() {
 }
 
 #[test]
-fn syn_with_fin_is_dropped_where_it_begins_something() {
+fn fin_that_comes_with_the_syn_counts_only_if_the_syn_is_an_answer() {
+    // Who opens with it is not served.
     let mut host = Host::server(plain_config());
     host.send(seg("SF", 100, 0));
     host.expect_nothing();
     assert_eq!(drops(&host, DropReason::TcpFlagsBad), 1);
     host.assert_clean();
 
+    // RFC 9293 3.10.7.4, eighth check: its number cannot be validated yet. The peer will repeat it.
     let mut host = in_state(State::SynSent);
     host.send(seg("SF", 500, 0));
-    host.expect_nothing();
-    assert_eq!(host.state(), State::SynSent);
-    assert_eq!(drops(&host, DropReason::TcpFlagsBad), 1);
-    host.act(|c| c.abort());
-    host.assert_clean();
+    host.expect("S.", 300, 501);
+    host.send(seg("F.", 501, 301));
+    host.expect(".", 301, 502);
+    assert_eq!(host.state(), State::CloseWait);
+    over(&mut host, 502);
+
+    let mut host = in_state(State::SynSent);
+    host.send(seg("SF.", 500, 301));
+    host.expect(".", 301, 502);
+    assert_eq!(host.told(), [Told::Connected, Told::PeerClosed]);
+    over(&mut host, 502);
 }
 
 #[test]

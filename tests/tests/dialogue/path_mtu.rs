@@ -259,3 +259,84 @@ fn path_that_carries_hardly_anything_still_gets_the_least_size() {
     path.run(seconds(25));
     assert!(path.last_size() >= 512 && path.last_size() <= 560, "{}", path.last_size());
 }
+
+/// The peer's port `port` opens a connection, with SACK or without.
+fn opened_by(host: &mut Host, port: u16, sack: bool) {
+    host.remote.1 = port;
+    let options = TcpOptions { mss: Some(1460), sack_permitted: sack, ..TcpOptions::default() };
+    host.send(seg("S", 100, 0).options(options));
+    host.expect("S.", 300, 101);
+    host.send(seg(".", 101, 301));
+}
+
+fn first_segment(host: &mut Host) -> usize {
+    host.write(&BYTES[..1400]);
+    let sent = host.next();
+    host.out.clear();
+    sent.data.len()
+}
+
+#[test]
+fn what_one_connection_was_told_of_the_path_counts_for_the_next_ones_for_ten_minutes() {
+    for sack in [true, false] {
+        let mut config = plain_config();
+        config.tcp.sack = true;
+        let mut host = Host::server(config);
+        let port = host.remote.1;
+        opened_by(&mut host, port, sack);
+        host.write(&BYTES[..1400]);
+        host.out.clear();
+        let message = too_big(&host, 1000, 301);
+        host.send_raw(&message);
+        host.send(seg("R", 101, 0));
+        host.out.clear();
+        host.pass(seconds(590));
+        opened_by(&mut host, port + 1, sack);
+        assert_eq!(first_segment(&mut host), 960);
+        host.send(seg("R", 101, 0));
+        host.pass(seconds(11));
+        opened_by(&mut host, port + 2, sack);
+        assert_eq!(first_segment(&mut host), 1400);
+        host.send(seg("R", 101, 0));
+        host.assert_clean();
+    }
+}
+
+#[test]
+fn other_destinations_have_paths_of_their_own() {
+    let mut config = plain_config();
+    config.locals[0].prefix_len = 0;
+    let mut host = Host::server(config);
+    let port = host.remote.1;
+    opened_by(&mut host, port, false);
+    host.write(&BYTES[..1400]);
+    host.out.clear();
+    let message = too_big(&host, 1000, 301);
+    host.send_raw(&message);
+    host.out.clear();
+    host.remote.0 = host.remote.0.plus(1);
+    opened_by(&mut host, port, false);
+    assert_eq!(first_segment(&mut host), 1400);
+}
+
+#[test]
+fn larger_segments_are_tried_again_also_where_another_connection_was_told_of_the_path() {
+    let mut config = plain_config();
+    config.tcp.sack = true;
+    let mut host = Host::server(config);
+    let port = host.remote.1;
+    opened_by(&mut host, port, true);
+    host.write(&BYTES[..1400]);
+    host.out.clear();
+    let message = too_big(&host, 1000, 301);
+    host.send_raw(&message);
+    host.send(seg("R", 101, 0));
+    host.out.clear();
+    opened_by(&mut host, port + 1, true);
+    assert_eq!(first_segment(&mut host), 960);
+    host.send(seg(".", 101, 1701));
+    // Ten minutes of rest are as good as a word.
+    host.pass(seconds(601));
+    host.write(&BYTES[..1400]);
+    host.expect_data(1701, 101, &BYTES[..1400]);
+}

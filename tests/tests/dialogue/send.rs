@@ -198,6 +198,21 @@ fn full_send_queue_refuses_and_tells_when_there_is_room() {
 }
 
 #[test]
+fn more_than_the_send_queue_can_ever_hold_is_an_error_of_its_own() {
+    let mut config = plain_config();
+    config.limits.send_queue_bytes = 3000;
+    let mut host = thousand(config);
+    host.act(|c| {
+        assert_eq!(c.send(Payload::Static(&BYTES[..3001])), Err(SendError::TooLarge));
+        assert_eq!(c.queued_bytes(), 0);
+    });
+    host.expect_nothing();
+    host.write(&BYTES[..3000]);
+    assert_eq!(host.out.len(), 3);
+    over(&mut host, 101);
+}
+
+#[test]
 fn nothing_can_be_written_after_shutdown() {
     let mut host = thousand(plain_config());
     host.act(|c| {

@@ -175,3 +175,38 @@ fn simultaneous_close_goes_through_closing_to_time_wait() {
     host.pass(seconds(61));
     host.assert_clean();
 }
+
+#[test]
+fn bytes_of_a_crossing_syn_wait_for_the_handshake() {
+    for (flags, with_data) in [(".", false), ("S.", true), ("F.", true)] {
+        let mut host = in_state(State::SynSent);
+        host.send(seg("S", 500, 0).mss(1460).data(*b"abc"));
+        host.expect("S.", 300, 501);
+        assert_eq!(host.told(), []);
+        // What establishes the connection may bring them once more, and others behind them.
+        let (seq, data) = match (flags, with_data) {
+            ("S.", _) => (500, "abc"),
+            (_, true) => (501, "abcde"),
+            _ => (504, ""),
+        };
+        host.send(seg(flags, seq, 301).data(data));
+        let taken = if flags == "F." { "abcde" } else { "abc" };
+        assert_eq!(host.shard.app().bytes(), taken.as_bytes(), "{flags}");
+        host.out.clear();
+        host.pass(seconds(1));
+        host.out.clear();
+        over(&mut host, 501 + taken.len() as u32 + u32::from(flags == "F."));
+    }
+}
+
+#[test]
+fn bytes_of_a_crossing_syn_for_an_application_that_has_closed_are_refused() {
+    let mut host = in_state(State::SynSent);
+    host.send(seg("S", 500, 0).mss(1460).data(*b"abc"));
+    host.expect("S.", 300, 501);
+    host.act(|c| c.close());
+    host.send(seg(".", 504, 301));
+    assert!(host.out.iter().any(|sent| sent.seg.flags.rst()));
+    assert_eq!(closed(&host), Some(CloseReason::Aborted));
+    host.assert_clean();
+}

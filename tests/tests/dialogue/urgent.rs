@@ -1,10 +1,11 @@
 //! Urgent data (RFC 9293 3.8.5): bytes stay where they are in the stream, the application is told how far they reach.
 
-use crate::{closed, in_state, over};
+use crate::{closed, in_state, over, seconds};
 use synfin_engine::shard::{CloseReason, Report};
 use synfin_engine::tcp::State;
-use synfin_tests::altered::urgent;
-use synfin_tests::host::{Host, Seg, Told, plain_config, seg};
+use synfin_engine::wire::TcpFlags;
+use synfin_tests::altered::{TCP, urgent};
+use synfin_tests::host::{Host, Seg, Sent, Told, plain_config, seg};
 
 fn send_urgent(host: &mut Host, s: &Seg, pointer: u16) {
     let frame = urgent(host, s, pointer);
@@ -104,4 +105,48 @@ fn urgent_bit_does_no_harm_in_any_kind_of_segment() {
         assert_eq!(!host.reports().is_empty(), reported, "{state}");
         host.out.clear();
     }
+}
+
+/// The urgent pointer of a segment that has URG.
+fn pointer(sent: &Sent) -> Option<u16> {
+    let bytes = sent.frame[TCP + 18..TCP + 20].try_into().expect("two bytes");
+    sent.seg.flags.has(TcpFlags::URG).then_some(u16::from_be_bytes(bytes))
+}
+
+#[test]
+fn segments_in_front_of_the_end_of_urgent_bytes_have_the_pointer() {
+    let mut host = Host::accepted(plain_config());
+    host.write(b"calm");
+    assert_eq!(pointer(&host.next()), None);
+    host.act(|c| assert_eq!(c.send_urgent(b"urgent!"), Ok(7)));
+    let first = host.next();
+    assert_eq!((first.seg.seq.0, first.data.as_slice(), pointer(&first)), (305, b"urgent!".as_slice(), Some(7)));
+    host.write(b"calm again");
+    assert_eq!(pointer(&host.next()), None);
+    // Sent again, with what is urgent at the end of it or in the middle.
+    host.pass_until_output(seconds(3));
+    let again = host.next();
+    assert_eq!((again.seg.seq.0, pointer(&again)), (301, Some(11)));
+    host.out.clear();
+    host.send(seg(".", 101, 322));
+    host.write(b"over");
+    assert_eq!(pointer(&host.next()), None);
+    over(&mut host, 101);
+}
+
+#[test]
+fn pointer_goes_no_further_than_it_can_and_survives_a_closed_window() {
+    let mut host = Host::accepted(plain_config());
+    host.send(seg(".", 101, 301).window(0));
+    host.write(&crate::BYTES);
+    host.act(|c| assert_eq!(c.send_urgent(b"!"), Ok(1)));
+    host.expect_nothing();
+    host.pass_until_output(seconds(3));
+    // The probe.
+    let probe = host.next();
+    assert_eq!((probe.data.len(), pointer(&probe)), (1, Some(65_535)));
+    host.send(seg(".", 101, 302));
+    let last = host.out.pop_back().expect("segments");
+    assert_eq!(pointer(&last), Some((70_302 - last.seg.seq.0).min(65_535) as u16));
+    over(&mut host, 101);
 }

@@ -1,6 +1,6 @@
 //! Error numbers, state by state, as Linux gives them.
 
-use crate::{PLAIN, close, get, ms, recv, send};
+use crate::{PLAIN, close, get, ms, recv, send, set};
 use synfin_engine::socket::{Errno, Fd, How, Sockets};
 use synfin_engine::wire::Addr;
 use synfin_tests::pair::{ADDR_A, ADDR_B};
@@ -194,7 +194,18 @@ fn a_listener_that_is_closed_resets_those_nobody_accepted() {
 fn half_closed_connection_that_is_given_up_does_not_look_like_the_end_of_the_stream() {
     let mut net = Net::default();
     let fd = HALF_CLOSED(&mut net);
+    // It may last as long as it likes.
     net.pass(ms(200_000));
+    assert_eq!(net.on(Host::A, |s| RECV(s, fd)), Err(Errno::AGAIN));
+    for (level, name, value) in [
+        (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, 10),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, 1),
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
+    ] {
+        set(&mut net, Host::A, fd, level, name, value).expect("an option");
+    }
+    net.cut();
+    net.pass(ms(30_000));
     assert_eq!(net.on(Host::A, |s| RECV(s, fd)), Err(Errno::TIMEDOUT));
     assert_eq!(net.on(Host::A, |s| RECV(s, fd)), Ok(0), "an error is told once");
 }

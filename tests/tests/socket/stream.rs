@@ -189,3 +189,14 @@ fn more_to_come_holds_back_only_until_the_next_ack() {
     let pushed = |e: &&TraceEvent| e.outgoing && e.payload_len > 0 && e.flags.0 & TcpFlags::PSH.0 != 0;
     assert_eq!(net.trace.iter().filter(pushed).count(), 1, "what is to be followed by more needs no PSH");
 }
+
+#[test]
+fn urgent_bytes_stay_in_line() {
+    let mut net = Net::default();
+    let (_, client, server) = net.connected();
+    let urgent = Flags { urgent: true, ..PLAIN };
+    assert_eq!(net.on(Host::A, |s| s.send(client, b"now", urgent)), Ok(3));
+    net.pass(ms(50));
+    assert_eq!(net.on(Host::B, |s| s.recv(server, &mut [0; 8], urgent)), Err(Errno::INVAL));
+    assert_eq!(recv(&mut net, Host::B, server, 8), Ok(b"now".to_vec()));
+}

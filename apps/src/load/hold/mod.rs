@@ -15,7 +15,7 @@ pub use names::Names;
 pub use pace::Pace;
 
 use super::client::Steer;
-use super::dialer::Dialer;
+use super::dialer::{self, Dialer};
 use super::latency::Latencies;
 use super::protocol::Protocol;
 use super::schedule::Share;
@@ -30,7 +30,7 @@ use synfin_engine::base::Instant;
 use synfin_engine::shard::app::{ConnId, Connect, ConnectError};
 use synfin_engine::shard::conn::{Conn, Net};
 use synfin_engine::shard::{App, CloseReason};
-use waiting::Waiting;
+use waiting::{Unanswered, Waiting};
 
 /// Connections opened, closed or asked something in one turn of the poll loop at most, so that a burst of them does not
 /// hold up what has come in.
@@ -87,6 +87,7 @@ pub struct Holder<P: Protocol> {
     since: Option<Instant>,
     last_turn: Instant,
     launches: u64,
+    unanswered: Unanswered,
     outcome: Durations,
     requests_missed: u64,
     board: Arc<Board>,
@@ -153,6 +154,7 @@ impl<P: Protocol> Holder<P> {
             since: None,
             last_turn: Instant::ZERO,
             launches: 0,
+            unanswered: Unanswered::default(),
             outcome: Durations::default(),
             requests_missed: 0,
             board,
@@ -228,6 +230,7 @@ impl<P: Protocol> Holder<P> {
             self.signals.report_opened();
             return self.enter(Phase::Opened, now);
         }
+        self.prepare(net, since, now);
         for _ in 0..STEPS_PER_TURN {
             if self.launches >= self.config.connections || self.dialogue.opening >= self.config.at_a_time {
                 return;
@@ -241,6 +244,14 @@ impl<P: Protocol> Holder<P> {
                 return self.dialogue.tally.miss(reason, 1 + rest);
             }
         }
+    }
+
+    fn prepare(&self, net: &mut impl Dialer<HeldConn>, since: Instant, now: Instant) {
+        let left = (self.config.connections - self.launches).min(u64::from(STEPS_PER_TURN));
+        let room = self.config.at_a_time.saturating_sub(self.dialogue.opening).min(left);
+        let launches = self.config.pace.due_now(since, now, room);
+        let tries = TRIES_PER_LAUNCH.saturating_mul(self.config.share.workers);
+        dialer::prepare(net, &self.tuples, self.steer.as_ref(), launches, tries);
     }
 
     fn dial(&mut self, net: &mut impl Dialer<HeldConn>, index: u64, due: Instant) -> Result<(), MissReason> {
@@ -264,7 +275,7 @@ impl<P: Protocol> Holder<P> {
         });
         result.map(|id| {
             self.names.push(id);
-            self.waiting.watch(id);
+            self.waiting.watch(id, self.last_turn);
         })
     }
 
@@ -295,7 +306,7 @@ impl<P: Protocol> Holder<P> {
             };
             if conn.user().stage == Stage::Idle {
                 self.dialogue.request(&mut conn, due);
-                self.waiting.watch(id);
+                self.waiting.watch(id, self.last_turn);
                 return true;
             }
         }
@@ -303,7 +314,7 @@ impl<P: Protocol> Holder<P> {
     }
 
     fn close(&mut self, net: &mut impl Dialer<HeldConn>, since: Instant, now: Instant) {
-        if now.nanos_since(self.dialogue.last_end.max(since)) >= self.config.timeout_ns {
+        if self.cut_at().is_some_and(|at| at <= now) {
             return self.cut(net, now);
         }
         for _ in 0..STEPS_PER_TURN {
@@ -315,10 +326,17 @@ impl<P: Protocol> Holder<P> {
             if let Some(mut conn) = net.conn(id)
                 && self.dialogue.finish(&mut conn, due)
             {
-                self.waiting.watch(id);
+                self.waiting.watch(id, now);
+                self.unanswered.begun(now, self.dialogue.last_end);
             }
         }
         self.end_if_over(since, now);
+    }
+
+    /// When [`Holder::cut`] is called for, unless a close comes to its end before.
+    fn cut_at(&self) -> Option<Instant> {
+        let since = self.unanswered.since(self.dialogue.last_end, self.config.at_a_time);
+        since.map(|since| since.plus_nanos(self.config.timeout_ns))
     }
 
     /// For as long as one may wait, nobody has closed: nobody will, and there is no point in asking millions in turn.
@@ -344,13 +362,14 @@ impl<P: Protocol> Holder<P> {
 
     fn expire(&mut self, net: &mut impl Dialer<HeldConn>, now: Instant) {
         let (dialogue, timeout_ns) = (&mut self.dialogue, self.config.timeout_ns);
-        self.waiting.expire(EXPIRIES_PER_TURN, |id| {
+        self.waiting.expire(EXPIRIES_PER_TURN, |id, since| {
             let mut conn = net.conn(id)?;
             let user = conn.user();
-            if !user.stage.is_urgent() {
+            if !user.stage.is_urgent() || since < user.mark {
+                // It does not wait, or for something else by now, of which it has another entry.
                 return None;
             }
-            let deadline = user.mark.plus_nanos(timeout_ns);
+            let deadline = since.plus_nanos(timeout_ns);
             if deadline > now {
                 return Some(deadline);
             }
@@ -382,8 +401,7 @@ impl<P: Protocol> Holder<P> {
             }
             Phase::Settling => (self.dialogue.requests_open() == 0).then_some(Instant::ZERO),
             Phase::Closing if !self.names.is_empty() => {
-                let cut = self.dialogue.last_end.max(since).plus_nanos(self.config.timeout_ns);
-                Some(paced(self.dialogue.closing).map_or(cut, |at| at.min(cut)))
+                paced(self.dialogue.closing).into_iter().chain(self.cut_at()).min()
             }
             Phase::Closing => (self.dialogue.tally.open() == 0).then_some(Instant::ZERO),
             Phase::Done => return None,

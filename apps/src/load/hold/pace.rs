@@ -33,6 +33,11 @@ impl Pace {
         Some((index, due))
     }
 
+    /// How many times in a row `next` would give something, up to `max`.
+    pub fn due_now(&self, since: Instant, now: Instant, max: u64) -> u64 {
+        if self.rate.is_some() { self.plan.due_by(now.nanos_since(since), max) } else { max }
+    }
+
     /// When `next` will give something.
     pub fn due(&self, since: Instant) -> Instant {
         if self.rate.is_some() { since.plus_nanos(self.plan.due_ns()) } else { Instant::ZERO }
@@ -48,6 +53,7 @@ mod tests {
         let share = Share { worker: 1, workers: 2 };
         let at = Instant::from_nanos;
         let mut even = Pace::new(Some(1000), 0, share);
+        assert_eq!([0, 2, 5_000].map(|us| even.due_now(at(0), at(us * 1_000), 2)), [0, 0, 2]);
         assert_eq!((even.next(at(0), at(999_999)), even.due(at(0))), (None, at(1_000_000)));
         assert_eq!(even.next(at(0), at(5_000_000)), Some((1, at(1_000_000))));
         assert_eq!(even.next(at(0), at(5_000_000)), Some((3, at(3_000_000))));

@@ -275,6 +275,62 @@ fn a_target_that_has_gone_is_not_waited_for_by_each_connection_in_turn() {
 }
 
 #[test]
+fn launches_of_one_turn_are_prepared_together() {
+    let mut rig = Rig::new(1000, 60_000, |c| c.hold_ns = 0);
+    rig.run_to(10_000);
+    assert_eq!((rig.net.tries, rig.net.expected, rig.net.prepared.len()), (1000, 1000, 0));
+}
+
+#[test]
+fn closes_that_had_to_wait_for_their_turn_are_not_late_because_of_it() {
+    // 1000 closes are due within 100 ms, and the peer takes 32 in 40 ms.
+    let mut rig = Rig::new(1000, 60_000, |c| {
+        c.hold_ns = 0;
+        c.pace = Pace::new(Some(10_000), 0, ALONE);
+    });
+    while rig.holder.phase != Phase::Closing {
+        rig.run_to(rig.net.now.as_nanos() / MS + 1);
+    }
+    rig.closes = false;
+    while rig.signals.finished() == 0 {
+        rig.run_to(rig.net.now.as_nanos() / MS + 40);
+        rig.closes = true;
+        rig.run_to(rig.net.now.as_nanos() / MS + 1);
+        rig.closes = false;
+    }
+    let o = rig.holder.into_outcome();
+    assert_eq!((o.tally.failed_total(), o.tally.completed, o.tally.unfinished), (0, 1000, 0));
+}
+
+#[test]
+fn handshakes_that_had_to_wait_for_their_turn_are_not_late_because_of_it() {
+    let mut rig = Rig::new(1000, 60_000, |c| {
+        c.hold_ns = 0;
+        c.pace = Pace::new(Some(10_000), 0, ALONE);
+    });
+    while rig.holder.phase == Phase::Opening {
+        rig.accepts = false;
+        rig.run_to(rig.net.now.as_nanos() / MS + 40);
+        rig.accepts = true;
+        rig.run_to(rig.net.now.as_nanos() / MS + 1);
+    }
+    rig.run_to(100_000);
+    let o = rig.holder.into_outcome();
+    assert_eq!((o.tally.failed_total(), o.tally.completed, o.tally.unfinished), (0, 1000, 0));
+}
+
+#[test]
+fn closes_further_apart_than_the_timeout_are_all_made() {
+    let mut rig = Rig::new(20, 60_000, |c| {
+        c.hold_ns = 0;
+        c.pace = Pace::new(Some(10), 0, ALONE);
+    });
+    rig.run_to(100_000);
+    let o = rig.holder.into_outcome();
+    assert_eq!((o.tally.failed_total(), o.tally.completed, o.tally.unfinished), (0, 20, 0));
+}
+
+#[test]
 fn nobody_begins_to_hold_before_all_workers_have_opened() {
     let mut rig = Rig::new(10, 60_000, |c| c.share = Share { worker: 0, workers: 2 });
     rig.run_to(50);

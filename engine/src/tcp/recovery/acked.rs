@@ -138,7 +138,7 @@ fn take_back(
     has_originals: bool,
     counters: &mut Counters,
 ) {
-    let mut is_refuted = ack.advanced > 0 && b.in_recovery() && b.undo.is_refuted_by_echo(&ack.at);
+    let mut is_refuted = ack.advanced > 0 && b.in_recovery() && b.undo.is_refuted_by_echo(t.snd_una, &ack.at);
     // ACKs that come in one burst are read before anything is sent.
     is_refuted |= b.phase == Phase::Recovery && b.undo.is_without_resent() && !b.board.has_lost();
     if let Some(block) = ack.dsack {
@@ -149,7 +149,7 @@ fn take_back(
         }
     }
     if b.frto != Frto::Off {
-        is_refuted |= frto::on_ack(t, b, ack.advanced, has_originals) && b.undo.is_set();
+        is_refuted |= frto::on_ack(t, b, ack, has_originals) && b.undo.is_set();
     }
     if is_refuted {
         count_undo(b, counters);

@@ -3,7 +3,7 @@
 //! One job a file: [`records`] and [`scoreboard`] which segments are under way (RFC 2018, 6675), [`rack`] which of them
 //! are lost (RFC 8985), [`tlp`] probes at the tail, [`prr`] the window during a recovery (RFC 6937), [`undo`] taking a
 //! reduction back (RFC 3522, 3708), `frto` how a time-out without timestamps shows to be spurious (RFC 5682),
-//! [`path_mtu`] how large segments may be, `reno` recovery without SACK (RFC 6582), `ecn` marks of congestion (RFC
+//! [`path_mtu`] how large segments may be, `paths` what later connections are told of that, `reno` recovery without SACK (RFC 6582), `ecn` marks of congestion (RFC
 //! 3168); `acked`, `sent` and `timer` what an ACK, a transmission and a deadline do to all of that.
 //!
 //! The state lives in a side block that a connection has only while there is something to remember: more than one segment
@@ -16,6 +16,7 @@ mod acked;
 pub(super) mod ecn;
 mod frto;
 pub mod path_mtu;
+mod paths;
 pub mod prr;
 pub mod rack;
 pub mod records;
@@ -41,6 +42,7 @@ use crate::wire::Seq;
 use ecn::Notice;
 use frto::Frto;
 use path_mtu::PathMtu;
+use paths::Paths;
 use prr::Prr;
 use rack::Rack;
 use records::{Chunks, Marks};
@@ -149,12 +151,25 @@ impl Block {
         self.undo = Undo::new(t.snd_una, t.cwnd, t.ssthresh, self.memory.cubic, by_timeout);
     }
 
-    /// Nothing that the next flight of segments would miss.
-    fn is_idle(&self) -> bool {
+    /// How long the next flight of segments would miss what is remembered; `None`: there is nothing to miss.
+    fn rest(&self) -> Option<Rest> {
+        if !self.path.is_plain() || !self.rack.is_plain() {
+            return Some(Rest::PathAge);
+        }
         let is_settled = self.phase == Phase::Open && !self.undo.is_set() && !self.probe.is_pending();
-        let is_settled = is_settled && !self.notice.is_due() && self.path.is_plain();
-        is_settled && self.rack.is_plain() && self.memory.cubic.is_plain()
+        let is_plain = is_settled && !self.notice.is_due() && self.memory.cubic.is_plain();
+        (!is_plain).then_some(Rest::TimeOut)
     }
+}
+
+/// For how long the block of a connection that has nothing under way is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Rest {
+    /// One time-out: the window starts anew then (RFC 5681 4.1), and no report of duplicates comes so late. ssthresh stays,
+    /// and where congestion avoidance begins after it, CUBIC's plateau is (RFC 9438 4.8).
+    TimeOut,
+    /// As long as what is known of a path counts (RFC 8201 5.3): how large segments it takes, how far it reorders them.
+    PathAge,
 }
 
 /// What is under way is on record.
@@ -199,11 +214,13 @@ pub fn reported(t: &Tcb, pool: &Pool) -> (u32, u32, u32) {
 pub struct Pool {
     blocks: Recycler<Block>,
     chunks: Chunks,
+    paths: Paths,
 }
 
 impl Pool {
     pub fn new(limit_blocks: u32, limit_records: u32) -> Pool {
-        Pool { blocks: Recycler::with_limit(limit_blocks), chunks: Chunks::new(limit_records) }
+        let (blocks, chunks) = (Recycler::with_limit(limit_blocks), Chunks::new(limit_records));
+        Pool { blocks, chunks, paths: Paths::default() }
     }
 
     pub fn blocks_in_use(&self) -> usize {
@@ -260,14 +277,25 @@ impl Pool {
         t.recovery = NONE;
     }
 
-    /// Nothing is under way any more: the block goes unless it remembers something.
-    pub(super) fn settle(&mut self, t: &mut Tcb) {
-        let Some((b, chunks)) = self.parts(t.recovery) else { return };
-        if b.is_idle() {
-            return self.release(t);
+    /// Nothing is under way any more: the block goes unless it remembers something, for the time that is returned.
+    fn settle(&mut self, t: &mut Tcb) -> Option<Rest> {
+        let (b, chunks) = self.parts(t.recovery)?;
+        let rest = b.rest();
+        if rest.is_none() {
+            self.release(t);
+            return None;
         }
         b.board.clear(chunks);
         b.is_tracking = t.has(flag::SACK);
+        rest
+    }
+
+    /// The connection has rested. A path that took less may have changed: segments are as large as the ends agreed on.
+    pub(super) fn forget(&mut self, t: &mut Tcb) {
+        if let Some(ceiling) = self.get(t.recovery).and_then(|b| b.path.ceiling()) {
+            t.mss = ceiling;
+        }
+        self.release(t);
     }
 
     /// SND.NXT goes back to SND.UNA: everything is sent anew, and recorded anew.
@@ -303,7 +331,10 @@ fn enter_recovery(t: &mut Tcb, b: &mut Block) {
     b.recover = t.snd_nxt;
     b.notice.reduced(t);
     b.probe.forget();
-    t.clear(flag::RTT_TIMING);
+    if !b.is_tracking {
+        // What is timed may be sent again. Records know which were.
+        t.clear(flag::RTT_TIMING);
+    }
 }
 
 /// The reduction was not called for: everything is as before.

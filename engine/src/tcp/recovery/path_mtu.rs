@@ -33,7 +33,7 @@ const BEHIND_MIN: u32 = 4;
 const BEHIND_MAX: u32 = 8;
 /// From one probe to the next after a failure, and until a search that has ended begins anew (RFC 1191 6.3).
 const PAUSE_TICKS: u32 = ticks_for_nanos(1_000_000_000);
-const REST_TICKS: u32 = ticks_for_nanos(600_000_000_000);
+pub(super) const REST_TICKS: u32 = ticks_for_nanos(600_000_000_000);
 
 /// What is known of a path that turned out to be narrower than both ends had hoped.
 #[derive(Clone, Copy, Default, Debug)]
@@ -52,6 +52,11 @@ pub struct PathMtu {
 impl PathMtu {
     pub fn is_plain(&self) -> bool {
         self.ceiling == 0
+    }
+
+    /// What the ends agreed on, where the path turned out to take less.
+    pub fn ceiling(&self) -> Option<u16> {
+        (self.ceiling > 0).then_some(self.ceiling)
     }
 
     pub fn is_probing(&self) -> bool {
@@ -121,6 +126,7 @@ pub fn too_big(t: &mut Tcb, seq: Seq, mtu: u32, datagram_len: u16, env: &mut Env
     if mss >= sent {
         return false;
     }
+    env.recovery.paths.learn(t.key.remote, mtu, env.clock.now);
     if !t.state().is_synchronized() {
         t.mss = mss;
         // Only a SYN with data can be what was too big: it goes out again at once, without them. Otherwise it is the
@@ -136,8 +142,36 @@ pub fn too_big(t: &mut Tcb, seq: Seq, mtu: u32, datagram_len: u16, env: &mut Env
     true
 }
 
+/// The connection has just become established: what another one to the same place was told of the path counts for it too.
+#[inline(always)]
+pub fn inherit(t: &mut Tcb, env: &mut Env<'_>) {
+    if !env.recovery.paths.is_empty() {
+        inherit_from(t, env);
+    }
+}
+
+#[cold]
+fn inherit_from(t: &mut Tcb, env: &mut Env<'_>) {
+    let Some(mtu) = env.recovery.paths.mtu(&t.key.remote, env.clock.now) else { return };
+    let mss = mss_for(t, mtu);
+    // Data behind the SYN,ACK are under way already: a router will tell of them.
+    if mss < t.mss && t.flight() <= 1 {
+        shrink(t, mss, true, env);
+        if t.recovery != NONE {
+            t.rest(env.clock.tick.plus(REST_TICKS));
+        }
+    }
+}
+
 /// From now on segments have `mss` bytes, and nothing that is under way counts as sent. `is_told`: by somebody who knows.
 fn narrow(t: &mut Tcb, mss: u16, is_told: bool, env: &mut Env<'_>) {
+    shrink(t, mss, is_told, env);
+    t.clear(flag::RTT_TIMING);
+    env.recovery.go_back(t);
+    env.counters.event(Event::PathNarrowed);
+}
+
+fn shrink(t: &mut Tcb, mss: u16, is_told: bool, env: &mut Env<'_>) {
     if t.recovery == NONE && t.has(flag::SACK) {
         // Without a block to remember what was, the size stays.
         env.recovery.open(t, env.clock);
@@ -153,9 +187,6 @@ fn narrow(t: &mut Tcb, mss: u16, is_told: bool, env: &mut Env<'_>) {
         }
     }
     t.mss = mss;
-    t.clear(flag::RTT_TIMING);
-    env.recovery.go_back(t);
-    env.counters.event(Event::PathNarrowed);
 }
 
 /// The retransmission timer has run out, and what that means for recovery is done.

@@ -2,8 +2,9 @@
 //! RFC 6582). For peers without SACK, and while there is no room for records.
 
 use super::acked::{Ack, count_undo, grow};
+use super::frto::{self, Frto};
 use super::records::Chunks;
-use super::{Block, Phase, enter_recovery, undo};
+use super::{Block, Phase, enter_recovery, rewind, undo};
 use crate::base::{Counters, Event};
 use crate::tcp::tcb::{Tcb, flag};
 
@@ -11,13 +12,26 @@ use crate::tcp::tcb::{Tcb, flag};
 const DUP_ACK_THRESHOLD: u8 = 3;
 
 pub fn on_ack(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, counters: &mut Counters) {
+    if b.frto != Frto::Off && (ack.advanced > 0 || ack.is_duplicate) {
+        let was_testing = b.frto == Frto::Testing;
+        if frto::on_ack(t, b, ack, ack.advanced > 0) && b.undo.is_set() {
+            count_undo(b, counters);
+            return undo(t, b, chunks);
+        }
+        match b.frto {
+            // New segments instead of old ones.
+            Frto::Testing => t.snd_nxt = t.snd_max,
+            _ if was_testing => rewind(t, b, chunks),
+            _ => {}
+        }
+    }
     if ack.advanced == 0 {
         if ack.is_duplicate {
             duplicate(t, b, counters);
         }
         return;
     }
-    if b.in_recovery() && b.undo.is_refuted_by_echo(&ack.at) {
+    if b.in_recovery() && b.undo.is_refuted_by_echo(t.snd_una, &ack.at) {
         count_undo(b, counters);
         undo(t, b, chunks);
         // What had been sent before the time-out is on its way (RFC 4015).

@@ -65,6 +65,9 @@ pub fn room(t: &Tcb, pool: &Pool) -> u32 {
         // A probe may be one segment more.
         return if b.is_forced { room.max(u32::from(t.mss)) } else { room };
     }
+    if b.frto == Frto::Testing {
+        return frto::room(t, b);
+    }
     // Limited transmit (RFC 3042): the first two duplicate ACKs let a new segment out each.
     let extra = if b.in_recovery() { 0 } else { u32::from(t.dup_acks.min(2)) * u32::from(t.mss) };
     t.cwnd.saturating_add(extra).saturating_sub(used)
@@ -106,6 +109,7 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
         if !is_kept {
             b.board.clear(chunks);
             b.is_tracking = false;
+            t.clear(flag::RTT_TIMING);
             env.counters.event(Event::RecoveryExhausted);
         }
     }
@@ -114,7 +118,7 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
         env.counters.event(Event::PathProbes);
     }
     if plan.retransmit && b.in_recovery() {
-        b.undo.resent(now_us);
+        b.undo.resent(end, plan.seq == t.snd_una, now_us);
     }
     if b.is_forced && b.phase == Phase::Open {
         b.probe.sent(end.max(t.snd_nxt), plan.out_of_turn);

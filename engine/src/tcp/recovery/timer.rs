@@ -4,7 +4,7 @@
 use super::acked::after_detection;
 use super::frto::Frto;
 use super::path_mtu;
-use super::{Block, Phase};
+use super::{Block, Phase, Rest, rewind};
 use crate::base::Event;
 use crate::base::time::Tick;
 use crate::tcp::congestion::{self, HyStart};
@@ -19,8 +19,11 @@ const PROBE_MIN_US: u32 = 4_883;
 /// After an ACK. `advanced`: it moved SND.UNA. `wait`: when segments have to be judged again.
 pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'_>) {
     if !t.is_outstanding() {
-        t.stop_rtx();
-        return env.recovery.settle(t);
+        if !t.is_resting() {
+            t.stop_rtx();
+            settle(t, env);
+        }
+        return;
     }
     let Env { clock, times, recovery, .. } = env;
     let rto_at = clock.tick.plus(rtt::rto_ticks(t, times));
@@ -39,6 +42,17 @@ pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'
     }
     let rto_at = if advanced { rto_at } else { timeout_at(t, b).unwrap_or(rto_at) };
     arm(t, b, rto_at, wait, clock, times);
+}
+
+/// Nothing is under way any more: the block goes, at once or when the connection has rested.
+fn settle(t: &mut Tcb, env: &mut Env<'_>) {
+    if let Some(rest) = env.recovery.settle(t) {
+        let ticks = match rest {
+            Rest::TimeOut => rtt::rto_ticks(t, env.times),
+            Rest::PathAge => path_mtu::REST_TICKS,
+        };
+        t.rest(env.clock.tick.plus(ticks));
+    }
 }
 
 /// After `plan` was sent. New data put the probe off (RFC 8985 7.2), but not the time-out; that runs anew from the
@@ -176,10 +190,10 @@ pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
     if b.is_tracking {
         b.rack.on_timeout(&mut b.board, chunks, clock.us, t.srtt_us);
         b.is_forced = true;
-        // Timestamps tell more simply.
-        b.frto = if is_first && !t.has(flag::TIMESTAMPS) { Frto::Resent } else { Frto::Off };
         t.set(flag::RESEND);
     } else {
-        recovery.go_back(t);
+        rewind(t, b, chunks);
     }
+    // Timestamps tell more simply.
+    b.frto = if is_first && !t.has(flag::TIMESTAMPS) { Frto::Resent } else { Frto::Off };
 }
