@@ -4,7 +4,8 @@
 use super::app::CloseReason;
 use super::conn::{Conn, Net};
 use crate::base::time::TICK_SHIFT;
-use crate::tcp::{State, Tcb, TcpConfig, flag, recovery, rtt, timers};
+use crate::tcp::{State, Tcb, TcpConfig, acknowledge, flag, recovery, rtt, timers};
+use crate::wire::Seq;
 
 /// How a connection is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,9 +49,25 @@ pub struct ConnInfo {
     /// Shift counts, the peer's and ours.
     pub send_scale: u8,
     pub receive_scale: u8,
+    /// How far back a segment came in, in bytes, at most.
+    pub reordering_bytes: u32,
+    pub reordered_segments: u32,
+    /// A congestion mark has reduced the window.
+    pub in_reduction: bool,
+    /// As [`Conn::stream_positions`].
+    pub positions: (Seq, Seq),
 }
 
 impl<U> Conn<'_, U> {
+    /// Sequence numbers of the oldest byte that is not acknowledged (of the first, while the handshake lasts) and of the
+    /// next one expected.
+    pub fn stream_positions(&self) -> (Seq, Seq) {
+        self.tcb().map_or((Seq(0), Seq(0)), |t| {
+            let syn = u32::from(!t.state().is_synchronized());
+            (t.snd_una + syn, t.rcv_nxt)
+        })
+    }
+
     /// Bytes that came in order and were left by [`App::data`](super::App::data).
     pub fn unread(&self) -> u32 {
         self.tcb().map_or(0, |t| self.core.recv.unread(t.recv, t.stream_end()))
@@ -90,6 +107,16 @@ impl<U> Conn<'_, U> {
         n
     }
 
+    /// All that came in order and was not read, of a connection that is about to be over ([`App::ending`](super::App::ending)).
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        let Some(t) = self.core.conns.get(self.slot) else { return Vec::new() };
+        let mut rest = vec![0; self.core.recv.unread(t.recv, t.rcv_nxt) as usize];
+        // A FIN is counted in, but is no byte.
+        let n = self.core.recv.read(t.recv, t.rcv_nxt, &mut rest, true, &mut self.core.spent);
+        rest.truncate(n);
+        rest
+    }
+
     /// True: less than a full segment waits for more, or for the FIN. False: what waited goes out.
     pub fn set_corked(&mut self, on: bool) {
         let Some(t) = self.core.conns.get_mut(self.slot) else { return };
@@ -98,6 +125,27 @@ impl<U> Conn<'_, U> {
         } else if t.take(flag::CORKED) {
             self.core.mark_pending(self.slot);
         }
+    }
+
+    /// True: the next segments are acknowledged at once. False: ACKs are delayed, since the application will answer.
+    pub fn set_quick_acks(&mut self, on: bool) {
+        let slot = self.slot;
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        if on && t.take(flag::ACK_ON) {
+            t.set(flag::ACK_NOW);
+            self.core.mark_pending(slot);
+        }
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        match on {
+            true => acknowledge::begin(t, &self.core.proto.env_of(slot, t.flags)),
+            false => t.clear(flag::QUICK_ACKS),
+        }
+    }
+
+    /// True: what was queued last is the beginning of something, and needs no PSH.
+    pub fn set_unfinished(&mut self, on: bool) {
+        let Some(t) = self.core.conns.get(self.slot) else { return };
+        self.core.send.set_unfinished(t.send, on.then_some(t.snd_end));
     }
 
     /// Gives this connection times and limits of its own. What the handshake agreed on stays as it is.
@@ -141,6 +189,7 @@ impl<U> Conn<'_, U> {
         let measured = t.has(flag::RTT_VALID);
         let own_mss = crate::tcp::options::own_mss(self.core.config.mtu, t.key.remote.is_v4());
         let (sacked_segments, resent_segments, lost_segments) = recovery::reported(t, &self.core.proto.recovery);
+        let (reordering_bytes, reordered_segments) = recovery::reordering(t, &self.core.proto.recovery);
         let ns = |us: u32| if measured { u64::from(us) << 10 } else { 0 };
         Some(ConnInfo {
             state: t.state(),
@@ -170,6 +219,10 @@ impl<U> Conn<'_, U> {
             lost_segments,
             send_scale: t.snd_scale(),
             receive_scale: t.rcv_scale(),
+            reordering_bytes,
+            reordered_segments,
+            in_reduction: recovery::is_reduced_by_mark(t, &self.core.proto.recovery),
+            positions: self.stream_positions(),
         })
     }
 }

@@ -231,7 +231,8 @@ impl Core {
         // Which of the two is acknowledged nobody will know (Karn).
         t.clear(flag::RTT_TIMING);
         let flags = TcpFlags::SYN | TcpFlags::ACK | crate::tcp::ecn::of_syn_ack(t);
-        let again = Plan { seq: t.snd_una, len: 0, flags, retransmit: true, out_of_turn: true, closes_window: false };
+        let again =
+            Plan { seq: t.snd_una, len: 0, flags, retransmit: true, out_of_turn: true, is_last: true, burst: 1 };
         // Should there be no room, its timer sends it.
         self.send_any(slot, &again, cx);
         true

@@ -44,7 +44,7 @@ pub use trace::TraceEvent;
 
 use crate::base::{Counters, Instant};
 use crate::neigh::NeighState;
-use crate::tcp::{State, flag};
+use crate::tcp::{State, TcpConfig, flag};
 use crate::wire::Addr;
 use core::Core;
 use ingest::Batch;
@@ -81,6 +81,11 @@ impl<A: App> Shard<A> {
     /// Accepts connections to `port` on all of the shard's addresses. Listening twice changes nothing.
     pub fn listen(&mut self, port: u16) {
         self.core.listen(port);
+    }
+
+    /// Connections that begin from now on do so with these settings; the others keep what their handshakes agreed on.
+    pub fn configure(&mut self, tcp: TcpConfig) {
+        self.core.configure(tcp);
     }
 
     /// Takes no new connections any more; half-open ones may still complete.

@@ -36,6 +36,8 @@ struct Block {
     rest: VecDeque<Chunk>,
     /// Sequence number of the first chunk's first byte.
     base: Seq,
+    /// What ends there is the beginning of something that the application has not said yet.
+    unfinished: Option<Seq>,
 }
 
 impl Block {
@@ -91,7 +93,7 @@ impl SendPool {
         if *block == NONE {
             *block = self.blocks.take()?;
             let b = self.blocks.get_mut(*block)?;
-            b.base = base;
+            (b.base, b.unfinished) = (base, None);
         }
         let b = self.blocks.get_mut(*block)?;
         (!b.is_full()).then_some(b)
@@ -195,6 +197,18 @@ impl SendPool {
                 }
             }
         }
+    }
+
+    /// What is queued, up to `end`, is to be followed by more; `None`: that was all.
+    pub fn set_unfinished(&mut self, block: u32, end: Option<Seq>) {
+        if let Some(b) = self.blocks.get_mut(block) {
+            b.unfinished = end;
+        }
+    }
+
+    /// More is to follow what ends at `end`.
+    pub fn is_unfinished(&self, block: u32, end: Seq) -> bool {
+        self.blocks.get(block).is_some_and(|b| b.unfinished == Some(end))
     }
 
     /// Lets go of the first `acked` bytes; gives the block back once nothing is left.

@@ -296,6 +296,7 @@ impl<A: App> Shard<A> {
 
     /// Gives back all that a connection holds and tells the application. Its table entry is gone already.
     fn release(&mut self, slot: u32, why: CloseReason, cx: &mut Cx<'_>) {
+        self.with_app(slot, |app, conn| app.ending(conn));
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let (key, flags) = (t.key, t.flags);
@@ -352,7 +353,7 @@ impl Core {
         let Some(t) = self.conns.get_mut(slot) else { return };
         t.rcv_nxt += 1;
         t.rcv_adv = t.rcv_adv.max(t.rcv_nxt);
-        receive::on_fin(t);
+        receive::on_fin(t, &self.proto.env_of(slot, t.flags));
         if self.trace.is_on() {
             self.trace.amend(t.key.local_port, t.key.remote_port, t.state());
         }

@@ -1,5 +1,6 @@
 //! From decisions to frames: everything the shard sends as TCP goes through here.
 
+mod burst;
 mod parts;
 
 use super::core::{Core, Cx};
@@ -15,6 +16,7 @@ use crate::tcp::{HalfOpen, State, Tcb, ecn, expected, flag, options, rtt};
 use crate::wire::emit::{self, IpFields, LinkOut, OptionsOut, SegmentOut};
 use crate::wire::segment::SackBlock;
 use crate::wire::{FastOpenCookie, Mac, Seq, TcpFlags, TcpOptions};
+use burst::Burst;
 
 /// What became of a segment that was to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,8 +33,9 @@ impl Core {
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
         self.watch_window(slot);
         let is_paced = self.is_paced(slot);
-        let mut is_held_back = false;
-        for behind in 0.. {
+        let mut is_held_back;
+        let mut burst = Burst::default();
+        loop {
             is_held_back = is_paced && self.is_held_back(slot);
             if is_held_back {
                 break;
@@ -42,10 +45,8 @@ impl Core {
             if plan.flags.syn() {
                 self.fill_syn(slot, &mut plan);
             }
-            if behind > 0 && plan.closes_window {
-                // The end of a burst is pushed, though more is queued: the receiver need not wait for what the window
-                // holds back (RFC 9293 3.9.1.2 leaves that to us).
-                plan.flags |= TcpFlags::PSH;
+            if plan.len > 0 {
+                self.push_burst(slot, &mut plan, &mut burst);
             }
             match self.send_any(slot, &plan, cx) {
                 Sent::Done if is_paced => self.pace(slot, plan.len),
@@ -145,6 +146,8 @@ impl Core {
         let of_syn;
         let options = if is_syn {
             let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
+            // A router may have said meanwhile that the path takes less.
+            let own_mss = if t.state() == State::SynSent { own_mss.min(t.mss) } else { own_mss };
             let options = syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val);
             of_syn = TcpOptions { fast_open: self.fast.option(slot, plan), ..options };
             OptionsOut::Any(&of_syn)
@@ -161,7 +164,8 @@ impl Core {
         };
         let urgent = self.proto.urgent_pointer(slot, t, data_at);
         let flags = if urgent.is_some() { flags | TcpFlags::URG } else { flags };
-        let bare = Bare { seq: plan.seq, ack, flags };
+        let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
+        let bare = Bare { seq: plan.seq, ack, flags: flags | push };
         let (key, states) = (t.key, (before, t.state()));
         let segment = self.bare(&key, bare, window, options, ip.with_ecn(ecn));
         let segment = SegmentOut { payload_len: plan.len as u16, ..segment };

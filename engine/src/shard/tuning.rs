@@ -103,6 +103,12 @@ impl Tunings {
 }
 
 impl Core {
+    /// What everybody has who has nothing of his own.
+    pub(super) fn configure(&mut self, tcp: TcpConfig) {
+        self.provide_half_timers(tcp.syn_retries);
+        (self.proto.config, self.proto.times, self.config.tcp) = (tcp, Times::new(&tcp), tcp);
+    }
+
     /// All that is queued on connection `slot` is urgent (RFC 9293 3.9.1.2).
     pub(super) fn urge(&mut self, slot: u32) {
         if let Some(t) = self.conns.get_mut(slot) {

@@ -78,19 +78,19 @@ pub fn send_fast<W: World>(
     flags: Flags,
     (remote, port): (Addr, u16),
 ) -> Result<usize, Errno> {
-    let first = world.act(|s| s.send_fast(fd, bytes, (remote, port)));
     let nonblocking = flags.dont_wait || world.act(|s| s.is_nonblocking(fd))?;
-    let done = match first {
-        Err(Errno::INPROGRESS) if !nonblocking => 0,
+    match world.act(|s| s.send_fast(fd, bytes, (remote, port), !nonblocking)) {
+        Err(Errno::INPROGRESS) if !nonblocking => {}
         other if nonblocking => return other,
-        other => other?,
-    };
+        other => drop(other?),
+    }
     finish_connect(world, fd, remote, port)?;
-    let rest = &bytes[done..];
+    let rest = world.act(|s| s.take_rest(fd))?;
+    let done = bytes.len() - rest.len();
     if rest.is_empty() {
         return Ok(done);
     }
-    send(world, fd, rest, flags).map(|n| done + n).or_else(|e| if done > 0 { Ok(done) } else { Err(e) })
+    send(world, fd, &rest, flags).map(|n| done + n).or_else(|e| if done > 0 { Ok(done) } else { Err(e) })
 }
 
 /// Waits until something has come (or, with `wait_all`, until `out` is full or the stream ends).

@@ -117,7 +117,7 @@ impl Sockets<'_> {
     pub fn accept(&mut self, fd: Fd) -> Result<(Fd, (Addr, u16)), Errno> {
         let Role::Listening { queue, .. } = &mut self.table.socket(fd)?.role else { return Err(Errno::INVAL) };
         let child = queue.pop_front().ok_or(Errno::AGAIN)?;
-        let peer = self.peer_name(child).unwrap_or((Addr::UNSPECIFIED_V6, 0));
+        let peer = self.table.socket(child)?.peer.unwrap_or((Addr::UNSPECIFIED_V6, 0));
         Ok((child, peer))
     }
 
@@ -306,7 +306,8 @@ impl Sockets<'_> {
 
     /// `getpeername`.
     pub fn peer_name(&mut self, fd: Fd) -> Result<(Addr, u16), Errno> {
-        let id = self.table.socket(fd)?.conn().ok_or(Errno::NOTCONN)?;
+        let s = self.table.socket(fd)?;
+        let id = s.conn().ok_or(Errno::NOTCONN)?;
         Ok(self.net.conn(id).ok_or(Errno::NOTCONN)?.remote())
     }
 }

@@ -2,6 +2,7 @@
 //! TCP_FASTOPEN_CONNECT, which puts the SYN off until there is something to send with it.
 
 use super::table::Role;
+use super::transfer::Flags;
 use super::{Errno, Fd, Sockets};
 use crate::shard::Connect;
 use crate::tcp::{FastOpen, FastOpenKeys};
@@ -11,8 +12,9 @@ const KEY_BYTES: usize = 16;
 
 impl Sockets<'_> {
     /// `sendto` with MSG_FASTOPEN: begins a connection whose SYN carries as many of `bytes` as it can, and returns how
-    /// many; `EINPROGRESS` if none can go with it.
-    pub fn send_fast(&mut self, fd: Fd, bytes: &[u8], remote: (Addr, u16)) -> Result<usize, Errno> {
+    /// many; `EINPROGRESS` if none can go with it. `waits`: so will the caller, and what the SYN has no room for goes out as
+    /// soon as the connection is there.
+    pub fn send_fast(&mut self, fd: Fd, bytes: &[u8], remote: (Addr, u16), waits: bool) -> Result<usize, Errno> {
         if !self.table.base.fast_open.client {
             return Err(Errno::OPNOTSUPP);
         }
@@ -21,7 +23,12 @@ impl Sockets<'_> {
             Role::Fresh => remote,
             Role::Deferred(addr, port) => (addr, port),
             Role::Opening(_, false) => return Err(Errno::ALREADY),
-            Role::Opening(_, true) | Role::Open(_) | Role::Listening { .. } => return Err(Errno::ISCONN),
+            Role::Opening(id, true) => {
+                // Nobody has asked how it went: this does, and then it is an ordinary send.
+                s.role = Role::Open(id);
+                return self.send(fd, bytes, Flags::default());
+            }
+            Role::Open(_) | Role::Listening { .. } => return Err(Errno::ISCONN),
             Role::Ended => return Err(s.error.take().unwrap_or(Errno::PIPE)),
         };
         s.role = Role::Fresh;
@@ -29,10 +36,16 @@ impl Sockets<'_> {
         let id = self.table.socket(fd)?.conn().ok_or(Errno::INPROGRESS)?;
         let Some(mut conn) = self.net.conn(id) else { return Err(Errno::INPROGRESS) };
         let n = bytes.len().min(usize::from(conn.fast_open_room()));
-        match conn.send_copy(&bytes[..n]) {
-            Ok(n) if n > 0 => Ok(n),
-            _ => Err(Errno::INPROGRESS),
+        let n = conn.send_copy(&bytes[..n]).unwrap_or(0);
+        if waits {
+            self.table.socket(fd)?.rest = bytes[n..].to_vec();
         }
+        if n > 0 { Ok(n) } else { Err(Errno::INPROGRESS) }
+    }
+
+    /// What is left of what [`send_fast`](Self::send_fast) was given, and still has to be sent.
+    pub(super) fn take_rest(&mut self, fd: Fd) -> Result<Vec<u8>, Errno> {
+        Ok(std::mem::take(&mut self.table.socket(fd)?.rest))
     }
 
     /// Where the connection goes that `connect` has put off.

@@ -1,13 +1,22 @@
 //! TCP_INFO, in the layout of Linux's `struct tcp_info`. What the engine does not count is 0.
 
+use super::table::Starts;
+use crate::base::Instant;
 use crate::shard::ConnInfo;
 use crate::tcp::State;
 
 /// What Linux 6.18 has, in full.
 pub const BYTES: usize = 280;
 
-/// `tcpi_reordering`: duplicate ACKs that mean a loss, where nothing better is known.
+/// `tcpi_reordering`: segments that one may come in late without being taken for lost, where nothing better is known.
 const REORDERING: u32 = 3;
+
+/// What the socket knows beyond its connection.
+#[derive(Clone, Copy, Default)]
+pub struct Streams {
+    pub starts: Starts,
+    pub now: Instant,
+}
 
 /// The number under which Linux knows a state.
 fn state_number(state: State) -> u8 {
@@ -26,11 +35,12 @@ fn state_number(state: State) -> u8 {
     }
 }
 
-/// TCP_CA_Open, TCP_CA_Disorder, TCP_CA_Recovery, TCP_CA_Loss.
+/// TCP_CA_Open, TCP_CA_Disorder, TCP_CA_CWR, TCP_CA_Recovery, TCP_CA_Loss.
 fn congestion_state(i: &ConnInfo) -> u8 {
     match i {
         _ if i.retries > 0 || i.in_timeout => 4,
         _ if i.in_recovery => 3,
+        _ if i.in_reduction => 2,
         _ if i.sacked_segments > 0 => 1,
         _ => 0,
     }
@@ -46,7 +56,7 @@ fn options(i: &ConnInfo) -> u8 {
         | u8::from(i.syn_data) << 5
 }
 
-pub fn encode(info: Option<&ConnInfo>, listening: bool) -> [u8; BYTES] {
+pub fn encode(info: Option<&ConnInfo>, streams: &Streams, listening: bool) -> [u8; BYTES] {
     let mut out = [0; BYTES];
     let Some(i) = info else {
         out[0] = state_number(if listening { State::Listen } else { State::Closed });
@@ -79,10 +89,17 @@ pub fn encode(info: Option<&ConnInfo>, listening: bool) -> [u8; BYTES] {
     word(80, i.cwnd / mss);
     word(96, i.receive_window);
     word(84, i.own_mss.into());
-    word(88, REORDERING);
+    word(88, REORDERING.max(segments(i.reordering_bytes)));
+    let (acked, received) = (i.positions.0.since(streams.starts.send), i.positions.1.since(streams.starts.receive));
+    // The SYN is the first segment that arrives.
+    word(192, 1 + segments(acked) + i.sacked_segments);
+    let silence_ns = streams.starts.last_data_at.map_or(0, |at| streams.now.nanos_since(at));
+    word(52, (silence_ns / 1_000_000) as u32);
     word(144, i.unsent_bytes);
+    word(220, i.reordered_segments);
     word(228, i.send_window);
     word(232, i.receive_window);
+    out[128..136].copy_from_slice(&u64::from(received).to_ne_bytes());
     out
 }
 

@@ -12,7 +12,6 @@
 //!   TCP_WINDOW_CLAMP, SO_REUSEPORT, SO_BUSY_POLL, timestamps and zero-copy.
 //! - TCP_FASTOPEN on a listener is all it takes; as a client, [`FastOpen::client`](crate::tcp::FastOpen) allows it.
 //! - SO_SNDBUF and SO_RCVBUF bound payload bytes; Linux counts its own bookkeeping as well.
-//! - An RST throws away what was received and not read (RFC 9293 3.10.7.4); Linux lets it be read first.
 //! - An RST always gives `ECONNRESET`, after the peer's FIN too, where Linux says `EPIPE`.
 //! - A connection that finds the accept queue full is reset; Linux leaves its handshake incomplete.
 //! - One listener for each port; a wildcard listener and one for a single address do not go together.
@@ -38,6 +37,7 @@ pub use transfer::Flags;
 
 use crate::base::{Frame, Instant};
 use crate::shard::{App, Cx, Net, Shard, ShardConfig, TraceEvent};
+use crate::tcp::TcpConfig;
 use table::{Owner, Table};
 
 /// Names a socket or an epoll instance of one stack.
@@ -74,6 +74,13 @@ impl Stack {
     pub fn at(&mut self, now: Instant) -> Sockets<'_> {
         let (table, net) = self.shard.parts(now);
         Sockets { table, net }
+    }
+
+    /// Settings of connections, and options of sockets, that begin from now on.
+    pub fn configure(&mut self, tcp: TcpConfig, options: Options, now: Instant) {
+        let (table, _) = self.shard.parts(now);
+        table.configure(tcp, options);
+        self.shard.configure(tcp);
     }
 
     pub fn shard(&self) -> &Shard<impl App + use<>> {

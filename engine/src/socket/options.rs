@@ -42,8 +42,10 @@ pub struct Options {
     pub user_timeout_ms: u32,
     /// TCP_LINGER2: how long FIN-WAIT-2 may last; `None`: as the shard has it.
     pub fin_wait_2: Option<Duration>,
-    /// TCP_NOTSENT_LOWAT; 0: none.
+    /// TCP_NOTSENT_LOWAT; 0: as sockets have it that do not say.
     pub unsent_low_water: u32,
+    /// What those have; 0: none.
+    pub unsent_low_water_default: u32,
     /// TCP_INQ: `recvmsg` tells how many bytes are left.
     pub tell_unread: bool,
     /// IP_FREEBIND: addresses that are not ours can be bound to.
@@ -85,6 +87,7 @@ impl Default for Options {
             user_timeout_ms: 0,
             fin_wait_2: None,
             unsent_low_water: 0,
+            unsent_low_water_default: 0,
             tell_unread: false,
             free_bind: false,
             fast_open_pending_max: None,
@@ -100,6 +103,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Unsent bytes with which a socket is not writable; 0: it does not matter.
+    pub(super) fn low_water(&self) -> u32 {
+        if self.unsent_low_water > 0 { self.unsent_low_water } else { self.unsent_low_water_default }
+    }
+
     /// The configuration of a connection with these options, on a shard configured as `base`.
     pub fn config(&self, base: &TcpConfig) -> TcpConfig {
         let mut c = *base;
@@ -180,8 +188,8 @@ const BUFFER_MAX: i32 = 1 << 29;
 static INT_OPTIONS: [IntOption; 29] = [
     int_option!(SOL_SOCKET, SO_REUSEADDR, switch reuse_address),
     int_option!(SOL_SOCKET, SO_KEEPALIVE, switch keepalive),
-    int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32 * 2, |o, v| {
-        o.send_buffer_bytes = v.clamp(2_304, BUFFER_MAX) as u32;
+    int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32, |o, v| {
+        o.send_buffer_bytes = v.clamp(2_304, BUFFER_MAX) as u32 * 2;
         Ok(())
     }),
     int_option!(SOL_SOCKET, SO_RCVBUF, |o| o.receive_buffer_bytes.unwrap_or(0) as i32 * 2, |o, v| {
@@ -297,6 +305,10 @@ impl Sockets<'_> {
                 s.options.linger = (on != 0).then(|| Duration::from_secs(seconds.max(0) as u64));
             }
             (IPPROTO_TCP, libc::TCP_FASTOPEN_KEY) => s.options.fast_open_keys = Some(fast_open::keys(value)?),
+            (IPPROTO_TCP, libc::TCP_QUICKACK) => {
+                let on = int(value)? != 0;
+                return self.set_quick_acks(fd, on);
+            }
             (SOL_SOCKET, libc::SO_RCVTIMEO) => s.options.receive_timeout = timeout(value)?,
             (SOL_SOCKET, libc::SO_SNDTIMEO) => s.options.send_timeout = timeout(value)?,
             (IPPROTO_TCP, libc::TCP_CONGESTION) => {
@@ -360,7 +372,9 @@ impl Sockets<'_> {
             }
             (IPPROTO_TCP, libc::TCP_INFO) => {
                 let conn = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info());
-                info::encode(conn.as_ref(), matches!(s.role, Role::Listening { .. })).to_vec()
+                let conn = conn.or_else(|| s.last_info.as_deref().copied());
+                let streams = info::Streams { starts: s.starts, now: self.net.now() };
+                info::encode(conn.as_ref(), &streams, matches!(s.role, Role::Listening { .. })).to_vec()
             }
             (SOL_SOCKET, libc::SO_ERROR) => {
                 let soft = |id| self.net.conn(id).and_then(|mut c| c.take_soft_error()).and_then(errno);

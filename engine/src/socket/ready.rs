@@ -28,20 +28,26 @@ pub struct Poll {
     pub revents: u32,
 }
 
-/// Bytes that a write may queue now.
+/// Bytes that a write may queue now. With a low-water mark it may begin as long as less is unsent, and goes on to the end of
+/// a run of segments that half of the peer's window holds, as on Linux.
 pub(super) fn room_bytes(s: &Socket, conn: &Conn<'_, Owner>) -> u32 {
-    let unsent = conn.info().map_or(0, |i| i.unsent_bytes);
-    if s.options.unsent_low_water > 0 && unsent >= s.options.unsent_low_water {
+    let room = s.options.send_buffer_bytes.saturating_sub(conn.queued_bytes());
+    let low_water = s.options.low_water();
+    let Some(i) = conn.info().filter(|_| low_water > 0) else { return room };
+    if i.unsent_bytes >= low_water {
         return 0;
     }
-    s.options.send_buffer_bytes.saturating_sub(conn.queued_bytes())
+    let mss = u32::from(i.mss).max(1);
+    let run = (i.send_window / 2).min(u32::from(u16::MAX)).max(mss) / mss * mss;
+    let sendable = i.cwnd.min(i.send_window).saturating_sub(i.flight_bytes);
+    room.min(run.max(low_water).saturating_add(sendable).saturating_sub(i.unsent_bytes))
 }
 
 /// Worth waking a writer: a third of the buffer is free, and little enough is waiting to be sent.
 pub(super) fn has_room(s: &Socket, conn: &Conn<'_, Owner>) -> bool {
     let used = conn.queued_bytes();
     let unsent = conn.info().map_or(0, |i| i.unsent_bytes);
-    let quiet = s.options.unsent_low_water == 0 || unsent < s.options.unsent_low_water;
+    let quiet = s.options.low_water() == 0 || unsent < s.options.low_water();
     quiet && u64::from(used) * 3 <= u64::from(s.options.send_buffer_bytes) * 2
 }
 

@@ -3,10 +3,10 @@
 use super::epoll::Epoll;
 use super::{Errno, Fd, Options};
 use crate::base::Instant;
-use crate::shard::{App, CloseReason, Conn, ConnId, LocalNet, Net, ShardConfig};
+use crate::shard::{App, CloseReason, Conn, ConnId, ConnInfo, LocalNet, Net, ShardConfig};
 use crate::steering::ports::Ports;
 use crate::tcp::TcpConfig;
-use crate::wire::Addr;
+use crate::wire::{Addr, Seq};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
@@ -47,6 +47,17 @@ pub struct Socket {
     pub write_shut: bool,
     /// Until when TCP_CORK or MSG_MORE hold back less than a segment.
     pub corked_until: Option<Instant>,
+    /// MSG_MORE holds back only until an ACK comes: what was queued then.
+    pub held_bytes: Option<u32>,
+    /// The other end of an accepted connection.
+    pub peer: Option<(Addr, u16)>,
+    /// What a call that waits for the handshake has to say behind the SYN's data.
+    pub rest: Vec<u8>,
+    /// What had come and was not read when the connection ended, and how it was doing then.
+    pub leftover: Vec<u8>,
+    pub last_info: Option<Box<ConnInfo>>,
+    /// Where the two streams begin, and when something came last.
+    pub starts: Starts,
     /// In [`Table::corks`].
     pub is_listed_corked: bool,
     /// Epoll instances that watch the socket.
@@ -71,6 +82,12 @@ impl Socket {
             read_shut: false,
             write_shut: false,
             corked_until: None,
+            held_bytes: None,
+            peer: None,
+            rest: Vec::new(),
+            leftover: Vec::new(),
+            last_info: None,
+            starts: Starts::default(),
             is_listed_corked: false,
             watchers: Vec::new(),
             noticed: false,
@@ -85,6 +102,22 @@ impl Socket {
             Role::Opening(id, _) | Role::Open(id) => Some(id),
             _ => None,
         }
+    }
+}
+
+/// For TCP_INFO: sequence numbers of the first byte each way, and the time of the last segment with data, or of
+/// the handshake.
+#[derive(Clone, Copy, Default)]
+pub struct Starts {
+    pub send: Seq,
+    pub receive: Seq,
+    pub last_data_at: Option<Instant>,
+}
+
+impl Starts {
+    fn of(conn: &Conn<'_, Owner>) -> Starts {
+        let (send, receive) = conn.stream_positions();
+        Starts { send, receive, last_data_at: Some(conn.now()) }
     }
 }
 
@@ -125,6 +158,10 @@ impl Table {
             noticed: Vec::new(),
             corks: Vec::new(),
         }
+    }
+
+    pub fn configure(&mut self, tcp: TcpConfig, options: Options) {
+        (self.base, self.options) = (tcp, options);
     }
 
     /// The lowest free number gets `entry`.
@@ -259,6 +296,17 @@ impl Socket {
     }
 }
 
+/// Who had more to say than the SYN could carry is talking, not only listening: it goes with the handshake's last segment.
+fn send_rest(s: &mut Socket, conn: &mut Conn<'_, Owner>) {
+    if s.rest.is_empty() {
+        return;
+    }
+    conn.set_quick_acks(false);
+    let room = s.rest.len().min(s.options.send_buffer_bytes as usize);
+    let n = conn.send_copy(&s.rest[..room]).unwrap_or(0);
+    s.rest.drain(..n);
+}
+
 impl App for Table {
     type Conn = Owner;
 
@@ -277,6 +325,7 @@ impl App for Table {
         conn.set_nodelay(options.nodelay);
         let mut child = Socket::new(v6, options);
         child.role = Role::Open(conn.id());
+        (child.peer, child.starts) = (Some(conn.remote()), Starts::of(conn));
         let fd = self.insert(Entry::Socket(Box::new(child)));
         if self.bind(fd, addr, port).is_err() {
             return conn.abort();
@@ -291,12 +340,19 @@ impl App for Table {
     fn connected(&mut self, conn: &mut Conn<'_, Owner>) {
         if let Owner(Some(fd)) = *conn.user {
             self.opened(fd, conn.id());
+            if let Ok(s) = self.socket(fd) {
+                s.starts = Starts::of(conn);
+                send_rest(s, conn);
+            }
         }
     }
 
     /// All bytes stay with the shard until they are read.
     fn data(&mut self, conn: &mut Conn<'_, Owner>, _bytes: &[u8]) -> usize {
         if let Owner(Some(fd)) = *conn.user {
+            if let Ok(s) = self.socket(fd) {
+                s.starts.last_data_at = Some(conn.now());
+            }
             self.notice(fd);
         }
         0
@@ -308,6 +364,15 @@ impl App for Table {
             && !std::mem::replace(&mut s.seen_end, true)
         {
             self.wake(fd);
+        }
+    }
+
+    fn ending(&mut self, conn: &mut Conn<'_, Owner>) {
+        if let Owner(Some(fd)) = *conn.user
+            && let Ok(s) = self.socket(fd)
+        {
+            s.last_info = conn.info().map(Box::new);
+            s.leftover = conn.take_rest();
         }
     }
 
@@ -324,12 +389,10 @@ impl App for Table {
         let now = net.now();
         for fd in std::mem::take(&mut self.corks) {
             let Ok(s) = self.socket(fd) else { continue };
-            match s.corked_until {
-                Some(until) if until > now => self.corks.push(fd),
-                _ => {
-                    s.is_listed_corked = false;
-                    super::transfer::uncork(s, net);
-                }
+            if super::transfer::holds(s, net, now) {
+                self.corks.push(fd);
+            } else {
+                s.is_listed_corked = false;
             }
         }
     }

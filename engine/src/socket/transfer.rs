@@ -3,6 +3,7 @@
 use super::ready;
 use super::table::{Owner, Role, Socket};
 use super::{Errno, Fd, Sockets};
+use crate::base::Instant;
 use crate::shard::Net;
 use core::time::Duration;
 
@@ -31,7 +32,7 @@ impl Sockets<'_> {
         match s.role {
             Role::Open(_) | Role::Opening(_, true) if !s.write_shut => {}
             Role::Opening(_, false) if !s.write_shut => return Err(Errno::AGAIN),
-            Role::Deferred(addr, port) if !s.write_shut => return self.send_fast(fd, bytes, (addr, port)),
+            Role::Deferred(addr, port) if !s.write_shut => return self.send_fast(fd, bytes, (addr, port), false),
             _ => return Err(s.error.take().unwrap_or(Errno::PIPE)),
         }
         if bytes.is_empty() {
@@ -46,7 +47,9 @@ impl Sockets<'_> {
         let sent = if flags.urgent { conn.send_urgent(bytes_now) } else { conn.send_copy(bytes_now) };
         let n = sent.map_err(|_| Errno::PIPE)?;
         s.full |= n < bytes.len();
+        conn.set_unfinished(flags.more);
         s.corked_until = hold.then(|| s.corked_until.unwrap_or(conn.now() + CORK_LIMIT));
+        s.held_bytes = (flags.more && !s.options.cork).then(|| conn.queued_bytes());
         if hold && !std::mem::replace(&mut s.is_listed_corked, true) {
             self.table.corks.push(fd);
         }
@@ -64,7 +67,7 @@ impl Sockets<'_> {
             // Urgent bytes stay in line.
             _ if flags.urgent => return Err(Errno::INVAL),
             Role::Opening(_, false) | Role::Deferred(..) => return Err(Errno::AGAIN),
-            Role::Ended => return s.error.take().map_or(Ok(0), Err),
+            Role::Ended => return s.recv_leftover(out, flags.peek),
             Role::Opening(id, true) | Role::Open(id) => {
                 let Some(mut conn) = self.net.conn(id) else { return Ok(0) };
                 let n = conn.read(out, flags.peek);
@@ -107,10 +110,47 @@ impl Sockets<'_> {
         Ok((conn.queued_bytes(), unsent))
     }
 
+    /// TCP_QUICKACK.
+    pub(super) fn set_quick_acks(&mut self, fd: Fd, on: bool) -> Result<(), Errno> {
+        if let Some(mut conn) = self.table.socket(fd)?.conn().and_then(|id| self.net.conn(id)) {
+            conn.set_quick_acks(on);
+        }
+        Ok(())
+    }
+
     pub(super) fn uncork(&mut self, fd: Fd) -> Result<(), Errno> {
         uncork(self.table.socket(fd)?, &mut self.net);
         Ok(())
     }
+}
+
+impl Socket {
+    /// What had come before the connection ended; then why it ended, once.
+    fn recv_leftover(&mut self, out: &mut [u8], peek: bool) -> Result<usize, Errno> {
+        let n = out.len().min(self.leftover.len());
+        if n == 0 {
+            return self.error.take().map_or(Ok(0), Err);
+        }
+        out[..n].copy_from_slice(&self.leftover[..n]);
+        if !peek {
+            self.leftover.drain(..n);
+        }
+        Ok(n)
+    }
+}
+
+/// Something is still held back. What has waited long enough goes out.
+pub(super) fn holds(s: &mut Socket, net: &mut Net<'_, Owner>, now: Instant) -> bool {
+    let Some(until) = s.corked_until else { return false };
+    let Some(mut conn) = s.conn().and_then(|id| net.conn(id)) else { return false };
+    if until <= now {
+        // Perhaps there will be nothing more.
+        conn.set_unfinished(false);
+    } else if s.held_bytes.is_none_or(|held| conn.queued_bytes() >= held) {
+        return true;
+    }
+    uncork(s, net);
+    false
 }
 
 /// What was held back goes out.

@@ -12,27 +12,41 @@ pub fn begin(t: &mut Tcb, env: &Env<'_>) {
     }
 }
 
-/// Less than any full segment (RFC 9293 3.7.1): who sends so little does not wait for ACKs to open a window.
-const QUICK_BYTES_MIN: u16 = 536;
-
 /// The next `len` bytes have come: acknowledge at once what is full-sized while the connection is young, and the second of two
 /// segments (RFC 5681 4.2 asks for that of full ones only), else within the delay.
 #[inline]
 pub fn data_received(t: &mut Tcb, len: u16, env: &Env<'_>) {
     if t.has(flag::QUICK_ACKS) {
+        let is_small = len < env.config.quick_ack_bytes_min;
         t.ack_at.0 -= 1;
-        if t.ack_at.0 == 0 || len < QUICK_BYTES_MIN {
+        if t.ack_at.0 == 0 || is_small {
             t.clear(flag::QUICK_ACKS);
         }
-        if len >= QUICK_BYTES_MIN {
+        if !is_small {
             return t.set(flag::ACK_NOW);
         }
     }
     if t.has(flag::ACK_ON) || t.rcv_nxt.since(t.last_ack_sent) >= 2 * u32::from(t.mss) {
         t.set(flag::ACK_NOW);
     } else {
-        t.ack_at = env.clock.tick.plus(env.times.delayed_ack);
-        t.set(flag::ACK_ON);
+        delay(t, env);
+    }
+}
+
+fn delay(t: &mut Tcb, env: &Env<'_>) {
+    t.ack_at = env.clock.tick.plus(env.times.delayed_ack);
+    t.set(flag::ACK_ON);
+}
+
+/// The FIN of the peer, who is the first to close, has come: at once, or within the delay.
+pub fn fin_received(t: &mut Tcb, env: &Env<'_>) {
+    let is_first = t.has(flag::QUICK_ACKS) && t.ack_at.0 == env.config.quick_acks.into();
+    if !env.config.delays_fin_acks || is_first || t.rcv_nxt.since(t.last_ack_sent) > u32::from(t.mss) {
+        return t.set(flag::ACK_NOW);
+    }
+    t.clear(flag::QUICK_ACKS);
+    if !t.has(flag::ACK_ON) {
+        delay(t, env);
     }
 }
 

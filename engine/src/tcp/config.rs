@@ -26,6 +26,8 @@ pub struct TcpConfig {
     /// RFC 6298 says 1 s; like Linux, 200 ms, since delayed ACKs stay far below it.
     pub rto_min: Duration,
     pub rto_max: Duration,
+    /// What is added to the round trip on account of its variance is at least this (RFC 6298 leaves it to the clock).
+    pub rto_margin_min: Duration,
     /// SYN or SYN-ACK retransmissions (of the latter 15 at most) before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
     pub syn_retries: u8,
     /// Retransmissions of data or FIN, and zero-window probes without answer, before giving up.
@@ -46,12 +48,20 @@ pub struct TcpConfig {
     pub ip: IpFields,
     /// The first segments with data, so many, are acknowledged without delay, until the application answers.
     pub quick_acks: u8,
+    /// Of those, smaller ones are delayed after all, and end this: who sends so little does not wait for ACKs to open a window.
+    pub quick_ack_bytes_min: u16,
+    /// The ACK of a FIN behind data may be delayed as that of data (RFC 9293 3.8.6.3), if the application closes soon.
+    pub delays_fin_acks: bool,
     /// New connections start with Nagle off.
     pub nodelay: bool,
     /// Idle time before keepalive probes, their interval and number; `None`: off (RFC 9293 3.8.4).
     pub keepalive: Option<Keepalive>,
     /// Initial congestion window in segments (RFC 6928: 10).
     pub initial_window_segments: u8,
+    /// After a time-out's length without transmissions the congestion window starts anew (RFC 5681 4.1).
+    pub restarts_after_idle: bool,
+    /// So many segments leave in one go, whatever the rate.
+    pub burst_segments_min: u8,
     /// Congestion control of new connections.
     pub congestion: Algorithm,
     /// Segments are spread over the round trip instead of following ACKs in bursts; `None`: they are not.
@@ -127,6 +137,7 @@ impl Default for TcpConfig {
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(60),
+            rto_margin_min: Duration::ZERO,
             syn_retries: 7,
             data_retries: 15,
             user_timeout: None,
@@ -137,9 +148,14 @@ impl Default for TcpConfig {
             delayed_ack: Duration::from_millis(40),
             ip: IpFields::default(),
             quick_acks: 16,
+            // Less than any full segment (RFC 9293 3.7.1).
+            quick_ack_bytes_min: 536,
+            delays_fin_acks: false,
             nodelay: true,
             keepalive: None,
             initial_window_segments: 10,
+            restarts_after_idle: true,
+            burst_segments_min: 2,
             congestion: Algorithm::default(),
             pacing: None,
             challenge_acks_per_s: 1000,

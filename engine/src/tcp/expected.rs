@@ -108,5 +108,5 @@ pub fn speak(t: &mut Tcb, env: &mut Env<'_>) -> Option<Plan> {
     t.set(flag::RTT_TIMING);
     t.arm_rtx(env.clock.tick.plus(rto));
     env.counters.add(Event::PayloadOut, u64::from(len));
-    Some(Plan { seq, len, flags, retransmit: false, out_of_turn: false, closes_window: false })
+    Some(Plan { seq, len, flags, retransmit: false, out_of_turn: false, is_last: true, burst: 1 })
 }

@@ -12,6 +12,7 @@
 
 mod ack;
 pub mod acknowledge;
+pub mod burst;
 pub mod config;
 pub mod congestion;
 pub mod cookie;

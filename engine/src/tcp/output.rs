@@ -22,8 +22,10 @@ pub struct Plan {
     pub retransmit: bool,
     /// A loss is repaired: snd_nxt stays where it is.
     pub out_of_turn: bool,
-    /// The window has no room for another segment behind this one.
-    pub closes_window: bool,
+    /// Nothing new can follow at once: it is the last, or the windows or Nagle's algorithm hold back the rest.
+    pub is_last: bool,
+    /// It ends a burst of so many segments ([`burst`](super::burst)), and is pushed if that is more than one; 0: it ends none.
+    pub burst: u32,
 }
 
 /// The next segment that may be sent now, bare ACKs not counted.
@@ -43,7 +45,8 @@ fn syn(t: &Tcb, flags: TcpFlags) -> Option<Plan> {
         flags,
         retransmit: t.snd_max != t.snd_una,
         out_of_turn: false,
-        closes_window: false,
+        is_last: true,
+        burst: 1,
     })
 }
 
@@ -52,17 +55,17 @@ fn repair(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
     if !t.has(flag::RESEND) {
         return None;
     }
-    let (seq, numbers) = recovery::to_resend(t, env.recovery)?;
+    let recovery::Again { seq, len: numbers, pushed, is_joined } = recovery::to_resend(t, env.recovery)?;
     let left = if seq.before(t.snd_end) { t.snd_end.since(seq) } else { 0 };
     let len = left.min(numbers).min(u32::from(t.mss));
     let mut flags = TcpFlags::ACK;
     if t.has(flag::FIN_SENT) && len == left && seq.at_or_before(t.snd_end) {
         flags |= TcpFlags::FIN;
     }
-    if len > 0 && len == left {
+    if len > 0 && pushed && len == left.min(numbers) {
         flags |= TcpFlags::PSH;
     }
-    let plan = Plan { seq, len, flags, retransmit: true, out_of_turn: true, closes_window: false };
+    let plan = Plan { seq, len, flags, retransmit: true, out_of_turn: true, is_last: !is_joined, burst: 1 };
     (len > 0 || flags.fin()).then_some(plan)
 }
 
@@ -82,7 +85,7 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
     if waiting == 0 && !fin_due {
         return None;
     }
-    if !t.is_outstanding() {
+    if !t.is_outstanding() && env.config.restarts_after_idle {
         restart_if_idle(t, rtt::rto_ticks(t, env.times), env);
     }
     let used = seq.since(first);
@@ -94,7 +97,9 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
         return None;
     }
     let len = waiting.min(room).min(full);
-    let fin = fin_due && len == waiting && room > len;
+    // A FIN alone weighs nothing: the congestion window need not have room for it.
+    let is_light = waiting == 0 && t.snd_wnd > used && !t.has(flag::RESEND);
+    let fin = fin_due && len == waiting && (room > len || is_light);
     if len == 0 && !fin {
         return None;
     }
@@ -108,8 +113,10 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
     if len > 0 && len == waiting && !t.has(flag::CORKED) {
         flags |= TcpFlags::PSH;
     }
-    let closes_window = room - len < mss.min(waiting - len);
-    Some(Plan { seq, len, flags, retransmit: seq.before(t.snd_max), out_of_turn: false, closes_window })
+    let rest = waiting - len;
+    let follows = room - len >= rest.min(mss) && (rest >= mss || may_send_small(t, rest, rest, used + len));
+    let is_last = rest == 0 || !follows;
+    Some(Plan { seq, len, flags, retransmit: seq.before(t.snd_max), out_of_turn: false, is_last, burst: 1 })
 }
 
 /// A burst into a path of which nothing has been heard for longer than a time-out may be more than it takes. Modulo 73
@@ -141,7 +148,9 @@ fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
     if t.has(flag::CORKED) {
         return t.has(flag::FIN_QUEUED);
     }
-    used == 0 || t.has(flag::NODELAY) || t.has(flag::FIN_QUEUED)
+    // Nagle's algorithm as RFC 9293 A.3 has it: only another small segment has to be acknowledged first.
+    let is_small_under_way = !used.is_multiple_of(u32::from(t.mss).max(1));
+    !is_small_under_way || t.has(flag::NODELAY) || t.has(flag::FIN_QUEUED)
 }
 
 /// Takes note that `plan` was sent.

@@ -7,7 +7,7 @@ use super::open;
 use super::reset::Bare;
 use super::state::transition;
 use super::tcb::{Tcb, flag};
-use super::{State, ack, ecn, timers};
+use super::{State, ack, acknowledge, ecn, timers};
 use crate::base::{DropReason, Event};
 use crate::wire::{Seq, TcpFlags, TcpSegment};
 
@@ -226,8 +226,13 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
     if !acceptable(t, seg) {
         return unacceptable(t, seg, env);
     }
+    let mut out = Outcome::default();
+    if let Some(refusal) = ack::process(t, seg, env, &mut out) {
+        return refusal;
+    }
     if let Some((val, _)) = seg.options.timestamp {
-        // RFC 7323 4.3 (2): only a segment at or before the last ACK updates ts_recent.
+        // RFC 7323 4.3 (2): only a segment at or before the last ACK updates ts_recent. One whose ACK field is wrong is none
+        // of the peer's.
         if t.has(flag::TIMESTAMPS)
             && (val.wrapping_sub(t.ts_recent) as i32) >= 0
             && seg.seq.at_or_before(t.last_ack_sent)
@@ -235,10 +240,6 @@ fn segment(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
             t.ts_recent = val;
             t.ts_recent_at = env.clock.coarse;
         }
-    }
-    let mut out = Outcome::default();
-    if let Some(refusal) = ack::process(t, seg, env, &mut out) {
-        return refusal;
     }
     if t.has(flag::ECN) {
         ecn::received(t, seg, env);
@@ -277,8 +278,11 @@ fn payload(t: &mut Tcb, seg: &TcpSegment, out: &mut Outcome) {
 
 /// Enters the state that follows from the peer's FIN (RFC 9293 3.10.7.4, eighth check), its number just having been
 /// taken into rcv_nxt.
-pub fn on_fin(t: &mut Tcb) {
-    t.set(flag::ACK_NOW);
+pub fn on_fin(t: &mut Tcb, env: &Env<'_>) {
+    match t.state() {
+        State::Established => acknowledge::fin_received(t, env),
+        _ => t.set(flag::ACK_NOW),
+    }
     match t.state() {
         State::Established | State::SynReceived => transition(t, State::CloseWait),
         State::FinWait1 => transition(t, State::Closing),

@@ -49,7 +49,8 @@ pub fn rto_ticks(t: &Tcb, times: &Times) -> u32 {
 #[inline]
 fn base_ticks(t: &Tcb, times: &Times) -> u32 {
     if t.has(flag::RTT_VALID) {
-        let us = u64::from(t.srtt_us) + (u64::from(t.rttvar_us) << 2);
+        let margin = (u64::from(t.rttvar_us) << 2).max(times.rto_margin_min_us.into());
+        let us = u64::from(t.srtt_us) + margin;
         // One tick of granularity, rounded up.
         ((us >> US_PER_TICK_SHIFT) as u32 + 2).clamp(times.rto_min, times.rto_max)
     } else if t.has(flag::SYN_LOST) {

@@ -7,6 +7,7 @@
 
 use crate::machine::Machine;
 use crate::settings::Settings;
+use crate::sysctls::Sysctls;
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -20,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(86_400);
 /// How long a woken thread may take, in real time, before the clock goes on without it.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// And how long it then has, in real time.
+const AFTERMATH: Duration = Duration::from_millis(20);
+
 /// The thread whose call waits.
 #[derive(Clone, Copy, PartialEq)]
 enum Sleeper {
@@ -32,7 +36,10 @@ enum Sleeper {
 
 struct Shared {
     machine: Machine,
+    sysctls: Sysctls,
     sleeper: Sleeper,
+    /// A call that waited is over.
+    has_returned: bool,
     /// Kernel descriptors (one for each socket, since packetdrill closes what a script leaves open) and ours.
     fds: HashMap<i32, Fd>,
 }
@@ -40,15 +47,19 @@ struct Shared {
 pub struct Adapter {
     shared: Mutex<Shared>,
     changed: Condvar,
+    /// The thread that moves the clock.
+    mover: ThreadId,
 }
 
 type Guard<'a> = MutexGuard<'a, Shared>;
 
 impl Adapter {
-    pub fn new(settings: Settings) -> Adapter {
+    /// `flags`: `settings` were made from them.
+    pub fn new(settings: Settings, flags: &str) -> Adapter {
         let machine = Machine::new(&settings);
-        let shared = Shared { machine, sleeper: Sleeper::None, fds: HashMap::new() };
-        Adapter { shared: Mutex::new(shared), changed: Condvar::new() }
+        let sysctls = Sysctls::new(settings.sysctls, flags);
+        let shared = Shared { machine, sysctls, sleeper: Sleeper::None, has_returned: false, fds: HashMap::new() };
+        Adapter { shared: Mutex::new(shared), changed: Condvar::new(), mover: std::thread::current().id() }
     }
 
     fn lock(&self) -> Guard<'_> {
@@ -93,7 +104,13 @@ impl Adapter {
 
     /// `usleep`.
     pub fn sleep(&self, time: Duration) {
-        let g = self.lock();
+        let mut g = self.lock();
+        if std::mem::take(&mut g.has_returned) {
+            // Now packetdrill's thread can take note of what its call has returned.
+            drop(g);
+            std::thread::sleep(AFTERMATH);
+            g = self.lock();
+        }
         let end = g.machine.now + time;
         drop(self.pass(g, end, |_| false));
     }
@@ -102,7 +119,7 @@ impl Adapter {
     pub fn time(&self) -> Instant {
         let mut g = self.lock();
         if g.sleeper == Sleeper::Woken(std::thread::current().id()) {
-            g.sleeper = Sleeper::None;
+            (g.sleeper, g.has_returned) = (Sleeper::None, true);
             self.changed.notify_all();
             return g.machine.now;
         }
@@ -148,6 +165,9 @@ impl Adapter {
 impl World for &Adapter {
     fn act<R>(&mut self, call: impl FnOnce(&mut Sockets<'_>) -> R) -> R {
         let mut g = self.lock();
+        if let Some(settings) = g.sysctls.changes() {
+            g.machine.configure(&settings);
+        }
         let now = g.machine.now;
         let result = call(&mut g.machine.stack.at(now));
         g.machine.turn();
@@ -155,6 +175,10 @@ impl World for &Adapter {
     }
 
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Errno> {
+        if std::thread::current().id() == self.mover {
+            // Nobody would ever wake it.
+            return Err(Errno::AGAIN);
+        }
         let mut g = self.lock();
         g.sleeper = Sleeper::Asleep(until);
         self.changed.notify_all();

@@ -232,7 +232,7 @@ extern "C" fn writev(user: User, fd: c_int, iov: *const iovec, count: c_int) -> 
     result(bytes.and_then(|bytes| transmit(user, fd, Ok(&bytes), Ok(Flags::default()))))
 }
 
-extern "C" fn send(user: User, fd: c_int, buf: *const c_void, len: usize, bits: c_int) -> isize {
+pub extern "C" fn send(user: User, fd: c_int, buf: *const c_void, len: usize, bits: c_int) -> isize {
     // SAFETY: as the module says.
     result(transmit(user, fd, unsafe { convert::bytes(buf, len) }, convert::flags(bits)))
 }

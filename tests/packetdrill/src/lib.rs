@@ -12,6 +12,7 @@
 //! `LD_PRELOAD` naming this library too, they are answered ([`preload`]).
 //!
 //! One job a file: [`interface`] the table of function pointers, [`calls`] what they do, [`convert`] C structures,
+//! [`sysctls`] settings that scripts make,
 //! [`machine`] the stack with its clock and its packets, [`adapter`] two threads that share it.
 
 mod adapter;
@@ -22,6 +23,7 @@ pub mod interface;
 mod machine;
 mod preload;
 pub mod settings;
+mod sysctls;
 
 use adapter::Adapter;
 use interface::Interface;
@@ -43,7 +45,7 @@ pub unsafe extern "C" fn packetdrill_interface_init(flags: *const c_char, interf
         eprintln!("synfin: --so_flags: {error}");
         std::process::exit(2);
     });
-    let adapter = Box::into_raw(Box::new(Adapter::new(settings)));
+    let adapter = Box::into_raw(Box::new(Adapter::new(settings, &flags)));
     preload::serve(adapter.cast());
     let table = calls::table(adapter.cast());
     // SAFETY: the caller promises room for it.

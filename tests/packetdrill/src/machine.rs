@@ -44,7 +44,11 @@ fn config(s: &Settings) -> ShardConfig {
     config.tcp = config.tcp.with_fixed_receive_buffer(s.receive_buffer_bytes);
     (config.tcp.timestamps, config.tcp.sack, config.tcp.ecn) = (s.timestamps, s.sack, s.ecn);
     config.tcp.fast_open = s.fast_open;
-    config.tcp.quick_acks = s.quick_acks;
+    (config.tcp.quick_acks, config.tcp.quick_ack_bytes_min) = (s.quick_acks, 0);
+    config.tcp.delays_fin_acks = s.quick_acks > 0;
+    (config.tcp.restarts_after_idle, config.tcp.burst_segments_min) = (s.restarts_after_idle, s.burst_segments_min);
+    config.tcp.syn_retries = s.syn_retries;
+    config.tcp.rto_margin_min = Duration::from_millis(200);
     config.limits = Limits {
         connections: 256,
         half_open: 256,
@@ -56,16 +60,28 @@ fn config(s: &Settings) -> ShardConfig {
     config
 }
 
+fn options(s: &Settings) -> Options {
+    Options {
+        send_buffer_bytes: s.send_buffer_bytes,
+        unsent_low_water_default: s.unsent_low_water,
+        ..Options::default()
+    }
+}
+
 impl Machine {
     pub fn new(settings: &Settings) -> Machine {
-        let options = Options { send_buffer_bytes: settings.send_buffer_bytes, ..Options::default() };
         Machine {
-            stack: Stack::new(config(settings), options, START),
+            stack: Stack::new(config(settings), options(settings), START),
             now: START,
             pool: FramePool::heap(FRAMES, FRAME_BYTES),
             tx: Vec::with_capacity(BURST),
             sent: VecDeque::new(),
         }
+    }
+
+    /// What is opened from now on has these settings.
+    pub fn configure(&mut self, settings: &Settings) {
+        self.stack.configure(config(settings).tcp, options(settings), self.now);
     }
 
     /// The stack does what it can do now.

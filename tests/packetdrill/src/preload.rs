@@ -1,8 +1,9 @@
-//! `getsockopt` for who calls it past the table of functions: packetdrill's own questions for TCP_INFO. It is found if this
+//! `getsockopt` and `sendfile` for who calls them past the table of functions: packetdrill's own questions for TCP_INFO, and
+//! scripts that send files. They are found if this
 //! library is preloaded (`LD_PRELOAD`), and passes on what is not about one of our descriptors.
 
 use crate::calls;
-use libc::socklen_t;
+use libc::{off_t, socklen_t};
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -36,4 +37,31 @@ pub unsafe extern "C" fn getsockopt(
     }
     // SAFETY: the caller's promise is the system call's.
     unsafe { libc::syscall(libc::SYS_getsockopt, fd, level, name, value, len) as c_int }
+}
+
+/// # Safety
+/// As the system call of this name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: usize) -> isize {
+    let user = SERVED.load(Ordering::Acquire);
+    if user.is_null() || !calls::adapter(user).is_ours(to) {
+        // SAFETY: the caller's promise is the system call's.
+        return unsafe { libc::syscall(libc::SYS_sendfile, to, from, offset, count) as isize };
+    }
+    let mut bytes = vec![0_u8; count];
+    let room = bytes.as_mut_ptr().cast();
+    // SAFETY: `bytes` has room for `count` bytes, and `offset` is null or valid, by the caller's promise.
+    let n = unsafe {
+        match offset.as_mut() {
+            Some(at) => libc::pread(from, room, count, *at),
+            None => libc::read(from, room, count),
+        }
+    };
+    let Ok(n) = usize::try_from(n) else { return n };
+    let sent = calls::send(user, to, bytes.as_ptr().cast(), n, 0);
+    // SAFETY: as above.
+    if let (Some(at), true) = (unsafe { offset.as_mut() }, sent > 0) {
+        *at += sent as off_t;
+    }
+    sent
 }

@@ -1,6 +1,7 @@
 //! `--so_flags`: `key=value` pairs with commas between them.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use synfin_engine::tcp::{Ecn, FastOpen, FastOpenKeys};
 use synfin_engine::wire::Addr;
 
@@ -29,6 +30,16 @@ pub struct Settings {
     pub fast_open: FastOpen,
     /// `quick_acks=`: segments that are acknowledged at once when a connection is young; 0: ACKs are delayed from the start.
     pub quick_acks: u8,
+    /// `idle-restart=`: whether the congestion window starts anew after a pause (`net.ipv4.tcp_slow_start_after_idle`).
+    pub restarts_after_idle: bool,
+    /// `min-burst=`: segments that leave in one go, at least (`net.ipv4.tcp_min_tso_segs`).
+    pub burst_segments_min: u8,
+    /// `syn-retries=`: of a SYN or SYN,ACK.
+    pub syn_retries: u8,
+    /// `notsent-lowat=`: unsent bytes beyond which a socket takes no more (`net.ipv4.tcp_notsent_lowat`); 0: no such limit.
+    pub unsent_low_water: u32,
+    /// `sysctls=`: a directory with settings under Linux's names, which are read again before each call, or `off`.
+    pub sysctls: Option<PathBuf>,
 }
 
 /// Listeners that TCP_FASTOPEN says nothing about have so many pending ones at most.
@@ -37,7 +48,7 @@ const FAST_OPEN_PENDING_MAX: u32 = 128;
 /// As scripts for Linux set them: a client, and listeners that need not ask for it.
 const FAST_OPEN: u32 = 0x403;
 /// The key with which scripts for Linux compute their cookies.
-const FAST_OPEN_KEY: &str = "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4";
+pub(crate) const FAST_OPEN_KEY: &str = "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4";
 
 impl Default for Settings {
     fn default() -> Settings {
@@ -54,6 +65,12 @@ impl Default for Settings {
             ecn: Ecn::Off,
             fast_open,
             quick_acks: 16,
+            // As most scripts set it.
+            restarts_after_idle: false,
+            burst_segments_min: 2,
+            syn_retries: 5,
+            unsent_low_water: 0,
+            sysctls: Some(PathBuf::from("/proc/sys/net/ipv4")),
         }
     }
 }
@@ -62,7 +79,15 @@ impl Settings {
     /// # Errors
     /// One sentence that says which flag is wrong.
     pub fn parse(flags: &str) -> Result<Settings, String> {
-        let mut s = Settings::default();
+        Settings::default().with(flags)
+    }
+
+    /// The same, as far as `flags` say nothing else.
+    ///
+    /// # Errors
+    /// As [`Settings::parse`].
+    pub fn with(self, flags: &str) -> Result<Settings, String> {
+        let mut s = self;
         for flag in flags.split(',').map(str::trim).filter(|f| !f.is_empty()) {
             let (key, value) = flag.split_once('=').ok_or(format!("'{flag}' is not of the form key=value"))?;
             match key {
@@ -75,6 +100,11 @@ impl Settings {
                 "sndbuf" => s.send_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "timestamps" => s.timestamps = number(key, value, 0, 1)? == 1,
                 "quick_acks" => s.quick_acks = number(key, value, 0, 255)? as u8,
+                "idle-restart" => s.restarts_after_idle = number(key, value, 0, 1)? == 1,
+                "min-burst" => s.burst_segments_min = number(key, value, 1, 255)? as u8,
+                "syn-retries" => s.syn_retries = number(key, value, 1, 127)? as u8,
+                "notsent-lowat" => s.unsent_low_water = number(key, value, 0, u32::MAX)?,
+                "sysctls" => s.sysctls = Some(PathBuf::from(value)).filter(|_| value != "off"),
                 "sack" => s.sack = number(key, value, 0, 1)? == 1,
                 "fastopen" => set_fast_open(&mut s.fast_open, number(key, value, 0, u32::MAX)?),
                 "fastopen-key" => s.fast_open.keys = Some(fast_open_key(value)?),
@@ -89,7 +119,7 @@ impl Settings {
     }
 }
 
-fn set_fast_open(f: &mut FastOpen, bits: u32) {
+pub(crate) fn set_fast_open(f: &mut FastOpen, bits: u32) {
     f.client = bits & 1 != 0;
     f.client_without_cookie = bits & 4 != 0;
     f.server_pending_max = if bits & 2 != 0 && bits & 0x400 != 0 { FAST_OPEN_PENDING_MAX } else { 0 };
@@ -97,7 +127,7 @@ fn set_fast_open(f: &mut FastOpen, bits: u32) {
 }
 
 /// Four words of eight hexadecimal digits with dashes between them.
-fn fast_open_key(value: &str) -> Result<FastOpenKeys, String> {
+pub(crate) fn fast_open_key(value: &str) -> Result<FastOpenKeys, String> {
     let words: Option<Vec<u32>> = value.split('-').map(|word| u32::from_str_radix(word, 16).ok()).collect();
     let bytes: Vec<u8> = words.unwrap_or_default().iter().flat_map(|word| word.to_le_bytes()).collect();
     let primary = bytes.try_into().map_err(|_| format!("'{value}' is no key: four hexadecimal words with dashes"))?;

@@ -209,6 +209,16 @@ fn fin_that_comes_with_the_syn_counts_only_if_the_syn_is_an_answer() {
 }
 
 #[test]
+fn answer_to_our_syn_may_bring_the_whole_stream_and_its_end() {
+    let mut host = in_state(State::SynSent);
+    host.send(seg("SF.", 500, 301).data(*b"abc"));
+    host.expect(".", 301, 505);
+    assert_eq!(host.told(), [Told::Connected, Told::Data(b"abc".to_vec()), Told::PeerClosed]);
+    assert_eq!(host.state(), State::CloseWait);
+    over(&mut host, 505);
+}
+
+#[test]
 fn full_backlog_drops_the_syn_and_takes_it_once_there_is_room() {
     let mut config = plain_config();
     config.tcp.syn_cookies = SynCookies::Off;

@@ -39,6 +39,35 @@ fn small_segment_ends_the_quick_acks() {
 }
 
 #[test]
+fn small_segments_are_acknowledged_at_once_too_if_so_configured() {
+    let mut config = quick_config();
+    config.tcp.quick_ack_bytes_min = 0;
+    let mut host = Host::accepted(config);
+    host.send(seg("P.", 101, 301).data(*b"small"));
+    host.expect(".", 301, 106);
+    over(&mut host, 106);
+}
+
+#[test]
+fn ack_of_a_fin_behind_data_may_be_delayed_but_not_that_of_a_fin_alone() {
+    let mut config = quick_config();
+    config.tcp.delays_fin_acks = true;
+    let mut host = Host::accepted(config.clone());
+    host.send(seg("P.", 101, 301).data(&BYTES[..1000]));
+    host.expect(".", 301, 1101);
+    host.send(seg("F.", 1101, 301));
+    host.expect_nothing();
+    sends_after(&mut host, ms(40));
+    host.expect(".", 301, 1102);
+    over(&mut host, 1102);
+
+    let mut host = Host::accepted(config);
+    host.send(seg("F.", 101, 301));
+    host.expect(".", 301, 102);
+    over(&mut host, 102);
+}
+
+#[test]
 fn second_segment_is_acknowledged_at_once_however_small() {
     let mut host = Host::accepted(plain_config());
     host.send(seg(".", 101, 301).data(*b"a"));

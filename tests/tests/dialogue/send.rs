@@ -50,14 +50,26 @@ fn initial_window_is_ten_segments_and_slow_start_doubles_it() {
 }
 
 #[test]
-fn burst_that_the_window_ends_is_pushed_though_more_is_queued() {
+fn last_segment_of_a_burst_is_pushed_though_more_is_queued() {
     let mut host = thousand(plain_config());
     host.write(&BYTES[..30_000]);
     let pushed =
         |host: &mut Host| -> Vec<bool> { host.out.drain(..).map(|sent| sent.seg.flags.has(TcpFlags::PSH)).collect() };
-    assert_eq!(pushed(&mut host), [[false; 9].as_slice(), &[true]].concat());
+    // Half of the congestion window is a burst.
+    let burst = [false, false, false, false, true];
+    assert_eq!(pushed(&mut host), [burst, burst].concat());
     host.send(seg(".", 101, 1301));
     assert_eq!(pushed(&mut host), [false, true]);
+    over(&mut host, 101);
+}
+
+#[test]
+fn fin_alone_needs_no_room_in_the_congestion_window() {
+    let mut host = thousand(plain_config());
+    host.write(&BYTES[..10_000]);
+    host.out.clear();
+    host.act(|c| c.shutdown());
+    host.expect("F.", 10_301, 101);
     over(&mut host, 101);
 }
 

@@ -87,6 +87,17 @@ fn timestamps_wrap_round() {
 }
 
 #[test]
+fn timestamp_of_a_segment_that_acknowledges_what_was_never_sent_is_not_believed() {
+    let mut host = accepted();
+    host.send(seg("F.", 101, 9999).ts(900_000, 0));
+    let answer = host.expect(".", 301, 101);
+    assert!(echo(&answer) < 900_000);
+    host.send(seg(".", 101, 301).data(*b"a").ts(1002, value(&answer)));
+    assert_eq!(host.shard.app().bytes(), b"a");
+    over(&mut host, 102);
+}
+
+#[test]
 fn timestamp_is_believed_again_after_twenty_four_days() {
     // A silence of so many days, and whether an older timestamp counts then (RFC 7323 5.5).
     for (days, counts) in [(1, false), (5, false), (8, false), (23, false), (25, true), (27, true), (40, true)] {

@@ -23,7 +23,7 @@ fn tcp_options(net: &mut Net, host: Host, fd: Fd) -> u8 {
 }
 
 fn send_fast(net: &mut Net, fd: Fd, bytes: &[u8]) -> Result<usize, Errno> {
-    net.on(Host::A, |s| s.send_fast(fd, bytes, (ADDR_B, PORT)))
+    net.on(Host::A, |s| s.send_fast(fd, bytes, (ADDR_B, PORT), false))
 }
 
 fn socket(net: &mut Net) -> Fd {
@@ -59,6 +59,7 @@ fn bytes_sent_with_the_syn_can_be_read_and_answered_before_the_handshake_is_comp
     assert_eq!(recv(&mut net, Host::A, fd, 100), Ok(b"answer".to_vec()));
     assert_eq!(tcp_options(&mut net, Host::A, fd) & SYN_DATA, SYN_DATA);
     assert_eq!(tcp_options(&mut net, Host::B, server) & SYN_DATA, SYN_DATA);
+    assert_eq!(send_fast(&mut net, fd, b""), Ok(0), "how the handshake went is asked once");
     assert_eq!(send_fast(&mut net, fd, b"hello"), Err(Errno::ISCONN));
     close(&mut net, Host::A, fd);
     close(&mut net, Host::B, server);
@@ -140,7 +141,7 @@ fn switches_say_what_was_set_and_refuse_what_linux_refuses() {
     assert_eq!(out[..32], [1; 32]);
     // Where clients may not, nothing of it works.
     let off = net.on(Host::B, |s| s.socket(false));
-    assert_eq!(net.on(Host::B, |s| s.send_fast(off, b"x", (ADDR_B, PORT))), Err(Errno::OPNOTSUPP));
+    assert_eq!(net.on(Host::B, |s| s.send_fast(off, b"x", (ADDR_B, PORT), false)), Err(Errno::OPNOTSUPP));
     assert_eq!(set(&mut net, Host::B, off, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), Err(Errno::OPNOTSUPP));
 }
 

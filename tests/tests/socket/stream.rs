@@ -97,6 +97,20 @@ fn what_came_before_the_end_is_read_before_the_end() {
 }
 
 #[test]
+fn what_came_before_a_reset_is_read_before_the_error() {
+    let mut net = Net::default();
+    let (_, client, server) = net.connected();
+    send(&mut net, Host::A, client, b"last words").expect("room");
+    net.pass(ms(50));
+    net.on(Host::A, |s| s.disconnect(client)).expect("a connection");
+    net.pass(ms(50));
+    assert_eq!(recv(&mut net, Host::B, server, 4).as_deref(), Ok(&b"last"[..]));
+    assert_eq!(recv(&mut net, Host::B, server, 99).as_deref(), Ok(&b" words"[..]));
+    assert_eq!(recv(&mut net, Host::B, server, 99), Err(Errno::CONNRESET));
+    assert_eq!(recv(&mut net, Host::B, server, 99).as_deref(), Ok(&b""[..]));
+}
+
+#[test]
 fn after_shutting_down_one_direction_the_other_goes_on() {
     let mut net = Net::default();
     let (listener, client, server) = net.connected();
@@ -161,6 +175,19 @@ fn a_corked_socket_sends_whole_segments_until_uncorked_or_for_200_ms() {
     assert_eq!(sizes(&net), [1_448, 552, 100, 70]);
     let pushed = |e: &&TraceEvent| e.outgoing && e.payload_len > 0 && e.flags.0 & TcpFlags::PSH.0 != 0;
     assert_eq!(net.trace.iter().filter(pushed).count(), 3, "a whole segment of a corked socket does not push");
+}
+
+#[test]
+fn more_to_come_holds_back_only_until_the_next_ack() {
+    let mut net = Net::default();
+    let (_, client, _) = net.connected();
+    send(&mut net, Host::A, client, &[7; 100]).expect("room");
+    net.on(Host::A, |s| s.send(client, &[7; 50], Flags { more: true, ..PLAIN })).expect("room");
+    assert_eq!(sizes(&net), [100]);
+    net.pass(ms(100));
+    assert_eq!(sizes(&net), [100, 50], "before the 200 ms are over");
+    let pushed = |e: &&TraceEvent| e.outgoing && e.payload_len > 0 && e.flags.0 & TcpFlags::PSH.0 != 0;
+    assert_eq!(net.trace.iter().filter(pushed).count(), 1, "what is to be followed by more needs no PSH");
 }
 
 #[test]

@@ -91,6 +91,12 @@ pub fn grow(t: &mut Tcb, memory: Option<&mut Memory>, g: &Growth) {
     t.cwnd = t.cwnd.saturating_add(step).min(CWND_MAX);
 }
 
+/// Bytes that leave in `nanos` when the window leaves evenly in 5/6 of a round trip, in half of one while it doubles.
+pub fn rate_bytes(t: &Tcb, nanos: u64, rtt_nanos: u64) -> u64 {
+    let (times, of) = if t.cwnd < t.ssthresh / 2 { (2, 1) } else { (6, 5) };
+    u64::from(t.cwnd) * nanos / rtt_nanos * times / of
+}
+
 /// ssthresh after a loss, `outstanding` bytes being unacknowledged.
 pub fn reduce(t: &Tcb, memory: &mut Memory, outstanding: u32) -> u32 {
     let mss = u32::from(t.mss);

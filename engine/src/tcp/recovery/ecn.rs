@@ -21,6 +21,11 @@ impl Notice {
         self.is_due
     }
 
+    /// Whether what ends at `una` was sent before the last reduction.
+    pub fn covers(&self, una: Seq) -> bool {
+        self.until.is_some_and(|until| !una.after(until))
+    }
+
     /// The window was reduced, for whatever reason.
     pub fn reduced(&mut self, t: &Tcb) {
         if t.has(flag::ECN) {
@@ -52,7 +57,7 @@ pub fn reduce(t: &mut Tcb, outstanding: u32, env: &mut Env<'_>) -> bool {
 }
 
 fn is_known(t: &Tcb, b: &Block) -> bool {
-    b.notice.until.is_some_and(|until| !t.snd_una.after(until))
+    b.notice.covers(t.snd_una)
 }
 
 /// New data go out: true if they have to say that the window is smaller.

@@ -31,7 +31,7 @@ pub mod undo;
 mod scoreboard_tests;
 
 pub(super) use acked::on_ack;
-pub(super) use sent::{on_sent, room, to_resend};
+pub(super) use sent::{Again, on_sent, room, to_resend};
 
 use super::congestion::{self, Memory};
 use super::env::Clock;
@@ -45,7 +45,7 @@ use path_mtu::PathMtu;
 use paths::Paths;
 use prr::Prr;
 use rack::Rack;
-use records::Chunks;
+use records::{Chunks, Marks};
 use scoreboard::Scoreboard;
 use tlp::Probe;
 use undo::Undo;
@@ -188,6 +188,23 @@ pub fn is_after_timeout(t: &Tcb, pool: &Pool) -> bool {
     pool.get(t.recovery).is_some_and(|b| b.phase == Phase::Timeout)
 }
 
+/// How far back a segment came in that was never sent again, in bytes, at most, and how many did.
+pub fn reordering(t: &Tcb, pool: &Pool) -> (u32, u32) {
+    pool.get(t.recovery).map_or((0, 0), |b| b.rack.reordering())
+}
+
+/// The window came down because of a congestion mark, and nothing sent since was acknowledged.
+pub fn is_reduced_by_mark(t: &Tcb, pool: &Pool) -> bool {
+    pool.get(t.recovery).is_some_and(|b| b.phase == Phase::Open && b.notice.covers(t.snd_una))
+}
+
+/// The smallest round trip of the last seconds and the last one, as far as they are remembered.
+pub fn rtts_us(t: &Tcb, pool: &Pool) -> (u32, u32) {
+    let rack = pool.get(t.recovery).map(|b| &b.rack);
+    let min = rack.map_or(t.srtt_us, |rack| rack.min_rtt_us().min(t.srtt_us));
+    (min, rack.and_then(Rack::rtt_us).unwrap_or(t.srtt_us))
+}
+
 /// How many segments are SACKed, how many were sent again and not reported since, and how many are to be sent again.
 pub fn reported(t: &Tcb, pool: &Pool) -> (u32, u32, u32) {
     pool.get(t.recovery).map_or((0, 0, 0), |b| b.board.counts(&pool.chunks))
@@ -242,7 +259,11 @@ impl Pool {
             let is_timed = t.has(flag::RTT_TIMING);
             let sent_us = if is_timed { t.rtt_at_us } else { clock.us };
             let una = t.snd_una;
-            b.is_tracking = b.board.push(&mut self.chunks, una, under_way as u16, sent_us, !is_timed);
+            // What is not full, or did not leave together with the next one, was all there was.
+            let is_alone = under_way < u32::from(t.mss) || (is_timed && sent_us != clock.us);
+            let is_alone = is_alone || t.snd_una + under_way == t.snd_end;
+            let marks = Marks::new(!is_timed, is_alone, is_alone);
+            b.is_tracking = b.board.push(&mut self.chunks, una, under_way as u16, sent_us, marks);
         }
         true
     }

@@ -10,6 +10,7 @@ use super::records::Chunks;
 use super::{Block, Phase, rewind};
 use crate::base::time::{Tick, ticks_for_nanos};
 use crate::base::{Counters, Event};
+use crate::tcp::State;
 use crate::tcp::env::{Clock, Env};
 use crate::tcp::options::TIMESTAMP_BYTES;
 use crate::tcp::tcb::{NONE, Tcb, flag};
@@ -127,9 +128,15 @@ pub fn too_big(t: &mut Tcb, seq: Seq, mtu: u32, datagram_len: u16, env: &mut Env
     }
     env.recovery.paths.learn(t.key.remote, mtu, env.clock.now);
     if !t.state().is_synchronized() {
-        // Our SYN was not what was too big; but the handshake's outcome has to mind the path.
         t.mss = mss;
-        return false;
+        // Only a SYN with data can be what was too big: it goes out again at once, without them. Otherwise it is the
+        // handshake's outcome that has to mind the path.
+        let had_data = t.state() == State::SynSent && t.flight() > 1;
+        if had_data {
+            t.snd_nxt = t.snd_una;
+            t.clear(flag::RTT_TIMING);
+        }
+        return had_data;
     }
     narrow(t, mss, true, env);
     true

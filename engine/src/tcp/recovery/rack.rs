@@ -61,6 +61,9 @@ pub struct Rack {
     /// Highest number reported as received ("forward ACK").
     forward: Seq,
     pub reordering_seen: bool,
+    /// How far behind the highest number one came in, at most, and how many did.
+    reordering_bytes: u32,
+    reordered: u32,
     /// Quarters of the smallest round trip that the reordering window is wide.
     quarters: u8,
     wide_for: u8,
@@ -78,6 +81,8 @@ impl Rack {
             min_rtt: MinRtt { before: u32::MAX, now: u32::MAX, span_start_us: now_us },
             forward: una,
             reordering_seen: false,
+            reordering_bytes: 0,
+            reordered: 0,
             quarters: 1,
             wide_for: 0,
             widened_until: None,
@@ -87,6 +92,11 @@ impl Rack {
     /// Nothing has been learnt that another flight of segments would have to know.
     pub fn is_plain(&self) -> bool {
         !self.reordering_seen && self.quarters == 1
+    }
+
+    /// How far back a segment came in, in bytes, at most, and how many did.
+    pub fn reordering(&self) -> (u32, u32) {
+        (self.reordering_bytes, self.reordered)
     }
 
     pub fn rtt_us(&self) -> Option<u32> {
@@ -121,6 +131,9 @@ impl Rack {
             self.forward = d.end;
         } else if d.end.before(self.forward) && !d.retransmitted {
             self.reordering_seen = true;
+            let extent = self.forward.since(d.end) + d.len;
+            self.reordering_bytes = self.reordering_bytes.max(extent);
+            self.reordered = self.reordered.saturating_add(1);
         }
     }
 
@@ -175,7 +188,7 @@ impl Rack {
                 // By then all of them are: the last of them was sent when the segment that arrived was.
                 return Some(patience.saturating_sub(now_us.wrapping_sub(self.sent_us)).max(1));
             }
-            board.lose_oldest(store);
+            board.lose_oldest(store, true);
         }
         None
     }
@@ -188,7 +201,7 @@ impl Rack {
             if now_us.wrapping_sub(oldest.sent_us) < patience {
                 break;
             }
-            board.lose_oldest(store);
+            board.lose_oldest(store, false);
         }
         board.lose_first(store);
     }

@@ -36,7 +36,41 @@ pub struct Record {
     /// Sequence numbers taken, FIN included.
     pub len: u16,
     pub place: Place,
-    pub retransmitted: bool,
+    pub marks: Marks,
+}
+
+/// What else there is to know about a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Marks(u8);
+
+impl Marks {
+    const RESENT: u8 = 1;
+    const PUSHED: u8 = 2;
+    const BURST_END: u8 = 4;
+
+    pub fn new(resent: bool, pushed: bool, burst_end: bool) -> Marks {
+        let mark = |on: bool, mark: u8| u8::from(on) * mark;
+        Marks(mark(resent, Marks::RESENT) | mark(pushed, Marks::PUSHED) | mark(burst_end, Marks::BURST_END))
+    }
+
+    /// It was sent more than once.
+    pub fn is_resent(self) -> bool {
+        self.0 & Marks::RESENT != 0
+    }
+
+    /// It is the last of those that left together.
+    pub fn is_burst_end(self) -> bool {
+        self.0 & Marks::BURST_END != 0
+    }
+
+    /// It has PSH because of its bytes.
+    pub fn is_pushed(self) -> bool {
+        self.0 & Marks::PUSHED != 0
+    }
+
+    pub fn set_resent(&mut self) {
+        self.0 |= Marks::RESENT;
+    }
 }
 
 impl Record {

@@ -7,7 +7,7 @@
 //!
 //! A segment counts as received once a block covers all of it.
 
-use super::records::{Chunks, NIL, Place, Record, Records, after};
+use super::records::{Chunks, Marks, NIL, Place, Record, Records, after};
 use crate::wire::Seq;
 
 /// A segment that an ACK has just reported as received, for the first time.
@@ -54,7 +54,7 @@ impl Scoreboard {
         let all = (0..self.records.len()).filter_map(|i| self.records.get(store, self.records.nth(i)));
         let (mut resent, mut lost) = (0, 0);
         for record in all {
-            resent += u32::from(record.place == Place::Flight && record.retransmitted);
+            resent += u32::from(record.place == Place::Flight && record.marks.is_resent());
             lost += u32::from(record.place == Place::Lost);
         }
         (self.sacked_segments, resent, lost)
@@ -82,8 +82,8 @@ impl Scoreboard {
     }
 
     /// A segment with the next sequence numbers was sent. False: no room to remember it.
-    pub fn push(&mut self, store: &mut Chunks, seq: Seq, len: u16, now_us: u32, retransmitted: bool) -> bool {
-        let record = Record { seq, len, sent_us: now_us, retransmitted, ..Record::default() };
+    pub fn push(&mut self, store: &mut Chunks, seq: Seq, len: u16, now_us: u32, marks: Marks) -> bool {
+        let record = Record { seq, len, sent_us: now_us, marks, ..Record::default() };
         let Some(number) = self.records.push(store, record) else { return false };
         self.append(store, number, Place::Flight);
         true
@@ -193,12 +193,12 @@ impl Scoreboard {
         self.records.get(store, self.flight.head).copied().filter(|_| self.flight.head != NIL)
     }
 
-    /// Takes that segment for lost.
-    pub fn lose_oldest(&mut self, store: &mut Chunks) {
+    /// Takes that segment for lost. `has_turn`: if it was sent again already, before all that were not.
+    pub fn lose_oldest(&mut self, store: &mut Chunks, has_turn: bool) {
         let number = self.flight.head;
         let Some(&record) = self.records.get(store, number).filter(|_| number != NIL) else { return };
         self.detach(store, number);
-        if record.retransmitted {
+        if record.marks.is_resent() && has_turn {
             self.insert(store, number, Place::Lost, self.urgent);
             self.urgent = number;
         } else {
@@ -240,16 +240,21 @@ impl Scoreboard {
         }
     }
 
-    /// What has to be sent again first: number and length.
-    pub fn next_lost(&self, store: &Chunks) -> Option<(Seq, u32)> {
-        let record = self.records.get(store, self.lost.head).filter(|_| self.has_lost())?;
-        Some((record.seq, u32::from(record.len)))
+    /// What has to be sent again first.
+    pub fn next_lost<'a>(&self, store: &'a Chunks) -> Option<&'a Record> {
+        self.records.get(store, self.lost.head).filter(|_| self.has_lost())
     }
 
-    /// The last segment, for a probe: number and length.
-    pub fn last(&self, store: &Chunks) -> Option<(Seq, u32)> {
+    /// The segment that has to be sent again after the first, if it is next to it and left together with it.
+    pub fn next_lost_joined<'a>(&self, store: &'a Chunks) -> Option<&'a Record> {
+        let first = self.next_lost(store).filter(|first| !first.marks.is_burst_end() && first.next != NIL)?;
+        self.records.get(store, first.next).filter(|second| second.seq == first.end())
+    }
+
+    /// The last segment, for a probe.
+    pub fn last<'a>(&self, store: &'a Chunks) -> Option<&'a Record> {
         let last = self.records.nth(self.records.len().checked_sub(1)?);
-        self.records.get(store, last).map(|r| (r.seq, u32::from(r.len)))
+        self.records.get(store, last)
     }
 
     /// The segment starting at `seq` was sent again. False: there is no such segment.
@@ -261,7 +266,8 @@ impl Scoreboard {
         }
         self.detach(store, number);
         if let Some(r) = self.records.get_mut(store, number) {
-            (r.sent_us, r.retransmitted) = (now_us, true);
+            r.sent_us = now_us;
+            r.marks.set_resent();
         }
         self.append(store, number, Place::Flight);
         true
@@ -333,5 +339,5 @@ impl Scoreboard {
 }
 
 fn delivered(r: &Record) -> Delivered {
-    Delivered { end: r.end(), len: u32::from(r.len), sent_us: r.sent_us, retransmitted: r.retransmitted }
+    Delivered { end: r.end(), len: u32::from(r.len), sent_us: r.sent_us, retransmitted: r.marks.is_resent() }
 }

@@ -1,6 +1,6 @@
 //! The scoreboard against a list of segments that is walked from end to end each time.
 
-use super::records::{Chunks, Place};
+use super::records::{Chunks, Marks, Place};
 use super::scoreboard::{Delivered, Scoreboard};
 use crate::base::Rng;
 use crate::wire::Seq;
@@ -39,9 +39,13 @@ impl Model {
     fn push(&mut self, len: u64) {
         self.turn += 1;
         let (seq, sent_us, number) = (self.next, self.turn as u32, self.seq(self.next));
-        assert!(self.board.push(&mut self.store, number, len as u16, sent_us, false));
+        assert!(self.board.push(&mut self.store, number, len as u16, sent_us, Marks::default()));
         self.naive.push(Naive { seq, len, place: Place::Flight, retransmitted: false, sent_us, turn: self.turn });
         self.next += len;
+    }
+
+    fn next_lost(&self) -> Option<(Seq, u32)> {
+        self.board.next_lost(&self.store).map(|r| (r.seq, u32::from(r.len)))
     }
 
     fn acknowledge(&mut self, una: u64) {
@@ -82,14 +86,14 @@ impl Model {
         let expected = self.oldest();
         let told = self.board.oldest_in_flight(&self.store);
         assert_eq!(told.map(|r| r.seq), expected.map(|i| self.seq(self.naive[i].seq)));
-        self.board.lose_oldest(&mut self.store);
+        self.board.lose_oldest(&mut self.store, true);
         if let Some(i) = expected {
             self.naive[i].place = Place::Lost;
         }
     }
 
     fn resend(&mut self) {
-        let Some((seq, len)) = self.board.next_lost(&self.store) else { return };
+        let Some((seq, len)) = self.next_lost() else { return };
         self.turn += 1;
         let at = u64::from(seq.since(self.seq(0)));
         let turn = self.turn;
@@ -146,7 +150,7 @@ fn segments_lost_twice_are_sent_again_before_those_lost_once_and_in_order() {
     // What was sent after them, then themselves.
     (0..10).for_each(|_| m.lose_oldest());
     let mut order = Vec::new();
-    while let Some((seq, _)) = m.board.next_lost(&m.store) {
+    while let Some((seq, _)) = m.next_lost() {
         order.push(seq.0 / 10);
         m.resend();
     }
@@ -162,7 +166,7 @@ fn time_out_of_a_segment_that_was_sacked_means_that_no_sack_can_be_believed() {
     m.board.lose_first(&mut m.store);
     assert_eq!(m.board.sacked_segments(), 0);
     assert_eq!((m.board.lost_bytes(), m.board.flight_bytes()), (30, 20));
-    assert_eq!(m.board.next_lost(&m.store), Some((Seq(0), 10)));
+    assert_eq!(m.next_lost(), Some((Seq(0), 10)));
 }
 
 #[test]
@@ -170,7 +174,7 @@ fn growing_block_costs_only_what_is_new() {
     // Quadratic work would take minutes here.
     let (mut board, mut store) = (Scoreboard::default(), Chunks::new(300_000));
     for i in 0..200_000u32 {
-        assert!(board.push(&mut store, Seq(i * 10), 10, i, false));
+        assert!(board.push(&mut store, Seq(i * 10), 10, i, Marks::default()));
     }
     for i in 2..=200_000u32 {
         assert_eq!(board.sack(&mut store, Seq(10), Seq(i * 10), |_| {}), 10);
@@ -181,10 +185,10 @@ fn growing_block_costs_only_what_is_new() {
 #[test]
 fn exhausted_pool_refuses_and_recovers() {
     let (mut board, mut store) = (Scoreboard::default(), Chunks::new(128));
-    let taken = (0..200u32).take_while(|&i| board.push(&mut store, Seq(i), 1, 0, false)).count();
+    let taken = (0..200u32).take_while(|&i| board.push(&mut store, Seq(i), 1, 0, Marks::default())).count();
     assert_eq!(taken, 128);
     board.acknowledge(&mut store, Seq(64), |_| {});
-    assert!(board.push(&mut store, Seq(128), 1, 0, false));
+    assert!(board.push(&mut store, Seq(128), 1, 0, Marks::default()));
     board.clear(&mut store);
     assert_eq!(store.in_use(), 0);
 }
@@ -195,22 +199,22 @@ fn first_segment_goes_first_after_a_time_out_whatever_was_sent_again_before() {
     (0..3).for_each(|_| m.push(10));
     // A probe: the last segment again.
     m.board.resent(&mut m.store, Seq(20), 50);
-    (0..3).for_each(|_| m.board.lose_oldest(&mut m.store));
+    (0..3).for_each(|_| m.board.lose_oldest(&mut m.store, true));
     m.board.lose_first(&mut m.store);
-    assert_eq!(m.board.next_lost(&m.store), Some((Seq(0), 10)));
+    assert_eq!(m.next_lost(), Some((Seq(0), 10)));
 }
 
 #[test]
 fn what_was_lost_by_mistake_is_judged_first_again() {
     let mut m = Model::new(0);
     (0..4).for_each(|_| m.push(10));
-    (0..2).for_each(|_| m.board.lose_oldest(&mut m.store));
+    (0..2).for_each(|_| m.board.lose_oldest(&mut m.store, true));
     m.board.find_lost(&mut m.store);
     assert_eq!((m.board.lost_bytes(), m.board.flight_bytes()), (0, 40));
     let mut order = Vec::new();
     while let Some(r) = m.board.oldest_in_flight(&m.store) {
         order.push(r.seq.0);
-        m.board.lose_oldest(&mut m.store);
+        m.board.lose_oldest(&mut m.store, true);
     }
     assert_eq!(order, [0, 10, 20, 30]);
 }

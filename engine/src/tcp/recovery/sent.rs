@@ -1,27 +1,50 @@
 //! What a transmission does to the recovery state, and what that allows to be sent.
 
 use super::frto::{self, Frto};
+use super::records::{Marks, Record};
 use super::{Phase, Pool, SEGMENTS_MAX, is_tracking};
 use crate::base::Event;
 use crate::tcp::env::Env;
 use crate::tcp::output::Plan;
 use crate::tcp::tcb::{NONE, Tcb, flag};
-use crate::wire::Seq;
+use crate::wire::{Seq, TcpFlags};
 
-/// What has to be sent again now: number and sequence numbers taken, FIN included. `None`: nothing, or no room.
-pub fn to_resend(t: &Tcb, pool: &Pool) -> Option<(Seq, u32)> {
+/// A segment that has to be sent again.
+#[derive(Clone, Copy, Debug)]
+pub struct Again {
+    pub seq: Seq,
+    /// Sequence numbers taken, FIN included.
+    pub len: u32,
+    /// It has PSH because of its bytes.
+    pub pushed: bool,
+    /// The next one follows at once, as it did before.
+    pub is_joined: bool,
+}
+
+impl From<&Record> for Again {
+    fn from(r: &Record) -> Again {
+        Again { seq: r.seq, len: u32::from(r.len), pushed: r.marks.is_pushed(), is_joined: false }
+    }
+}
+
+/// What has to be sent again now. `None`: nothing, or no room.
+pub fn to_resend(t: &Tcb, pool: &Pool) -> Option<Again> {
     let Some(b) = pool.get(t.recovery).filter(|b| b.is_tracking) else {
         // Without records it is the first segment.
         let len = t.flight().min(u32::from(t.mss));
-        return (len > 0).then_some((t.snd_una, len));
+        let pushed = t.snd_una + len == t.snd_end || len < u32::from(t.mss);
+        return (len > 0).then_some(Again { seq: t.snd_una, len, pushed, is_joined: false });
     };
     if b.is_forced && b.phase == Phase::Open {
-        return b.board.last(&pool.chunks);
+        return b.board.last(&pool.chunks).map(Again::from);
     }
-    let (seq, len) = b.board.next_lost(&pool.chunks)?;
-    let has_room = b.is_forced || t.cwnd.saturating_sub(b.board.flight_bytes()) >= len;
+    let mut again = Again::from(b.board.next_lost(&pool.chunks)?);
+    let room = t.cwnd.saturating_sub(b.board.flight_bytes());
+    let has_room = b.is_forced || room >= again.len;
+    let joined = b.board.next_lost_joined(&pool.chunks);
+    again.is_joined = joined.is_some_and(|next| room >= again.len + u32::from(next.len));
     // A peer that took its window back gets nothing beyond it; the time-out turns into a probe.
-    (has_room && seq.since(t.snd_una) < t.snd_wnd).then_some((seq, len))
+    (has_room && again.seq.since(t.snd_una) < t.snd_wnd).then_some(again)
 }
 
 /// Bytes of new data that the congestion window has room for.
@@ -71,10 +94,16 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
         let is_kept = if plan.out_of_turn {
             b.board.resent(chunks, plan.seq, now_us)
         } else {
-            b.board.push(chunks, plan.seq, len as u16, now_us, plan.retransmit)
+            b.board.push(
+                chunks,
+                plan.seq,
+                len as u16,
+                now_us,
+                Marks::new(plan.retransmit, plan.flags.has(TcpFlags::PSH), plan.burst > 0),
+            )
         };
         debug_assert!(is_kept || !plan.out_of_turn, "only what is neither acknowledged nor SACKed is sent again");
-        let is_exempt = b.is_forced || b.frto == Frto::Testing || t.has(flag::PROBE);
+        let is_exempt = plan.len == 0 || b.is_forced || b.frto == Frto::Testing || t.has(flag::PROBE);
         let is_within = is_exempt || b.board.flight_bytes() <= t.cwnd;
         debug_assert!(is_within, "more under way than the window allows");
         if !is_kept {

@@ -1,0 +1,51 @@
+//! The runner of packetdrill scripts: what it says to wrong arguments, and the project's own scripts, where packetdrill is
+//! installed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use synfin_tests::programs;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn runner(arguments: &[&str]) -> Output {
+    let mut command = Command::new(root().join("scripts/packetdrill"));
+    command.args(arguments).output().expect("scripts/packetdrill can be run")
+}
+
+#[test]
+fn runner_says_in_one_sentence_what_is_wrong_with_its_arguments() {
+    let scripts = root().join("tests/packetdrill/scripts");
+    let scripts = scripts.to_str().expect("a readable path");
+    for (arguments, part) in [
+        (&["--speed"][..], "no option '--speed'"),
+        (&["--jobs"], "--jobs needs a value"),
+        (&["--jobs", "0"], "--jobs is a number from 1"),
+        (&["--timeout", "soon"], "--timeout is a number of seconds"),
+        (&["/no/such/script.pkt"], "there is no '/no/such/script.pkt'"),
+        (&["--packetdrill", "/no/such/program", scripts], "github.com/google/packetdrill"),
+    ] {
+        let out = runner(arguments);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(part) && said.trim().lines().count() == 1, "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn runner_explains_itself_with_examples() {
+    let out = runner(&["--help"]);
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && said.contains("examples:") && said.contains("--packetdrill PATH"), "{said}");
+}
+
+#[test]
+fn own_scripts_pass() {
+    if programs::find("packetdrill").is_none() {
+        eprintln!("skipped: packetdrill is not installed; it comes from https://github.com/google/packetdrill");
+        return;
+    }
+    let out = runner(&[]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+}
