@@ -161,7 +161,8 @@ impl Core {
             true => ecn::outgoing(t, plan, &mut self.proto.env_of(slot, t.flags)),
             false => (plan.flags, 0),
         };
-        let urgent = self.proto.urgent_pointer(slot, t, data_at);
+        // What is urgent is told with the data that follow: a SYN with URG is what many take for an attack.
+        let urgent = if is_syn { None } else { self.proto.urgent_pointer(slot, t, plan.seq) };
         let flags = if urgent.is_some() { flags | TcpFlags::URG } else { flags };
         let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
         let bare = Bare { seq: plan.seq, ack, flags: flags | push };
