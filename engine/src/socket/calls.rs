@@ -155,6 +155,7 @@ impl Sockets<'_> {
             return Err(Errno::AFNOSUPPORT);
         }
         let id = self.open(fd, remote, port, fast)?;
+        self.table.forget_leftover(fd);
         let s = self.table.socket(fd)?;
         s.role = Role::Opening(id, false);
         (s.read_shut, s.write_shut, s.error) = (false, false, None);
@@ -213,6 +214,7 @@ impl Sockets<'_> {
         (s.read_shut, s.write_shut, s.seen_end, s.seen_unread) = (false, false, false, 0);
         s.corked_until = None;
         s.rest = Vec::new();
+        self.table.forget_leftover(fd);
         Ok(())
     }
 
