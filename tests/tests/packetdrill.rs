@@ -1,6 +1,7 @@
 //! The runner of packetdrill scripts: what it says to wrong arguments, and the project's own scripts, where packetdrill is
 //! installed.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use synfin_tests::programs;
@@ -38,6 +39,26 @@ fn runner_explains_itself_with_examples() {
     let out = runner(&["--help"]);
     let said = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success() && said.contains("examples:") && said.contains("--packetdrill PATH"), "{said}");
+}
+
+#[test]
+fn scripts_run_where_neither_namespaces_nor_capabilities_may_be_changed() {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packetdrill-unprivileged");
+    std::fs::create_dir_all(&place).expect("a directory");
+    for (name, status) in [("unshare", 1), ("setpriv", 1), ("program", 0)] {
+        let path = place.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\nexit {status}\n")).expect("a file");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("a program");
+    }
+    for name in ["engine.so", "script.pkt"] {
+        std::fs::write(place.join(name), "").expect("a file");
+    }
+    let path = format!("{}:{}", place.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new(root().join("scripts/packetdrill"));
+    command.env("PATH", path).env("SYNFIN_PACKETDRILL_SO", place.join("engine.so"));
+    let out = command.arg("--packetdrill").args(["program", "script.pkt"].map(|name| place.join(name))).output();
+    let out = out.expect("scripts/packetdrill can be run");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
 }
 
 #[test]

@@ -35,8 +35,9 @@ them: give address ranges. Source ports default to 1024-65535 for addresses that
 the kernel has too, to those below the kernel's own ephemeral ports (1024-32767 unless ip_local_port_range says
 otherwise), since replies to the ports in use here no longer reach the kernel.
 
-Memory: where --hold or --concurrency means a million connections or more, the table that finds them takes its memory
-at the start (11 bytes for each); else it grows as they come.";
+Memory: where --hold means 1,048,576 connections or more for each worker, or --concurrency half as many (there is room
+for twice its number), the table that finds them takes its memory at the start (11 bytes for each that there is room
+for); else it grows as they come.";
 
 /// What is spoken to the target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

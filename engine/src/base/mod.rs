@@ -20,6 +20,6 @@ pub use pages::Leaving;
 pub use queue::ChunkQueue;
 pub use rng::Rng;
 pub use room::Room;
-pub use segmented::{SEGMENT_LEN, Segmented};
+pub use segmented::{SEGMENT_LEN, Segmented, segment_of};
 pub use time::Instant;
 pub use words::Words;

@@ -37,8 +37,9 @@ pub trait App: Sized {
     /// goes on, whether or not anything is done about it.
     fn reported(&mut self, _conn: &mut Conn<'_, Self::Conn>, _what: Report) {}
 
-    /// The connection is about to be over: the last look at it, and at bytes that were not taken.
-    fn ending(&mut self, _conn: &mut Conn<'_, Self::Conn>) {}
+    /// The connection is about to be over: the last look at it, and at bytes that were not taken. Nothing can be asked of it
+    /// any more.
+    fn ending(&mut self, _conn: &Conn<'_, Self::Conn>, _why: CloseReason) {}
 
     /// The connection is over (for the closing side: it has reached TIME-WAIT).
     fn closed(&mut self, _user: Self::Conn, _why: CloseReason, _now: Instant) {}

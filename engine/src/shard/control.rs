@@ -83,9 +83,12 @@ impl<U> Conn<'_, U> {
     pub fn read(&mut self, out: &mut [u8], peek: bool) -> usize {
         let Some(t) = self.core.conns.get_mut(self.slot) else { return 0 };
         let end = t.stream_end();
-        let n = self.core.recv.read(t.recv, end, out, peek, &mut self.core.spent);
-        if n == 0 || peek {
-            return n;
+        if peek {
+            return self.core.recv.peek(t.recv, end, out);
+        }
+        let n = self.core.recv.read(t.recv, end, out, &mut self.core.spent);
+        if n == 0 {
+            return 0;
         }
         let unread = self.core.recv.unread(t.recv, end);
         let ended = t.stream_end() != t.rcv_nxt;
@@ -107,12 +110,14 @@ impl<U> Conn<'_, U> {
         n
     }
 
-    /// All that came in order and was not read, of a connection that is about to be over ([`App::ending`](super::App::ending)).
-    pub fn take_rest(&mut self) -> Vec<u8> {
-        let Some(t) = self.core.conns.get(self.slot) else { return Vec::new() };
-        let mut rest = vec![0; self.core.recv.unread(t.recv, t.rcv_nxt) as usize];
+    /// What came in order and was not read, at most the first `limit` bytes, of a connection that is about to be over
+    /// ([`App::ending`](super::App::ending)).
+    pub fn rest(&self, limit: usize) -> Vec<u8> {
+        let Some(t) = self.tcb() else { return Vec::new() };
+        let unread = self.core.recv.unread(t.recv, t.rcv_nxt) as usize;
+        let mut rest = vec![0; unread.min(limit)];
         // A FIN is counted in, but is no byte.
-        let n = self.core.recv.read(t.recv, t.rcv_nxt, &mut rest, true, &mut self.core.spent);
+        let n = self.core.recv.peek(t.recv, t.rcv_nxt, &mut rest);
         rest.truncate(n);
         rest
     }

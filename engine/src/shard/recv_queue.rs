@@ -191,10 +191,9 @@ impl RecvPool {
         Some((h.frame, h.start, h.len, end))
     }
 
-    /// Copies the bytes in front of `end` into `out`, as far as there is room for them, and returns how many. Unless
-    /// `peek`, those are read: frames that hold nothing else go to `spent`.
-    pub fn read(&mut self, block: u32, end: Seq, out: &mut [u8], peek: bool, spent: &mut Vec<Frame>) -> usize {
-        let Some(b) = self.blocks.get_mut(block) else { return 0 };
+    /// Copies the bytes in front of `end` into `out`, as far as there is room for them, and returns how many.
+    pub fn peek(&self, block: u32, end: Seq, out: &mut [u8]) -> usize {
+        let Some(b) = self.blocks.get(block) else { return 0 };
         let mut done = 0;
         for h in &b.held {
             let n = if h.seq.before(end) { usize::from(h.len).min(out.len() - done) } else { 0 };
@@ -203,7 +202,14 @@ impl RecvPool {
             out[done..done + n].copy_from_slice(bytes);
             done += n;
         }
-        let mut left = if peek { 0 } else { done };
+        done
+    }
+
+    /// As [`peek`](Self::peek), and those bytes are read: frames that hold nothing else go to `spent`.
+    pub fn read(&mut self, block: u32, end: Seq, out: &mut [u8], spent: &mut Vec<Frame>) -> usize {
+        let done = self.peek(block, end, out);
+        let Some(b) = self.blocks.get_mut(block) else { return 0 };
+        let mut left = done;
         while left > 0 {
             let Some(first) = b.held.front_mut() else { break };
             let n = usize::from(first.len).min(left) as u16;

@@ -296,7 +296,7 @@ impl<A: App> Shard<A> {
 
     /// Gives back all that a connection holds and tells the application. Its table entry is gone already.
     fn release(&mut self, slot: u32, why: CloseReason, cx: &mut Cx<'_>) {
-        self.with_app(slot, |app, conn| app.ending(conn));
+        self.with_app(slot, |app, conn| app.ending(conn, why));
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let (key, flags) = (t.key, t.flags);

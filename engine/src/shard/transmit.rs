@@ -145,9 +145,8 @@ impl Core {
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let of_syn;
         let options = if is_syn {
+            // Whatever a router has said meanwhile: that is about our direction (RFC 8201 5.4).
             let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
-            // A router may have said meanwhile that the path takes less.
-            let own_mss = if t.state() == State::SynSent { own_mss.min(t.mss) } else { own_mss };
             let options = syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val);
             of_syn = TcpOptions { fast_open: self.fast.option(slot, plan), ..options };
             OptionsOut::Any(&of_syn)
@@ -162,7 +161,8 @@ impl Core {
             true => ecn::outgoing(t, plan, &mut self.proto.env_of(slot, t.flags)),
             false => (plan.flags, 0),
         };
-        let urgent = self.proto.urgent_pointer(slot, t, data_at);
+        // What is urgent is told with the data that follow: a SYN with URG is what many take for an attack.
+        let urgent = if is_syn { None } else { self.proto.urgent_pointer(slot, t, plan.seq) };
         let flags = if urgent.is_some() { flags | TcpFlags::URG } else { flags };
         let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
         let bare = Bare { seq: plan.seq, ack, flags: flags | push };

@@ -8,7 +8,7 @@
 //! window has offered is never taken back: a buffer that grows smaller only keeps the edge from moving on.
 
 use super::core::{Core, Protocol};
-use crate::base::Segmented;
+use crate::base::{Segmented, segment_of};
 use crate::tcp::{NONE, Tcb, flag};
 use crate::wire::Seq;
 use std::collections::VecDeque;
@@ -61,6 +61,8 @@ impl Windows {
     /// No connection is left in a segment of the slab.
     pub fn release(&mut self, segment: u32) {
         self.by_slot.release(segment);
+        // Nothing says any more that its slots are listed.
+        self.granted.retain(|&slot| segment_of(slot) != segment);
     }
 
     /// At most half of what is left of the budget, and nothing rather than little.
@@ -207,6 +209,29 @@ impl Core {
         }
         if let Some(t) = self.conns.get_mut(slot) {
             t.clear(flag::GROWN);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SEGMENT_LEN;
+
+    #[test]
+    fn released_slots_leave_the_list_of_grants_and_others_stay() {
+        let mut windows = Windows::new(2_048);
+        let other = SEGMENT_LEN as u32;
+        for _ in 0..3 {
+            for slot in [3, other, 7] {
+                // As after a grant.
+                if windows.by_slot.get(slot).is_none_or(|w| !w.is_listed) {
+                    windows.granted.push_back(slot);
+                }
+                windows.by_slot.put(slot, Window { is_listed: true, ..Window::default() }, Window::default);
+            }
+            windows.release(0);
+            assert_eq!(windows.granted, [other]);
         }
     }
 }

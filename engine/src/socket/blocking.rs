@@ -84,9 +84,15 @@ pub fn send_fast<W: World>(
         other if nonblocking => return other,
         other => drop(other?),
     }
-    finish_connect(world, fd, remote, port)?;
+    let opened = finish_connect(world, fd, remote, port);
+    // Whatever came of it, nothing must be left to be sent later: the caller is told what was not.
     let rest = world.act(|s| s.take_rest(fd))?;
     let done = bytes.len() - rest.len();
+    match opened {
+        // What went with the SYN is on its way.
+        Err(Errno::INPROGRESS | Errno::INTR) if done > 0 => return Ok(done),
+        _ => opened?,
+    }
     if rest.is_empty() {
         return Ok(done);
     }

@@ -155,9 +155,11 @@ impl Sockets<'_> {
             return Err(Errno::AFNOSUPPORT);
         }
         let id = self.open(fd, remote, port, fast)?;
+        self.table.forget_leftover(fd);
         let s = self.table.socket(fd)?;
         s.role = Role::Opening(id, false);
         (s.read_shut, s.write_shut, s.error) = (false, false, None);
+        s.rest = Vec::new();
         let nodelay = s.options.nodelay;
         if let Some(mut conn) = self.net.conn(id) {
             conn.set_nodelay(nodelay);
@@ -211,6 +213,8 @@ impl Sockets<'_> {
         (s.role, s.bound, s.error) = (Role::Fresh, None, None);
         (s.read_shut, s.write_shut, s.seen_end, s.seen_unread) = (false, false, false, 0);
         s.corked_until = None;
+        s.rest = Vec::new();
+        self.table.forget_leftover(fd);
         Ok(())
     }
 

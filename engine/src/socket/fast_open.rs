@@ -23,8 +23,12 @@ impl Sockets<'_> {
             Role::Fresh => remote,
             Role::Deferred(addr, port) => (addr, port),
             Role::Opening(_, false) => return Err(Errno::ALREADY),
+            Role::Opening(_, true) if waits => {
+                // Nobody has asked how it went: whoever waits does, and then it is an ordinary send.
+                s.rest = bytes.to_vec();
+                return Err(Errno::INPROGRESS);
+            }
             Role::Opening(id, true) => {
-                // Nobody has asked how it went: this does, and then it is an ordinary send.
                 s.role = Role::Open(id);
                 return self.send(fd, bytes, Flags::default());
             }
@@ -43,7 +47,7 @@ impl Sockets<'_> {
         if n > 0 { Ok(n) } else { Err(Errno::INPROGRESS) }
     }
 
-    /// What is left of what [`send_fast`](Self::send_fast) was given, and still has to be sent.
+    /// What is left of what [`send_fast`](Self::send_fast) was given. Nobody else will send it.
     pub(super) fn take_rest(&mut self, fd: Fd) -> Result<Vec<u8>, Errno> {
         Ok(std::mem::take(&mut self.table.socket(fd)?.rest))
     }

@@ -23,6 +23,7 @@ mod epoll;
 mod errno;
 mod fast_open;
 mod info;
+mod leftover;
 mod options;
 mod ready;
 mod table;

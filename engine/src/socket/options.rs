@@ -372,7 +372,7 @@ impl Sockets<'_> {
             }
             (IPPROTO_TCP, libc::TCP_INFO) => {
                 let conn = s.conn().and_then(|id| self.net.conn(id)).and_then(|c| c.info());
-                let conn = conn.or_else(|| s.last_info.as_deref().copied());
+                let conn = conn.or_else(|| s.leftover.info.as_deref().copied());
                 let streams = info::Streams { starts: s.starts, now: self.net.now() };
                 info::encode(conn.as_ref(), &streams, matches!(s.role, Role::Listening { .. })).to_vec()
             }

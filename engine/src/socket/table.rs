@@ -1,9 +1,10 @@
 //! The table of descriptors, and what the shard tells it.
 
 use super::epoll::Epoll;
+use super::leftover::{Leftover, Room};
 use super::{Errno, Fd, Options};
 use crate::base::Instant;
-use crate::shard::{App, CloseReason, Conn, ConnId, ConnInfo, LocalNet, Net, ShardConfig};
+use crate::shard::{App, CloseReason, Conn, ConnId, LocalNet, Net, ShardConfig};
 use crate::steering::ports::Ports;
 use crate::tcp::TcpConfig;
 use crate::wire::{Addr, Seq};
@@ -53,9 +54,8 @@ pub struct Socket {
     pub peer: Option<(Addr, u16)>,
     /// What a call that waits for the handshake has to say behind the SYN's data.
     pub rest: Vec<u8>,
-    /// What had come and was not read when the connection ended, and how it was doing then.
-    pub leftover: Vec<u8>,
-    pub last_info: Option<Box<ConnInfo>>,
+    /// Of the connection that is over.
+    pub leftover: Leftover,
     /// Where the two streams begin, and when something came last.
     pub starts: Starts,
     /// In [`Table::corks`].
@@ -85,8 +85,7 @@ impl Socket {
             held_bytes: None,
             peer: None,
             rest: Vec::new(),
-            leftover: Vec::new(),
-            last_info: None,
+            leftover: Leftover::default(),
             starts: Starts::default(),
             is_listed_corked: false,
             watchers: Vec::new(),
@@ -142,6 +141,8 @@ pub struct Table {
     pub(super) noticed: Vec<Fd>,
     /// Corked sockets.
     pub(super) corks: Vec<Fd>,
+    /// For bytes of connections that are over.
+    pub(super) room: Room,
 }
 
 impl Table {
@@ -157,6 +158,7 @@ impl Table {
             options,
             noticed: Vec::new(),
             corks: Vec::new(),
+            room: Room::new(config),
         }
     }
 
@@ -175,6 +177,7 @@ impl Table {
     }
 
     pub fn remove(&mut self, fd: Fd) -> Option<Entry> {
+        self.forget_leftover(fd);
         let at = usize::try_from(fd).ok()?;
         let entry = self.entries.get_mut(at)?.take()?;
         self.free.push(Reverse(at));
@@ -367,12 +370,9 @@ impl App for Table {
         }
     }
 
-    fn ending(&mut self, conn: &mut Conn<'_, Owner>) {
-        if let Owner(Some(fd)) = *conn.user
-            && let Ok(s) = self.socket(fd)
-        {
-            s.last_info = conn.info().map(Box::new);
-            s.leftover = conn.take_rest();
+    fn ending(&mut self, conn: &Conn<'_, Owner>, why: CloseReason) {
+        if let Owner(Some(fd)) = *conn.user {
+            self.keep_leftover(fd, conn, why);
         }
     }
 

@@ -67,7 +67,7 @@ impl Sockets<'_> {
             // Urgent bytes stay in line.
             _ if flags.urgent => return Err(Errno::INVAL),
             Role::Opening(_, false) | Role::Deferred(..) => return Err(Errno::AGAIN),
-            Role::Ended => return s.recv_leftover(out, flags.peek),
+            Role::Ended => return self.table.recv_leftover(fd, out, flags.peek),
             Role::Opening(id, true) | Role::Open(id) => {
                 let Some(mut conn) = self.net.conn(id) else { return Ok(0) };
                 let n = conn.read(out, flags.peek);
@@ -121,21 +121,6 @@ impl Sockets<'_> {
     pub(super) fn uncork(&mut self, fd: Fd) -> Result<(), Errno> {
         uncork(self.table.socket(fd)?, &mut self.net);
         Ok(())
-    }
-}
-
-impl Socket {
-    /// What had come before the connection ended; then why it ended, once.
-    fn recv_leftover(&mut self, out: &mut [u8], peek: bool) -> Result<usize, Errno> {
-        let n = out.len().min(self.leftover.len());
-        if n == 0 {
-            return self.error.take().map_or(Ok(0), Err);
-        }
-        out[..n].copy_from_slice(&self.leftover[..n]);
-        if !peek {
-            self.leftover.drain(..n);
-        }
-        Ok(n)
     }
 }
 

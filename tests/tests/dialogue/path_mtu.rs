@@ -85,6 +85,18 @@ fn narrow_path_that_shows_before_the_handshake_is_over_is_remembered() {
     host.expect_data(301, 501, &BYTES[..960]);
 }
 
+#[test]
+fn mss_that_is_offered_does_not_depend_on_the_path_to_the_peer() {
+    let mut host = Host::client(plain_config());
+    assert_eq!(host.expect("S", 300, 0).seg.options.mss, Some(1460));
+    let message = too_big(&host, 1000, 300);
+    host.send_raw(&message);
+    host.pass_until_output(seconds(3));
+    assert_eq!(host.expect("S", 300, 0).seg.options.mss, Some(1460), "what we can receive is the same");
+    host.act(|c| c.abort());
+    host.assert_clean();
+}
+
 /// A connection with SACK; the peer's next byte is 101, ours 301.
 fn with_sack() -> Host {
     let mut config = plain_config();

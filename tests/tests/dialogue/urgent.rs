@@ -135,6 +135,18 @@ fn segments_in_front_of_the_end_of_urgent_bytes_have_the_pointer() {
 }
 
 #[test]
+fn what_is_urgent_before_the_handshake_is_told_with_its_bytes_not_with_the_syn() {
+    let mut host = in_state(State::SynSent);
+    host.act(|c| assert_eq!(c.send_urgent(b"urgent!"), Ok(7)));
+    host.pass_until_output(seconds(3));
+    assert_eq!(pointer(&host.expect("S", 300, 0)), None);
+    host.send(seg("S.", 500, 301));
+    let sent = host.out.drain(..).find(|sent| !sent.data.is_empty()).expect("the bytes");
+    assert_eq!((sent.seg.seq.0, sent.data.as_slice(), pointer(&sent)), (301, b"urgent!".as_slice(), Some(7)));
+    over(&mut host, 501);
+}
+
+#[test]
 fn pointer_goes_no_further_than_it_can_and_survives_a_closed_window() {
     let mut host = Host::accepted(plain_config());
     host.send(seg(".", 101, 301).window(0));

@@ -120,6 +120,52 @@ fn calls_that_wait_send_all_and_tell_why_they_could_not() {
 }
 
 #[test]
+fn bytes_of_a_connection_that_failed_do_not_go_to_the_next() {
+    let (mut net, listener) = acquainted();
+    close(&mut net, Host::B, listener);
+    let fd = socket(&mut net);
+    let sent = blocking::send_fast(&mut net.program(Host::A), fd, &[7; 5_000], PLAIN, (ADDR_B, PORT));
+    assert_eq!(sent, Err(Errno::CONNREFUSED));
+    let listener = net.listener(8);
+    assert_eq!(blocking::connect(&mut net.program(Host::A), fd, ADDR_B, PORT), Ok(()));
+    net.pass(ms(50));
+    let (server, _) = net.on(Host::B, |s| s.accept(listener)).expect("a connection");
+    assert_eq!(recv(&mut net, Host::B, server, 10_000), Err(Errno::AGAIN), "nothing was said on this one");
+    assert_eq!(crate::send(&mut net, Host::A, fd, b"new"), Ok(3));
+    net.pass(ms(50));
+    assert_eq!(recv(&mut net, Host::B, server, 10_000), Ok(b"new".to_vec()));
+}
+
+#[test]
+fn call_that_waited_too_long_says_what_went_with_the_syn_and_no_more_is_sent() {
+    let (mut net, listener) = acquainted();
+    let fd = socket(&mut net);
+    let three_ms = [0_i64.to_ne_bytes(), 3_000_i64.to_ne_bytes()].concat();
+    net.on(Host::A, |s| s.setsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &three_ms)).expect("SO_SNDTIMEO");
+    let sent = blocking::send_fast(&mut net.program(Host::A), fd, &[7; 5_000], PLAIN, (ADDR_B, PORT));
+    let sent = sent.expect("what went with the SYN");
+    assert!((1..1_460).contains(&sent), "{sent}");
+    net.pass(ms(50));
+    let (server, _) = net.on(Host::B, |s| s.accept(listener)).expect("a connection");
+    assert_eq!(recv(&mut net, Host::B, server, 10_000).map(|bytes| bytes.len()), Ok(sent));
+}
+
+#[test]
+fn connection_that_is_there_already_takes_all_that_a_waiting_call_was_given() {
+    let (mut net, listener) = acquainted();
+    let fd = socket(&mut net);
+    assert_eq!(net.on(Host::A, |s| s.connect(fd, ADDR_B, PORT)), Err(Errno::INPROGRESS));
+    net.pass(ms(50));
+    let bytes: Vec<u8> = (0..5_000).map(|i| (i % 251) as u8).collect();
+    let mut program = net.program(Host::A);
+    assert_eq!(blocking::send_fast(&mut program, fd, &bytes, PLAIN, (ADDR_B, PORT)), Ok(5_000));
+    assert_eq!(blocking::send_fast(&mut program, fd, &bytes, PLAIN, (ADDR_B, PORT)), Err(Errno::ISCONN));
+    net.pass(ms(50));
+    let (server, _) = net.on(Host::B, |s| s.accept(listener)).expect("a connection");
+    assert_eq!(recv(&mut net, Host::B, server, 10_000), Ok(bytes));
+}
+
+#[test]
 fn switches_say_what_was_set_and_refuse_what_linux_refuses() {
     let mut net = net();
     let fd = socket(&mut net);

@@ -3,9 +3,10 @@
 use crate::{PLAIN, close, ms, recv, send, set};
 use std::time::Duration;
 use synfin_engine::shard::TraceEvent;
-use synfin_engine::socket::{Errno, Flags, How};
+use synfin_engine::socket::{Errno, Fd, Flags, How, blocking};
 use synfin_engine::wire::TcpFlags;
-use synfin_tests::sockets::{Host, Net};
+use synfin_tests::pair::{ADDR_B, configs};
+use synfin_tests::sockets::{Host, Net, PORT};
 
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i % 251) as u8).collect()
@@ -108,6 +109,58 @@ fn what_came_before_a_reset_is_read_before_the_error() {
     assert_eq!(recv(&mut net, Host::B, server, 99).as_deref(), Ok(&b" words"[..]));
     assert_eq!(recv(&mut net, Host::B, server, 99), Err(Errno::CONNRESET));
     assert_eq!(recv(&mut net, Host::B, server, 99).as_deref(), Ok(&b""[..]));
+}
+
+#[test]
+fn a_reset_leaves_nothing_to_a_socket_that_reads_no_more() {
+    let mut net = Net::default();
+    let (_, client, server) = net.connected();
+    send(&mut net, Host::A, client, b"last words").expect("room");
+    net.pass(ms(50));
+    net.on(Host::B, |s| s.shutdown(server, How::Read)).expect("shutdown");
+    net.on(Host::A, |s| s.disconnect(client)).expect("a connection");
+    net.pass(ms(50));
+    assert_eq!(recv(&mut net, Host::B, server, 99), Err(Errno::CONNRESET));
+}
+
+#[test]
+fn what_is_left_by_connections_that_were_reset_is_bounded_for_all_together() {
+    let (a, mut b) = configs();
+    b.limits.held_frames = 16;
+    let bound = 16 * usize::from(b.mtu);
+    let mut net = Net::new((a, b));
+    let listener = net.listener(8);
+    // A connection that brings 10,000 bytes and is reset: the socket that it leaves.
+    let leave = |net: &mut Net| {
+        let client = net.on(Host::A, |s| s.socket(false));
+        blocking::connect(&mut net.program(Host::A), client, ADDR_B, PORT).expect("a connection");
+        send(net, Host::A, client, &[7; 10_000]).expect("room");
+        net.pass(ms(50));
+        let (server, _) = net.on(Host::B, |s| s.accept(listener)).expect("a connection");
+        net.on(Host::A, |s| s.disconnect(client)).expect("a connection");
+        net.pass(ms(50));
+        server
+    };
+    let read = |net: &mut Net, fd: Fd| {
+        let mut done = 0;
+        loop {
+            match recv(net, Host::B, fd, 3_000) {
+                Ok(bytes) if !bytes.is_empty() => done += bytes.len(),
+                end => {
+                    assert_eq!(end, Err(Errno::CONNRESET));
+                    return done;
+                }
+            }
+        }
+    };
+    let sockets = [(); 4].map(|()| leave(&mut net));
+    assert_eq!(read(&mut net, sockets[1]), 10_000);
+    assert_eq!(read(&mut net, sockets[2]), bound - 20_000);
+    assert_eq!(read(&mut net, sockets[3]), 0);
+    close(&mut net, Host::B, sockets[0]);
+    // Those that were read or closed have made room.
+    let sockets = [(); 2].map(|()| leave(&mut net));
+    assert_eq!(sockets.map(|fd| read(&mut net, fd)), [10_000; 2]);
 }
 
 #[test]
