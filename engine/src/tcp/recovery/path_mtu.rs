@@ -155,7 +155,7 @@ fn inherit_from(t: &mut Tcb, env: &mut Env<'_>) {
     let Some(mtu) = env.recovery.paths.mtu(&t.key.remote, env.clock.now) else { return };
     let mss = mss_for(t, mtu);
     // Data behind the SYN,ACK are under way already: a router will tell of them.
-    if mss < t.mss && t.flight() <= 1 {
+    if mss < t.mss && !t.is_outstanding() {
         shrink(t, mss, true, env);
         if t.recovery != NONE {
             t.rest(env.clock.tick.plus(REST_TICKS));
