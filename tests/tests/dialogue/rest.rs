@@ -105,6 +105,32 @@ fn window_shrinks_after_an_idle_time_although_a_short_answer_comes_first() {
 }
 
 #[test]
+fn pause_after_a_tail_that_was_sent_twice_is_no_round_trip() {
+    let mut host = Host::server(config());
+    ten_segments_to(&mut host, PEER_PORT);
+    host.act(|c| c.send(Payload::Static(&BYTES[..1_000])).expect("room"));
+    host.pass(ms(10));
+    host.send(seg(".", 101, 9_301));
+    host.expect(".", 10_301, 101);
+    host.send(seg(".", 101, 10_301));
+    // The eleventh is lost, and sent again.
+    host.expect_nothing();
+    host.pass_until_output(seconds(1));
+    host.expect(".", 10_301, 101);
+    host.pass(ms(10));
+    host.send(seg(".", 101, 11_301));
+    host.pass(seconds(30));
+    host.act(|c| c.send(Payload::Static(&BYTES[..5_000])).expect("room"));
+    host.out.clear();
+    host.pass(ms(10));
+    host.send(seg(".", 101, 12_301));
+    host.act(|c| {
+        let srtt_ns = c.srtt_ns().expect("a measurement");
+        assert!(srtt_ns < 11_000_000, "{srtt_ns}");
+    });
+}
+
+#[test]
 fn segments_from_the_peer_do_not_prolong_the_rest() {
     let mut host = after_a_loss();
     for n in 0..40 {

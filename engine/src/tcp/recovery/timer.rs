@@ -19,6 +19,8 @@ const PROBE_MIN_US: u32 = 4_883;
 /// After an ACK. `advanced`: it moved SND.UNA. `wait`: when segments have to be judged again.
 pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'_>) {
     if !t.is_outstanding() {
+        // What was timed may have been sent again, and so gave no measurement: the next segment gets a time of its own.
+        t.clear(flag::RTT_TIMING);
         if !t.is_resting() {
             t.stop_rtx();
             settle(t, env);
