@@ -304,7 +304,7 @@ impl Pool {
             Some((b, chunks)) => rewind(t, b, chunks),
             None => {
                 t.snd_nxt = t.snd_una;
-                t.clear(flag::RESEND);
+                t.clear(flag::RESEND | flag::RTT_TIMING);
             }
         }
     }
@@ -312,7 +312,8 @@ impl Pool {
 
 fn rewind(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks) {
     t.snd_nxt = t.snd_una;
-    t.clear(flag::RESEND);
+    // What is timed is sent again (Karn).
+    t.clear(flag::RESEND | flag::RTT_TIMING);
     b.board.clear(chunks);
     b.is_tracking = t.has(flag::SACK);
     b.is_forced = false;

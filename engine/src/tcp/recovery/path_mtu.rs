@@ -166,7 +166,6 @@ fn inherit_from(t: &mut Tcb, env: &mut Env<'_>) {
 /// From now on segments have `mss` bytes, and nothing that is under way counts as sent. `is_told`: by somebody who knows.
 fn narrow(t: &mut Tcb, mss: u16, is_told: bool, env: &mut Env<'_>) {
     shrink(t, mss, is_told, env);
-    t.clear(flag::RTT_TIMING);
     env.recovery.go_back(t);
     env.counters.event(Event::PathNarrowed);
 }
@@ -260,7 +259,6 @@ pub fn give_up(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, is_certain: bool
     } else {
         b.path.next_at = clock.tick.plus(PAUSE_TICKS);
     }
-    t.clear(flag::RTT_TIMING);
     rewind(t, b, chunks);
 }
 
