@@ -156,6 +156,16 @@ fn srtt_ns(host: &mut Host) -> Option<u64> {
 }
 
 #[test]
+fn ack_of_a_part_of_what_the_time_out_sent_again_goes_on_with_what_is_lost() {
+    for (mut host, _) in [timed_out(), timed_out_without_sack()] {
+        host.send(seg(".", 101, 801));
+        host.expect(".", 1301, 101);
+        assert!(host.out.iter().all(|s| s.seg.seq.0 < 10_301), "nothing new: {:?}", host.out);
+        assert_eq!(events(&host, Event::SpuriousTimeouts), 0);
+    }
+}
+
+#[test]
 fn without_sack_and_without_anything_new_to_say_what_is_lost_goes_out_again() {
     let mut host = Host::server(plain_config());
     host.send(seg("S", 100, 0).mss(1000));
