@@ -322,11 +322,12 @@ fn rewind(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks) {
     b.path.forget_probe();
 }
 
-/// A loss: ssthresh comes down, and what was is remembered.
-fn enter_recovery(t: &mut Tcb, b: &mut Block) {
+/// A loss: ssthresh comes down, and what was is remembered. `advanced`: how far the ACK that tells of it moved SND.UNA.
+fn enter_recovery(t: &mut Tcb, b: &mut Block, advanced: u32) {
     b.save_for_undo(t, false);
     let in_use = b.in_use(t);
-    b.prr = Prr::start(in_use, b.burst_acked);
+    // The ACK itself is reported to PRR as all that follow are.
+    b.prr = Prr::start(in_use, b.burst_acked.saturating_sub(advanced));
     t.ssthresh = congestion::reduce(t, &mut b.memory, in_use);
     b.phase = Phase::Recovery;
     b.recover = t.snd_nxt;

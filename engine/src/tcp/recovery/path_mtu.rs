@@ -5,7 +5,7 @@
 //!
 //! Probes need records of what is under way, and so SACK: without it a connection stays with the smaller size.
 
-use super::acked::after_detection;
+use super::acked::{Progress, after_detection};
 use super::records::Chunks;
 use super::{Block, Phase, rewind};
 use crate::base::time::{Tick, ticks_for_nanos};
@@ -244,7 +244,7 @@ pub fn on_loss(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, clock: &Clock, c
     let Some((start, end)) = b.path.probe.filter(|_| b.board.has_lost()) else { return false };
     let is_alone = t.snd_una == start && b.board.lost_bytes() == end.since(start);
     if !is_alone {
-        after_detection(t, b, 0, false, counters);
+        after_detection(t, b, Progress::default(), counters);
     }
     give_up(t, b, chunks, is_alone, clock);
     true

@@ -1,7 +1,7 @@
 //! The one timer of what is under way: retransmission time-out, RACK's reordering timer, tail loss probe (RFC 8985
 //! section 8). `rtx_at` has the one that comes first; the block remembers the time-out meanwhile.
 
-use super::acked::after_detection;
+use super::acked::{Progress, after_detection};
 use super::frto::Frto;
 use super::path_mtu;
 use super::{Block, Phase, Rest, rewind};
@@ -131,7 +131,7 @@ fn judge_again(t: &mut Tcb, env: &mut Env<'_>) {
     let in_recovery = b.in_recovery();
     let wait = b.rack.detect(&mut b.board, chunks, clock.us, in_recovery, t.srtt_us);
     if !path_mtu::on_loss(t, b, chunks, clock, counters) {
-        after_detection(t, b, 0, false, counters);
+        after_detection(t, b, Progress::default(), counters);
     }
     let earliest = clock.tick.plus(1);
     let rto_at = if b.rto_at.since(earliest) > 0 { b.rto_at } else { earliest };
