@@ -77,10 +77,11 @@ fn reduction_is_still_taken_back_by_a_report_that_comes_after_the_last_acknowled
     assert!(window(&mut host) >= 10_000);
 }
 
-/// An answer of one segment breaks the silence, and leaves at once with the ACK of the question.
-#[test]
-fn window_shrinks_after_an_idle_time_although_a_short_answer_comes_first() {
+/// An answer of one segment breaks the silence, and leaves at once with the ACK of the question. The window after that, 40
+/// segments having widened it before.
+fn window_after_a_short_answer(restarts_after_idle: bool) -> u32 {
     let mut config = config();
+    config.tcp.restarts_after_idle = restarts_after_idle;
     config.tcp.congestion = Algorithm::NewReno;
     let mut host = Host::server(config);
     ten_segments_to(&mut host, PEER_PORT);
@@ -101,7 +102,17 @@ fn window_shrinks_after_an_idle_time_although_a_short_answer_comes_first() {
     });
     host.send(seg(".", 101, 40_301).data(*b"question"));
     host.expect_data(40_301, 109, b"answer");
-    assert_eq!(window(&mut host), 10_000);
+    window(&mut host)
+}
+
+#[test]
+fn window_shrinks_after_an_idle_time_although_a_short_answer_comes_first() {
+    assert_eq!(window_after_a_short_answer(true), 10_000);
+}
+
+#[test]
+fn window_stays_through_an_idle_time_where_that_is_asked_for() {
+    assert!(window_after_a_short_answer(false) >= 20_000);
 }
 
 #[test]
