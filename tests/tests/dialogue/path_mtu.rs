@@ -343,6 +343,23 @@ fn what_is_lost_is_repeated_also_on_a_connection_that_opened_into_a_narrow_path(
 }
 
 #[test]
+fn full_segment_has_room_once_a_narrow_path_is_forgotten() {
+    let mut host = with_sack();
+    host.write(&BYTES[..1460]);
+    for _ in 0..8 {
+        host.out.clear();
+        host.pass_until_output(seconds(60));
+    }
+    host.send(seg(".", 101, 1461));
+    host.send(seg(".", 101, 1761));
+    host.act(|c| assert!(c.info().is_some_and(|i| i.mss == 512 && i.cwnd < 1460)));
+    host.out.clear();
+    host.pass(seconds(601));
+    host.write(&BYTES[..5000]);
+    host.expect_data(1761, 101, &BYTES[..1460]);
+}
+
+#[test]
 fn other_destinations_have_paths_of_their_own() {
     let mut config = plain_config();
     config.locals[0].prefix_len = 0;

@@ -294,6 +294,8 @@ impl Pool {
     pub(super) fn forget(&mut self, t: &mut Tcb) {
         if let Some(ceiling) = self.get(t.recovery).and_then(|b| b.path.ceiling()) {
             t.mss = ceiling;
+            // One segment always has room.
+            t.cwnd = t.cwnd.max(u32::from(ceiling));
         }
         self.release(t);
     }
