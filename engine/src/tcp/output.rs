@@ -97,8 +97,9 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
         return None;
     }
     let len = waiting.min(room).min(full);
-    // A FIN alone weighs nothing: the congestion window need not have room for it.
-    let is_light = waiting == 0 && t.snd_wnd > used && !t.has(flag::RESEND);
+    // A FIN alone weighs nothing: the congestion window need not have room for it, unless it comes down just then.
+    let is_light =
+        waiting == 0 && t.snd_wnd > used && !t.has(flag::RESEND) && !recovery::is_recovering(t, env.recovery);
     let fin = fin_due && len == waiting && (room > len || is_light);
     if len == 0 && !fin {
         return None;
