@@ -153,12 +153,11 @@ impl Block {
 
     /// How long the next flight of segments would miss what is remembered; `None`: there is nothing to miss.
     fn rest(&self) -> Option<Rest> {
-        if !self.path.is_plain() || !self.rack.is_plain() {
+        if !self.path.is_plain() || !self.rack.is_plain() || self.notice.is_due() {
             return Some(Rest::PathAge);
         }
         let is_settled = self.phase == Phase::Open && !self.undo.is_set() && !self.probe.is_pending();
-        let is_plain = is_settled && !self.notice.is_due() && self.memory.cubic.is_plain();
-        (!is_plain).then_some(Rest::TimeOut)
+        (!is_settled || !self.memory.cubic.is_plain()).then_some(Rest::TimeOut)
     }
 }
 
@@ -168,7 +167,8 @@ enum Rest {
     /// One time-out: the window starts anew then (RFC 5681 4.1), and no report of duplicates comes so late. ssthresh stays,
     /// and where congestion avoidance begins after it, CUBIC's plateau is (RFC 9438 4.8).
     TimeOut,
-    /// As long as what is known of a path counts (RFC 8201 5.3): how large segments it takes, how far it reorders them.
+    /// As long as what is known of a path counts (RFC 8201 5.3): how large segments it takes, how far it reorders them; and
+    /// that the peer has not been told of a reduction (CWR), for want of new data.
     PathAge,
 }
 

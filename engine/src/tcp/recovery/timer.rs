@@ -47,7 +47,7 @@ pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'
 }
 
 /// Nothing is under way any more: the block goes, at once or when the connection has rested.
-fn settle(t: &mut Tcb, env: &mut Env<'_>) {
+pub(super) fn settle(t: &mut Tcb, env: &mut Env<'_>) {
     if let Some(rest) = env.recovery.settle(t) {
         let ticks = match rest {
             Rest::TimeOut => rtt::rto_ticks(t, env.times),
