@@ -33,9 +33,9 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
         if fresh_rtt {
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
-        open::established(t, env);
         t.snd_una += 1;
         t.snd_nxt = t.snd_nxt.max(t.snd_una);
+        open::established(t, env);
         if t.snd_nxt != t.snd_una {
             // Data went out behind the SYN,ACK.
             t.arm_rtx(env.clock.tick.plus(rtt::rto_ticks(t, env.times)));

@@ -149,11 +149,11 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
         if t.take(flag::RTT_TIMING) && t.retries == 0 {
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
-        established(t, env);
         out.acked_bytes = seg.ack.since(t.snd_una) - 1;
         t.snd_una = seg.ack;
         // What of the SYN's data is not acknowledged goes out again.
         t.snd_nxt = seg.ack;
+        established(t, env);
         t.set(flag::ACK_NOW);
         out.happened |= Happened::ESTABLISHED;
         out.payload(seg, t, 1);
@@ -191,7 +191,7 @@ fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
     t.snd_wl1 = seg.seq;
 }
 
-/// Enters ESTABLISHED: timers, congestion window, keepalive.
+/// Enters ESTABLISHED: timers, congestion window, keepalive. SND.UNA is beyond our SYN already.
 pub(super) fn established(t: &mut Tcb, env: &mut Env<'_>) {
     transition(t, State::Established);
     t.stop_rtx();

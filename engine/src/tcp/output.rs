@@ -85,7 +85,7 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
     if waiting == 0 && !fin_due {
         return None;
     }
-    if !t.is_outstanding() && env.config.restarts_after_idle {
+    if !t.is_outstanding() {
         restart_if_idle(t, rtt::rto_ticks(t, env.times), env);
     }
     let used = seq.since(first);
@@ -97,8 +97,9 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
         return None;
     }
     let len = waiting.min(room).min(full);
-    // A FIN alone weighs nothing: the congestion window need not have room for it.
-    let is_light = waiting == 0 && t.snd_wnd > used && !t.has(flag::RESEND);
+    // A FIN alone weighs nothing: the congestion window need not have room for it, unless it comes down just then.
+    let is_light =
+        waiting == 0 && t.snd_wnd > used && !t.has(flag::RESEND) && !recovery::is_recovering(t, env.recovery);
     let fin = fin_due && len == waiting && (room > len || is_light);
     if len == 0 && !fin {
         return None;
@@ -124,7 +125,7 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
 #[inline(always)]
 pub(super) fn restart_if_idle(t: &mut Tcb, rto_ticks: u32, env: &Env<'_>) {
     let idle_us = env.clock.us.wrapping_sub(t.rtt_at_us);
-    if idle_us > rtt::us(rto_ticks) {
+    if env.config.restarts_after_idle && idle_us > rtt::us(rto_ticks) {
         congestion::restart_after_idle(t, env.config.initial_window_segments);
     }
 }

@@ -153,6 +153,52 @@ fn window_is_reduced_once_for_all_echoes_of_a_window_and_the_next_new_segment_sa
 }
 
 #[test]
+fn peer_hears_of_a_reduction_also_when_the_next_new_segment_comes_much_later() {
+    for acks in [&[1301, 5301][..], &[5301]] {
+        let mut host = connected();
+        host.write(&BYTES[..5000]);
+        host.out.clear();
+        for &ack in acks {
+            host.send(seg("E.", 501, ack));
+        }
+        assert_eq!(events(&host, Event::CongestionEchoes), 1);
+        host.pass(seconds(30));
+        host.write(&BYTES[..2000]);
+        host.expect("W.", 5301, 501);
+        host.expect(".", 6301, 501);
+        // What the peer says until it hears that is old news.
+        host.send(seg("E.", 501, 5301));
+        assert_eq!(events(&host, Event::CongestionEchoes), 1);
+        over(&mut host, 501);
+    }
+}
+
+#[test]
+fn reduction_that_nobody_has_to_hear_of_is_forgotten_after_ten_minutes() {
+    for acks in [&[1301, 5301][..], &[5301]] {
+        let mut config = config(Ecn::Accept);
+        // One connection at a time can have recovery state.
+        config.limits.recovery_blocks = 1;
+        let mut host = Host::server(config);
+        let open = |host: &mut Host| {
+            host.remote.1 += 1;
+            host.send(seg("SEW", 100, 0).mss(1000));
+            host.send(seg(".", 101, 301));
+            host.write(&BYTES[..5000]);
+            host.out.clear();
+        };
+        open(&mut host);
+        for &ack in acks {
+            host.send(seg("E.", 101, ack));
+        }
+        assert_eq!(events(&host, Event::CongestionEchoes), 1);
+        host.pass(seconds(601));
+        open(&mut host);
+        assert_eq!(events(&host, Event::RecoveryExhausted), 0);
+    }
+}
+
+#[test]
 fn retransmissions_and_window_probes_are_not_marked_as_capable() {
     let mut host = connected();
     host.write(b"hello");

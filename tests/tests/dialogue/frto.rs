@@ -130,6 +130,42 @@ fn without_sack_a_duplicate_after_the_new_segments_goes_back_to_what_is_lost() {
 }
 
 #[test]
+fn new_segments_that_are_sent_again_measure_nothing() {
+    let (mut host, _) = timed_out_without_sack();
+    host.send(seg(".", 101, 1301));
+    host.expect(".", 10_301, 101);
+    host.expect(".", 11_301, 101);
+    let before = srtt_ns(&mut host);
+    host.pass(ms(40));
+    // Back to what is lost, and on through all that was sent.
+    host.send(seg(".", 101, 1301));
+    for ack in [3301, 6301, 10_301] {
+        host.pass(ms(40));
+        host.send(seg(".", 101, ack));
+    }
+    assert_eq!(host.out.iter().filter(|s| s.seg.seq.0 == 10_301).count(), 1);
+    host.pass(ms(40));
+    host.send(seg(".", 101, 12_301));
+    assert_eq!(srtt_ns(&mut host), before);
+}
+
+fn srtt_ns(host: &mut Host) -> Option<u64> {
+    let mut srtt_ns = None;
+    host.act(|c| srtt_ns = c.srtt_ns());
+    srtt_ns
+}
+
+#[test]
+fn ack_of_a_part_of_what_the_time_out_sent_again_goes_on_with_what_is_lost() {
+    for (mut host, _) in [timed_out(), timed_out_without_sack()] {
+        host.send(seg(".", 101, 801));
+        host.expect(".", 1301, 101);
+        assert!(host.out.iter().all(|s| s.seg.seq.0 < 10_301), "nothing new: {:?}", host.out);
+        assert_eq!(events(&host, Event::SpuriousTimeouts), 0);
+    }
+}
+
+#[test]
 fn without_sack_and_without_anything_new_to_say_what_is_lost_goes_out_again() {
     let mut host = Host::server(plain_config());
     host.send(seg("S", 100, 0).mss(1000));

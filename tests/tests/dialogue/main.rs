@@ -30,6 +30,7 @@ mod probes;
 mod quick_acks;
 mod receive;
 mod recovery;
+mod reduction;
 mod replies;
 mod reset;
 mod rest;

@@ -315,6 +315,63 @@ fn what_one_connection_was_told_of_the_path_counts_for_the_next_ones_for_ten_min
 }
 
 #[test]
+fn what_is_lost_is_repeated_also_on_a_connection_that_opened_into_a_narrow_path() {
+    for simultaneous in [false, true] {
+        let mut config = plain_config();
+        config.tcp.sack = true;
+        let options = TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() };
+        let mut host = Host::client(config);
+        host.send(seg("S.", 500, 301).options(options));
+        host.write(&BYTES[..1400]);
+        host.out.clear();
+        let message = too_big(&host, 1000, 301);
+        host.send_raw(&message);
+        host.send(seg("R", 501, 0));
+        host.out.clear();
+        host.local.1 += 1;
+        host.connect().expect("another connect");
+        host.turn(Vec::new());
+        host.expect("S", 300, 0);
+        host.pass(ms(10));
+        if simultaneous {
+            host.send(seg("S", 500, 0).options(options));
+            host.expect("S.", 300, 501);
+            host.send(seg(".", 501, 301));
+        } else {
+            host.send(seg("S.", 500, 301).options(options));
+            host.expect(".", 301, 501);
+        }
+        host.act(|c| assert_eq!(c.info().map(|i| i.mss), Some(960)));
+        host.write(&BYTES[..900]);
+        // All of these but the last are lost, the probe at the tail among them.
+        for _ in 0..4 {
+            host.pass_until_output(seconds(10));
+            host.expect_data(301, 501, &BYTES[..900]);
+            host.expect_nothing();
+        }
+        host.send(seg("R", 501, 0));
+        host.assert_clean();
+    }
+}
+
+#[test]
+fn full_segment_has_room_once_a_narrow_path_is_forgotten() {
+    let mut host = with_sack();
+    host.write(&BYTES[..1460]);
+    for _ in 0..8 {
+        host.out.clear();
+        host.pass_until_output(seconds(60));
+    }
+    host.send(seg(".", 101, 1461));
+    host.send(seg(".", 101, 1761));
+    host.act(|c| assert!(c.info().is_some_and(|i| i.mss == 512 && i.cwnd < 1460)));
+    host.out.clear();
+    host.pass(seconds(601));
+    host.write(&BYTES[..5000]);
+    host.expect_data(1761, 101, &BYTES[..1460]);
+}
+
+#[test]
 fn other_destinations_have_paths_of_their_own() {
     let mut config = plain_config();
     config.locals[0].prefix_len = 0;

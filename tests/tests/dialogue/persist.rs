@@ -34,6 +34,25 @@ fn closed_window_is_probed_with_one_byte_at_doubling_intervals() {
 }
 
 #[test]
+fn refused_probe_that_is_sent_again_measures_nothing() {
+    let mut host = shut(plain_config());
+    sends_after(&mut host, ms(300));
+    host.expect_data(301, 501, &BYTES[..1]);
+    // The peer takes its time to make room.
+    host.pass(ms(200));
+    host.send(seg(".", 501, 301));
+    host.expect_data(301, 501, &BYTES[..1000]);
+    host.expect_data(1301, 501, &BYTES[1000..2000]);
+    host.pass(ms(100));
+    host.send(seg(".", 501, 1301));
+    host.act(|c| {
+        let srtt_ns = c.srtt_ns().expect("the handshake was measured");
+        assert!(srtt_ns < 101_000_000, "{srtt_ns}");
+    });
+    over(&mut host, 501);
+}
+
+#[test]
 fn answered_probes_keep_the_connection_for_ever() {
     let mut config = plain_config();
     config.tcp.data_retries = 3;

@@ -9,7 +9,7 @@ use synfin_engine::wire::segment::SackBlock;
 use synfin_engine::wire::{Seq, TcpOptions};
 use synfin_tests::host::{Host, Seg, plain_config, seg};
 
-fn sack_config() -> ShardConfig {
+pub fn sack_config() -> ShardConfig {
     let mut config = plain_config();
     config.tcp.sack = true;
     config.tcp.congestion = Algorithm::NewReno;
@@ -25,12 +25,12 @@ fn blocks(ranges: &[(u32, u32)]) -> TcpOptions {
 }
 
 /// An ACK of the first `n` segments of 1000 bytes, with blocks in segments.
-fn sack(n: u32, ranges: &[(u32, u32)]) -> Seg {
+pub fn sack(n: u32, ranges: &[(u32, u32)]) -> Seg {
     seg(".", 501, 301 + n * 1000).options(blocks(ranges))
 }
 
 /// A connection whose round trip was measured as 100 ms; ten segments of 1000 bytes are under way, `bytes - 10000` wait.
-fn under_way(config: ShardConfig, bytes: usize) -> Host {
+pub fn under_way(config: ShardConfig, bytes: usize) -> Host {
     let timestamps = config.tcp.timestamps;
     let mut host = Host::client(config);
     host.expect("S", 300, 0);
@@ -47,7 +47,7 @@ fn under_way(config: ShardConfig, bytes: usize) -> Host {
 }
 
 /// The segments sent since the last look, by their number in segments.
-fn sent(host: &mut Host) -> Vec<u32> {
+pub fn sent(host: &mut Host) -> Vec<u32> {
     let all = std::mem::take(&mut host.out);
     for s in &all {
         let at = s.seg.seq.since(Seq(301)) as usize;

@@ -77,10 +77,11 @@ fn reduction_is_still_taken_back_by_a_report_that_comes_after_the_last_acknowled
     assert!(window(&mut host) >= 10_000);
 }
 
-/// An answer of one segment breaks the silence, and leaves at once with the ACK of the question.
-#[test]
-fn window_shrinks_after_an_idle_time_although_a_short_answer_comes_first() {
+/// An answer of one segment breaks the silence, and leaves at once with the ACK of the question. The window after that, 40
+/// segments having widened it before.
+fn window_after_a_short_answer(restarts_after_idle: bool) -> u32 {
     let mut config = config();
+    config.tcp.restarts_after_idle = restarts_after_idle;
     config.tcp.congestion = Algorithm::NewReno;
     let mut host = Host::server(config);
     ten_segments_to(&mut host, PEER_PORT);
@@ -101,7 +102,43 @@ fn window_shrinks_after_an_idle_time_although_a_short_answer_comes_first() {
     });
     host.send(seg(".", 101, 40_301).data(*b"question"));
     host.expect_data(40_301, 109, b"answer");
-    assert_eq!(window(&mut host), 10_000);
+    window(&mut host)
+}
+
+#[test]
+fn window_shrinks_after_an_idle_time_although_a_short_answer_comes_first() {
+    assert_eq!(window_after_a_short_answer(true), 10_000);
+}
+
+#[test]
+fn window_stays_through_an_idle_time_where_that_is_asked_for() {
+    assert!(window_after_a_short_answer(false) >= 20_000);
+}
+
+#[test]
+fn pause_after_a_tail_that_was_sent_twice_is_no_round_trip() {
+    let mut host = Host::server(config());
+    ten_segments_to(&mut host, PEER_PORT);
+    host.act(|c| c.send(Payload::Static(&BYTES[..1_000])).expect("room"));
+    host.pass(ms(10));
+    host.send(seg(".", 101, 9_301));
+    host.expect(".", 10_301, 101);
+    host.send(seg(".", 101, 10_301));
+    // The eleventh is lost, and sent again.
+    host.expect_nothing();
+    host.pass_until_output(seconds(1));
+    host.expect(".", 10_301, 101);
+    host.pass(ms(10));
+    host.send(seg(".", 101, 11_301));
+    host.pass(seconds(30));
+    host.act(|c| c.send(Payload::Static(&BYTES[..5_000])).expect("room"));
+    host.out.clear();
+    host.pass(ms(10));
+    host.send(seg(".", 101, 12_301));
+    host.act(|c| {
+        let srtt_ns = c.srtt_ns().expect("a measurement");
+        assert!(srtt_ns < 11_000_000, "{srtt_ns}");
+    });
 }
 
 #[test]

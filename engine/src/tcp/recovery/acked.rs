@@ -26,6 +26,16 @@ pub struct Ack<'a> {
     pub at: Moment,
 }
 
+/// What an ACK brought, as far as the window of a recovery goes by it.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Progress {
+    pub advanced: u32,
+    /// Bytes newly acknowledged or SACKed.
+    pub delivered: u32,
+    /// It moved forward and told of no further loss.
+    pub is_safe: bool,
+}
+
 /// What it reported.
 #[derive(Default)]
 struct Report {
@@ -70,7 +80,8 @@ pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, 
     if b.path.is_probing() && path_mtu::on_loss(t, b, chunks, clock, counters) {
         return None;
     }
-    after_detection(t, b, report.delivered, advanced > 0 && !has_new_loss, counters);
+    let is_safe = advanced > 0 && !has_new_loss;
+    after_detection(t, b, Progress { advanced, delivered: report.delivered, is_safe }, counters);
     if b.phase != Phase::Recovery && !was_recovering && advanced > 0 && was_limited {
         grow(t, b, advanced, report.rtt.map(|(rtt, _)| rtt), clock.us);
     }
@@ -186,17 +197,17 @@ fn probe(t: &mut Tcb, b: &mut Block, ack: &Ack<'_>) {
 }
 
 /// Losses may have been detected: begins recovery if this is the first, and sets the window of one that goes on.
-pub(super) fn after_detection(t: &mut Tcb, b: &mut Block, delivered: u32, is_safe: bool, counters: &mut Counters) {
+pub(super) fn after_detection(t: &mut Tcb, b: &mut Block, by: Progress, counters: &mut Counters) {
     if b.phase == Phase::Open {
         b.is_forced = false;
         if b.board.has_lost() {
             counters.event(Event::FastRetransmits);
-            enter_recovery(t, b);
+            enter_recovery(t, b, by.advanced);
         }
     }
     if b.phase == Phase::Recovery {
         let mss = u32::from(t.mss);
-        t.cwnd = b.prr.window(delivered, b.board.flight_bytes(), t.ssthresh, mss, is_safe);
+        t.cwnd = b.prr.window(by.delivered, b.board.flight_bytes(), t.ssthresh, mss, by.is_safe);
     }
     if b.board.has_lost() && b.frto != Frto::Testing {
         t.set(flag::RESEND);

@@ -1,6 +1,6 @@
 //! What the recovery block remembers of reductions for the sake of explicit congestion notification (RFC 3168).
 
-use super::{Block, Phase};
+use super::{Block, Phase, timer};
 use crate::base::Event;
 use crate::tcp::congestion;
 use crate::tcp::env::Env;
@@ -53,6 +53,10 @@ pub fn reduce(t: &mut Tcb, outstanding: u32, env: &mut Env<'_>) -> bool {
     t.cwnd = t.cwnd.min(t.ssthresh);
     b.undo.forget();
     b.notice.reduced(t);
+    if !t.is_outstanding() && !t.is_resting() {
+        // The echo came with the last ACK, after which there had been nothing to remember.
+        timer::settle(t, env);
+    }
     true
 }
 

@@ -34,7 +34,9 @@ pub fn on_ack(t: &Tcb, b: &mut Block, ack: &Ack<'_>, brings_originals: bool) -> 
     let has_more = t.snd_una.before(b.recover) && (unsent >= mss || (unsent > 0 && t.has(flag::NODELAY)));
     // SND.WND is still that of the ACK before.
     let fits = t.snd_max.since(t.snd_una) + mss <= u32::from(ack.seg.window) << t.snd_scale();
-    if was == Frto::Resent && ack.advanced > 0 && has_more && fits {
+    // RFC 5682 2.1 (2a): an ACK of a part says nothing of the rest.
+    let is_whole = ack.advanced > 0 && b.undo.is_first_acknowledged(t.snd_una);
+    if was == Frto::Resent && is_whole && has_more && fits {
         b.frto = Frto::Testing;
     }
     false

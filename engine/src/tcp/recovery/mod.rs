@@ -153,12 +153,11 @@ impl Block {
 
     /// How long the next flight of segments would miss what is remembered; `None`: there is nothing to miss.
     fn rest(&self) -> Option<Rest> {
-        if !self.path.is_plain() || !self.rack.is_plain() {
+        if !self.path.is_plain() || !self.rack.is_plain() || self.notice.is_due() {
             return Some(Rest::PathAge);
         }
         let is_settled = self.phase == Phase::Open && !self.undo.is_set() && !self.probe.is_pending();
-        let is_plain = is_settled && !self.notice.is_due() && self.memory.cubic.is_plain();
-        (!is_plain).then_some(Rest::TimeOut)
+        (!is_settled || !self.memory.cubic.is_plain()).then_some(Rest::TimeOut)
     }
 }
 
@@ -168,7 +167,8 @@ enum Rest {
     /// One time-out: the window starts anew then (RFC 5681 4.1), and no report of duplicates comes so late. ssthresh stays,
     /// and where congestion avoidance begins after it, CUBIC's plateau is (RFC 9438 4.8).
     TimeOut,
-    /// As long as what is known of a path counts (RFC 8201 5.3): how large segments it takes, how far it reorders them.
+    /// As long as what is known of a path counts (RFC 8201 5.3): how large segments it takes, how far it reorders them; and
+    /// that the peer has not been told of a reduction (CWR), for want of new data.
     PathAge,
 }
 
@@ -294,6 +294,8 @@ impl Pool {
     pub(super) fn forget(&mut self, t: &mut Tcb) {
         if let Some(ceiling) = self.get(t.recovery).and_then(|b| b.path.ceiling()) {
             t.mss = ceiling;
+            // One segment always has room.
+            t.cwnd = t.cwnd.max(u32::from(ceiling));
         }
         self.release(t);
     }
@@ -304,7 +306,7 @@ impl Pool {
             Some((b, chunks)) => rewind(t, b, chunks),
             None => {
                 t.snd_nxt = t.snd_una;
-                t.clear(flag::RESEND);
+                t.clear(flag::RESEND | flag::RTT_TIMING);
             }
         }
     }
@@ -312,7 +314,8 @@ impl Pool {
 
 fn rewind(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks) {
     t.snd_nxt = t.snd_una;
-    t.clear(flag::RESEND);
+    // What is timed is sent again (Karn).
+    t.clear(flag::RESEND | flag::RTT_TIMING);
     b.board.clear(chunks);
     b.is_tracking = t.has(flag::SACK);
     b.is_forced = false;
@@ -321,11 +324,12 @@ fn rewind(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks) {
     b.path.forget_probe();
 }
 
-/// A loss: ssthresh comes down, and what was is remembered.
-fn enter_recovery(t: &mut Tcb, b: &mut Block) {
+/// A loss: ssthresh comes down, and what was is remembered. `advanced`: how far the ACK that tells of it moved SND.UNA.
+fn enter_recovery(t: &mut Tcb, b: &mut Block, advanced: u32) {
     b.save_for_undo(t, false);
     let in_use = b.in_use(t);
-    b.prr = Prr::start(in_use, b.burst_acked);
+    // The ACK itself is reported to PRR as all that follow are.
+    b.prr = Prr::start(in_use, b.burst_acked.saturating_sub(advanced));
     t.ssthresh = congestion::reduce(t, &mut b.memory, in_use);
     b.phase = Phase::Recovery;
     b.recover = t.snd_nxt;

@@ -5,7 +5,7 @@
 //!
 //! Probes need records of what is under way, and so SACK: without it a connection stays with the smaller size.
 
-use super::acked::after_detection;
+use super::acked::{Progress, after_detection};
 use super::records::Chunks;
 use super::{Block, Phase, rewind};
 use crate::base::time::{Tick, ticks_for_nanos};
@@ -155,7 +155,7 @@ fn inherit_from(t: &mut Tcb, env: &mut Env<'_>) {
     let Some(mtu) = env.recovery.paths.mtu(&t.key.remote, env.clock.now) else { return };
     let mss = mss_for(t, mtu);
     // Data behind the SYN,ACK are under way already: a router will tell of them.
-    if mss < t.mss && t.flight() <= 1 {
+    if mss < t.mss && !t.is_outstanding() {
         shrink(t, mss, true, env);
         if t.recovery != NONE {
             t.rest(env.clock.tick.plus(REST_TICKS));
@@ -166,7 +166,6 @@ fn inherit_from(t: &mut Tcb, env: &mut Env<'_>) {
 /// From now on segments have `mss` bytes, and nothing that is under way counts as sent. `is_told`: by somebody who knows.
 fn narrow(t: &mut Tcb, mss: u16, is_told: bool, env: &mut Env<'_>) {
     shrink(t, mss, is_told, env);
-    t.clear(flag::RTT_TIMING);
     env.recovery.go_back(t);
     env.counters.event(Event::PathNarrowed);
 }
@@ -245,7 +244,7 @@ pub fn on_loss(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, clock: &Clock, c
     let Some((start, end)) = b.path.probe.filter(|_| b.board.has_lost()) else { return false };
     let is_alone = t.snd_una == start && b.board.lost_bytes() == end.since(start);
     if !is_alone {
-        after_detection(t, b, 0, false, counters);
+        after_detection(t, b, Progress::default(), counters);
     }
     give_up(t, b, chunks, is_alone, clock);
     true
@@ -260,7 +259,6 @@ pub fn give_up(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, is_certain: bool
     } else {
         b.path.next_at = clock.tick.plus(PAUSE_TICKS);
     }
-    t.clear(flag::RTT_TIMING);
     rewind(t, b, chunks);
 }
 

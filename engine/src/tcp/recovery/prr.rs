@@ -11,7 +11,8 @@ pub struct Prr {
 }
 
 impl Prr {
-    /// `outstanding` bytes were under way; `delivered` of them have just been acknowledged, and nothing was sent for that.
+    /// `outstanding` bytes were under way; ACKs just before have acknowledged `delivered` of them, and nothing was sent for
+    /// that.
     pub fn start(outstanding: u32, delivered: u32) -> Prr {
         Prr { delivered, out: 0, outstanding: outstanding.max(1) }
     }

@@ -66,7 +66,7 @@ fn duplicate(t: &mut Tcb, b: &mut Block, counters: &mut Counters) {
         t.cwnd = t.cwnd.saturating_add(mss).min(1 << 30);
     } else if b.phase == Phase::Open && t.dup_acks == DUP_ACK_THRESHOLD {
         counters.event(Event::FastRetransmits);
-        enter_recovery(t, b);
+        enter_recovery(t, b, 0);
         t.cwnd = t.ssthresh + u32::from(DUP_ACK_THRESHOLD) * mss;
         t.set(flag::RESEND);
     }

@@ -1,7 +1,7 @@
 //! The one timer of what is under way: retransmission time-out, RACK's reordering timer, tail loss probe (RFC 8985
 //! section 8). `rtx_at` has the one that comes first; the block remembers the time-out meanwhile.
 
-use super::acked::after_detection;
+use super::acked::{Progress, after_detection};
 use super::frto::Frto;
 use super::path_mtu;
 use super::{Block, Phase, Rest, rewind};
@@ -19,6 +19,8 @@ const PROBE_MIN_US: u32 = 4_883;
 /// After an ACK. `advanced`: it moved SND.UNA. `wait`: when segments have to be judged again.
 pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'_>) {
     if !t.is_outstanding() {
+        // What was timed may have been sent again, and so gave no measurement: the next segment gets a time of its own.
+        t.clear(flag::RTT_TIMING);
         if !t.is_resting() {
             t.stop_rtx();
             settle(t, env);
@@ -45,7 +47,7 @@ pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'
 }
 
 /// Nothing is under way any more: the block goes, at once or when the connection has rested.
-fn settle(t: &mut Tcb, env: &mut Env<'_>) {
+pub(super) fn settle(t: &mut Tcb, env: &mut Env<'_>) {
     if let Some(rest) = env.recovery.settle(t) {
         let ticks = match rest {
             Rest::TimeOut => rtt::rto_ticks(t, env.times),
@@ -129,7 +131,7 @@ fn judge_again(t: &mut Tcb, env: &mut Env<'_>) {
     let in_recovery = b.in_recovery();
     let wait = b.rack.detect(&mut b.board, chunks, clock.us, in_recovery, t.srtt_us);
     if !path_mtu::on_loss(t, b, chunks, clock, counters) {
-        after_detection(t, b, 0, false, counters);
+        after_detection(t, b, Progress::default(), counters);
     }
     let earliest = clock.tick.plus(1);
     let rto_at = if b.rto_at.since(earliest) > 0 { b.rto_at } else { earliest };

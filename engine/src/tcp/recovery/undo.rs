@@ -54,10 +54,14 @@ impl Undo {
         self.is_set && self.first_us.is_none()
     }
 
+    /// All of the first retransmission lies below `una`, and nothing before it was missing.
+    pub fn is_first_acknowledged(&self, una: Seq) -> bool {
+        self.first_end.is_some_and(|end| una.at_or_after(end))
+    }
+
     /// An ACK moved SND.UNA to `una`. True: the original segment had arrived.
     pub fn is_refuted_by_echo(&self, una: Seq, at: &Moment) -> bool {
-        let is_acknowledged = self.first_end.is_some_and(|end| una.at_or_after(end));
-        self.is_set && is_acknowledged && self.first_us.is_some_and(|first| at.echoes_earlier(first))
+        self.is_set && self.is_first_acknowledged(una) && self.first_us.is_some_and(|first| at.echoes_earlier(first))
     }
 
     /// A segment from `start` on came twice. True: nothing of what was sent again had been lost.
