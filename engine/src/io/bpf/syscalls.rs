@@ -21,6 +21,8 @@ const MAP_TYPE_XSKMAP: u32 = 17;
 const PROG_TYPE_XDP: u32 = 6;
 const ATTACH_TYPE_XDP: u32 = 37;
 const NAME_BYTES: usize = 16;
+/// As often as libbpf asks.
+const LOAD_TRIES: u32 = 5;
 /// Enough for the end of what the verifier has to say.
 const LOG_BYTES: usize = 1 << 20;
 
@@ -150,6 +152,14 @@ fn load_with_log(insns: &[Insn], flags: u32, log: &mut [u8]) -> Result<OwnedFd> 
         ifindex: 0,
         expected_attach_type: ATTACH_TYPE_XDP,
     };
+    let again = |e: &Error| matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR));
+    // A signal stops the verifier in the midst of its work; it begins anew when asked again.
+    for _ in 1..LOAD_TRIES {
+        match bpf_fd(PROG_LOAD, &mut attr) {
+            Err(e) if again(&e) => {}
+            loaded => return loaded,
+        }
+    }
     bpf_fd(PROG_LOAD, &mut attr)
 }
 
