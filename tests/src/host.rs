@@ -407,7 +407,7 @@ impl Host {
     pub fn expect(&mut self, flags: &str, seq: u32, ack: u32) -> Sent {
         let got = self.next();
         let want = super::host::seg(flags, seq, ack);
-        let without_push = TcpFlags(got.seg.flags.0 & !TcpFlags::PSH.0);
+        let without_push = got.seg.flags.without(TcpFlags::PSH);
         assert_eq!(
             (without_push, got.seg.seq.0, got.seg.ack.0),
             (want.flags, want.seq, want.ack),

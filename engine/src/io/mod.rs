@@ -6,6 +6,8 @@ pub mod bpf;
 pub mod copy;
 pub mod error;
 pub mod offloaded;
+mod readable;
+mod rebind;
 pub mod sim;
 pub mod stats;
 pub mod sys;

@@ -155,7 +155,7 @@ impl Index {
         }
         self.len += 1;
         if self.len > self.roomy.end {
-            self.make_room();
+            self.step(Index::is_dense, Index::grow);
         }
         true
     }
@@ -168,25 +168,16 @@ impl Index {
         }
         self.len -= 1;
         if self.len < self.roomy.start {
-            self.give_room();
+            self.step(Index::is_sparse, Index::shrink);
         }
         true
     }
 
+    /// Moves the frontier by some lines, as long as that is due and possible.
     #[inline(never)]
-    fn make_room(&mut self) {
+    fn step(&mut self, is_due: impl Fn(&Index) -> bool, move_on: impl Fn(&mut Index) -> bool) {
         for _ in 0..LINES_PER_STEP {
-            if !self.is_dense() || !self.grow() {
-                break;
-            }
-        }
-        self.note_room();
-    }
-
-    #[inline(never)]
-    fn give_room(&mut self) {
-        for _ in 0..LINES_PER_STEP {
-            if !self.is_sparse() || !self.shrink() {
+            if !is_due(self) || !move_on(self) {
                 break;
             }
         }

@@ -73,7 +73,7 @@ fn repair(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
 /// SYN,ACK had to be sent again, they wait for the handshake, as the FIN does in any case.
 fn early(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
     let mut plan = data(t, t.snd_una + 1, env).filter(|plan| plan.len > 0 && t.retries == 0)?;
-    plan.flags = TcpFlags(plan.flags.0 & !TcpFlags::FIN.0);
+    plan.flags = plan.flags.without(TcpFlags::FIN);
     Some(plan)
 }
 

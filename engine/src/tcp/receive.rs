@@ -121,7 +121,7 @@ fn syn_ack(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
         return challenge(t, env, DropReason::SynChallenged);
     }
     let mut stripped = *seg;
-    stripped.flags = TcpFlags(seg.flags.0 & !TcpFlags::SYN.0);
+    stripped.flags = seg.flags.without(TcpFlags::SYN);
     stripped.seq += 1;
     let out = segment(t, &stripped, env);
     if out.happened.has(Happened::ESTABLISHED) {

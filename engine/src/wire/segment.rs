@@ -42,6 +42,13 @@ impl TcpFlags {
         self.has(Self::RST)
     }
 
+    /// These flags, but not `f`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn without(self, f: TcpFlags) -> TcpFlags {
+        TcpFlags(self.0 & !f.0)
+    }
+
     /// A SYN that is nothing else: it asks for a connection.
     #[inline(always)]
     pub const fn is_bare_syn(self) -> bool {

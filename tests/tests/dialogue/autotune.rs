@@ -38,6 +38,17 @@ impl Peer {
         Peer { host, next: 101, edge: 101 + FIRST_BYTES, scale }
     }
 
+    /// Another connection, from `port`.
+    fn open_another(&mut self, port: u16) {
+        self.host.remote.1 = port;
+        let options = TcpOptions { mss: Some(MSS as u16), window_scale: Some(0), ..TcpOptions::default() };
+        self.host.send(seg("S", 100, 0).options(options));
+        self.host.pass(ms(10));
+        self.host.send(seg(".", 101, 301));
+        self.host.out.clear();
+        (self.next, self.edge) = (101, 101 + FIRST_BYTES);
+    }
+
     /// Takes note of what was offered: the edge never moves left.
     fn hear(&mut self) {
         for sent in std::mem::take(&mut self.host.out) {
@@ -121,13 +132,7 @@ fn windows_grow_no_further_than_frames_can_hold_and_give_back_when_they_end() {
     // The next connection finds the whole budget again.
     peer.host.send(seg("R", peer.next, 0));
     peer.host.assert_clean();
-    peer.host.remote.1 += 1;
-    let options = TcpOptions { mss: Some(MSS as u16), window_scale: Some(0), ..TcpOptions::default() };
-    peer.host.send(seg("S", 100, 0).options(options));
-    peer.host.pass(ms(10));
-    peer.host.send(seg(".", 101, 301));
-    peer.host.out.clear();
-    (peer.next, peer.edge) = (101, 101 + FIRST_BYTES);
+    peer.open_another(peer.host.remote.1 + 1);
     let again = peer.rounds(23, u32::MAX);
     assert!(again.abs_diff(all) <= MSS, "{again} after {all}");
 }
@@ -156,13 +161,7 @@ fn idle_connection_gives_back_what_it_was_granted_and_what_it_has_offered_stays(
     let (first_next, first_edge) = (peer.next, peer.edge);
     // As long as it brings something, others get nothing of it.
     let second = |peer: &mut Peer, port: u16| {
-        peer.host.remote.1 = port;
-        let options = TcpOptions { mss: Some(MSS as u16), window_scale: Some(0), ..TcpOptions::default() };
-        peer.host.send(seg("S", 100, 0).options(options));
-        peer.host.pass(ms(10));
-        peer.host.send(seg(".", 101, 301));
-        peer.host.out.clear();
-        (peer.next, peer.edge) = (101, 101 + FIRST_BYTES);
+        peer.open_another(port);
         peer.rounds(23, u32::MAX)
     };
     let first_port = peer.host.remote.1;

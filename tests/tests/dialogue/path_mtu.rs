@@ -281,6 +281,14 @@ fn opened_by(host: &mut Host, port: u16, sack: bool) {
     host.send(seg(".", 101, 301));
 }
 
+/// A router says that the connection's first segment, of 1400 bytes, is too big.
+fn tell_narrow(host: &mut Host) {
+    host.write(&BYTES[..1400]);
+    host.out.clear();
+    let message = too_big(host, 1000, 301);
+    host.send_raw(&message);
+}
+
 fn first_segment(host: &mut Host) -> usize {
     host.write(&BYTES[..1400]);
     let sent = host.next();
@@ -296,10 +304,7 @@ fn what_one_connection_was_told_of_the_path_counts_for_the_next_ones_for_ten_min
         let mut host = Host::server(config);
         let port = host.remote.1;
         opened_by(&mut host, port, sack);
-        host.write(&BYTES[..1400]);
-        host.out.clear();
-        let message = too_big(&host, 1000, 301);
-        host.send_raw(&message);
+        tell_narrow(&mut host);
         host.send(seg("R", 101, 0));
         host.out.clear();
         host.pass(seconds(590));
@@ -322,10 +327,7 @@ fn what_is_lost_is_repeated_also_on_a_connection_that_opened_into_a_narrow_path(
         let options = TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() };
         let mut host = Host::client(config);
         host.send(seg("S.", 500, 301).options(options));
-        host.write(&BYTES[..1400]);
-        host.out.clear();
-        let message = too_big(&host, 1000, 301);
-        host.send_raw(&message);
+        tell_narrow(&mut host);
         host.send(seg("R", 501, 0));
         host.out.clear();
         host.local.1 += 1;
@@ -378,10 +380,7 @@ fn other_destinations_have_paths_of_their_own() {
     let mut host = Host::server(config);
     let port = host.remote.1;
     opened_by(&mut host, port, false);
-    host.write(&BYTES[..1400]);
-    host.out.clear();
-    let message = too_big(&host, 1000, 301);
-    host.send_raw(&message);
+    tell_narrow(&mut host);
     host.out.clear();
     host.remote.0 = host.remote.0.plus(1);
     opened_by(&mut host, port, false);
@@ -395,10 +394,7 @@ fn larger_segments_are_tried_again_also_where_another_connection_was_told_of_the
     let mut host = Host::server(config);
     let port = host.remote.1;
     opened_by(&mut host, port, true);
-    host.write(&BYTES[..1400]);
-    host.out.clear();
-    let message = too_big(&host, 1000, 301);
-    host.send_raw(&message);
+    tell_narrow(&mut host);
     host.send(seg("R", 101, 0));
     host.out.clear();
     opened_by(&mut host, port + 1, true);

@@ -175,7 +175,7 @@ impl Machine {
             // The SYN,ACK of a simultaneous open: only its SYN is known already.
             (true, true) if !self.passive => {
                 let mut rest = s.clone();
-                rest.flags = TcpFlags(s.flags.0 & !TcpFlags::SYN.0);
+                rest.flags = s.flags.without(TcpFlags::SYN);
                 rest.seq = self.rcv_nxt;
                 let effect = self.acknowledged(&rest);
                 // What establishes the connection for the peer.

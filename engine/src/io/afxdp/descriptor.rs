@@ -1,8 +1,8 @@
 //! The socket's descriptor, which the crate hides, and what is done with it.
 
 use super::parts::Parts;
-use crate::io::IoError;
 use crate::io::xsk::XskConfig;
+use crate::io::{IoError, readable};
 use std::collections::BTreeSet;
 use std::io::{Error, Result as OsResult};
 use std::os::fd::RawFd;
@@ -91,13 +91,6 @@ impl Descriptor {
 
     /// Waits for a frame.
     pub fn poll(self, timeout: Duration) -> OsResult<()> {
-        let mut entry = libc::pollfd { fd: self.0, events: libc::POLLIN, revents: 0 };
-        let limit = libc::timespec {
-            tv_sec: timeout.as_secs().min(i32::MAX as u64) as libc::time_t,
-            tv_nsec: timeout.subsec_nanos() as libc::c_long,
-        };
-        // SAFETY: one entry and a time limit that live through the call; no signal mask.
-        let r = unsafe { libc::ppoll(&mut entry, 1, &limit, std::ptr::null()) };
-        if r < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+        readable::wait(&mut [readable::entry(self.0)], timeout)
     }
 }

@@ -1,7 +1,7 @@
 //! The crate's pieces of one queue: made in order, taken down in order.
 
-use crate::io::IoError;
 use crate::io::xsk::{BindMode, XskConfig};
+use crate::io::{IoError, rebind};
 use afxdp::buf_mmap::BufMmap;
 use afxdp::mmap_area::{MmapArea, MmapAreaOptions};
 use afxdp::socket::{Socket, SocketNewError, SocketOptions, SocketRx, SocketTx};
@@ -9,11 +9,6 @@ use afxdp::umem::{Umem, UmemCompletionQueue, UmemFillQueue, UmemNewError};
 use std::io::Error;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// A queue stays taken for some milliseconds after its last socket was closed.
-const REBIND_PATIENCE: Duration = Duration::from_secs(2);
-const REBIND_PAUSE: Duration = Duration::from_millis(5);
 
 /// A buffer of the crate. Nothing of ours is attached to it.
 pub(super) type Buffer = BufMmap<'static, ()>;
@@ -44,14 +39,8 @@ pub(super) struct Parts {
 impl Parts {
     /// Registers the memory and binds to the queue, waiting a little for a socket that has just been closed.
     pub fn open(config: &XskConfig, queue: u32, area: &Area) -> Result<Parts, IoError> {
-        let give_up = Instant::now() + REBIND_PATIENCE;
-        loop {
-            match Parts::try_open(config, queue, area) {
-                Err((_, libc::EBUSY)) if Instant::now() < give_up => std::thread::sleep(REBIND_PAUSE),
-                Err((step, errno)) => return Err(explain(config, queue, step, errno)),
-                Ok(parts) => return Ok(parts),
-            }
-        }
+        rebind::patiently(|&(_, errno)| errno == libc::EBUSY, || Parts::try_open(config, queue, area))
+            .map_err(|(step, errno)| explain(config, queue, step, errno))
     }
 
     /// The error is the step that failed and its errno.

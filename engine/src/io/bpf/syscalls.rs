@@ -153,14 +153,15 @@ fn load_with_log(insns: &[Insn], flags: u32, log: &mut [u8]) -> Result<OwnedFd> 
         expected_attach_type: ATTACH_TYPE_XDP,
     };
     let again = |e: &Error| matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR));
-    // A signal stops the verifier in the midst of its work; it begins anew when asked again.
-    for _ in 1..LOAD_TRIES {
+    let mut tries_left = LOAD_TRIES;
+    loop {
+        tries_left -= 1;
         match bpf_fd(PROG_LOAD, &mut attr) {
-            Err(e) if again(&e) => {}
+            // A signal stops the verifier in the midst of its work; it begins anew when asked again.
+            Err(e) if again(&e) && tries_left > 0 => {}
             loaded => return loaded,
         }
     }
-    bpf_fd(PROG_LOAD, &mut attr)
 }
 
 fn log_tail(log: &[u8]) -> String {

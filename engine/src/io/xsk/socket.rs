@@ -14,19 +14,15 @@ use super::sys::{self, XdpSocket};
 use super::umem::Umem;
 use crate::base::{Frame, FramePool};
 use crate::io::bpf::XdpMode;
-use crate::io::{IoError, IoStats, PacketIo};
+use crate::io::{IoError, IoStats, PacketIo, readable, rebind};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A sleep with frames in the transmit ring is no longer than this.
 const RETRY_TX: Duration = Duration::from_millis(1);
-
-/// A queue stays taken for some milliseconds after its last socket was closed, even by another process.
-const REBIND_PATIENCE: Duration = Duration::from_secs(2);
-const REBIND_PAUSE: Duration = Duration::from_millis(5);
 
 /// Frames that a kernel sends for one wake-up at least (TX_BATCH_SIZE in net/xdp/xsk.c).
 const KERNEL_TX_BATCH: u32 = 32;
@@ -147,15 +143,8 @@ impl XskIo {
 
     /// Waits a little for a socket that has just been closed.
     fn bind_with(&self, config: &XskConfig, queue: u32, flags: u16, shared: RawFd) -> io::Result<()> {
-        let give_up = Instant::now() + REBIND_PATIENCE;
-        loop {
-            match self.socket.bind(config.ifindex, queue, flags, shared) {
-                Err(e) if e.raw_os_error() == Some(libc::EBUSY) && Instant::now() < give_up => {
-                    std::thread::sleep(REBIND_PAUSE);
-                }
-                bound => return bound,
-            }
-        }
+        let is_busy = |e: &io::Error| e.raw_os_error() == Some(libc::EBUSY);
+        rebind::patiently(is_busy, || self.socket.bind(config.ifindex, queue, flags, shared))
     }
 
     /// The descriptor, for the XDP program's socket map. It stays ours.
@@ -240,7 +229,7 @@ impl PacketIo for XskIo {
         // What the kernel would not take yet has to be offered again soon, and nothing tells when.
         let unsent = self.path.rings.tx.unread() > 0;
         let timeout = if unsent { timeout.min(RETRY_TX) } else { timeout };
-        match self.socket.poll(timeout).map_err(|e| e.raw_os_error()) {
+        match readable::wait(&mut [readable::entry(self.socket.fd())], timeout).map_err(|e| e.raw_os_error()) {
             Ok(_) | Err(Some(libc::EINTR)) => {}
             Err(_) => self.count_error(),
         }

@@ -8,7 +8,6 @@ use std::io::{Error, Result};
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::time::Duration;
 
 /// setsockopt(SOL_XDP): how many frames one wake-up may send in copy mode (linux/if_xdp.h, kernel ≥ 6.17).
 pub(super) const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
@@ -165,18 +164,6 @@ impl XdpSocket {
             libc::recvfrom(self.fd(), none, 0, libc::MSG_DONTWAIT, std::ptr::null_mut(), std::ptr::null_mut())
         };
         if got < 0 { Err(Error::last_os_error()) } else { Ok(()) }
-    }
-
-    /// Waits for a frame; returns whether one may be there.
-    pub fn poll(&self, timeout: Duration) -> Result<bool> {
-        let mut entry = libc::pollfd { fd: self.fd(), events: libc::POLLIN, revents: 0 };
-        let limit = libc::timespec {
-            tv_sec: timeout.as_secs().min(i32::MAX as u64) as libc::time_t,
-            tv_nsec: timeout.subsec_nanos() as libc::c_long,
-        };
-        // SAFETY: one entry and a time limit that live through the call; no signal mask.
-        let ready = check(unsafe { libc::ppoll(&mut entry, 1, &limit, std::ptr::null()) })?;
-        Ok(ready > 0)
     }
 }
 

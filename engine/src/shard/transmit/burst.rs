@@ -22,7 +22,7 @@ impl Core {
             burst.limit = burst::segments(t, &self.proto.env_of(slot, t.flags));
         }
         if plan.flags.has(TcpFlags::PSH) && self.send.is_unfinished(t.send, plan.seq + plan.len) {
-            plan.flags = TcpFlags(plan.flags.0 & !TcpFlags::PSH.0);
+            plan.flags = plan.flags.without(TcpFlags::PSH);
         }
         let ends = plan.is_last || burst.segments >= burst.limit;
         plan.burst = if ends { std::mem::take(&mut burst.segments) } else { 0 };
