@@ -43,6 +43,8 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    // As a worker's process does.
+    synfin_engine::base::ahead::start();
     if let Some(phase) = args.phase {
         run(phase, args.connections);
         return ExitCode::SUCCESS;

@@ -38,7 +38,7 @@ impl Rig {
     fn new(timers: u32, range_ticks: u64) -> Rig {
         let mut rng = Rng::new(7);
         let after = (0..timers).map(|_| 1 + rng.below(range_ticks) as u32).collect();
-        Rig { wheel: Wheel::new(Tick(0)), now: Tick(0), after, due: Vec::with_capacity(BUDGET) }
+        Rig { wheel: Wheel::new(Tick(0), 1 << 24), now: Tick(0), after, due: Vec::with_capacity(BUDGET) }
     }
 
     fn arm_all(&mut self, later_ticks: u32) {

@@ -70,8 +70,12 @@ pub(super) fn open(rig: &mut Rig, connections: u32, client: &mut Pauses, server:
     assert_eq!((rig.client.app().opened, rig.server.live().0), (connections, connections), "all are open");
 }
 
-/// Lets the allocator give back what was freed: it does that some time later, when it is used again.
+/// Lets the shards give back what they need no more, as they do while there is nothing else to do, and the allocator what was
+/// freed: it does that some time later, when it is used again.
 fn settle(rig: &mut Rig) {
+    while rig.has_work() {
+        rig.turn(&mut Pauses::default(), &mut Pauses::default());
+    }
     for _ in 0..20 {
         std::thread::sleep(Duration::from_millis(100));
         exchange(rig, 100);

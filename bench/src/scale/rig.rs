@@ -158,14 +158,21 @@ impl Rig {
         }
     }
 
-    /// Lets the retransmission timers pass that were armed for handshakes and are not cancelled when these succeed.
+    /// Lets the retransmission timers pass that were armed for handshakes and are not cancelled when these succeed, all of
+    /// them: what is left over would be work of the turns that come after.
     pub fn let_timers_run_out(&mut self) {
         let end = self.now + SYN_TIMERS;
         let (mut client, mut server) = (Pauses::default(), Pauses::default());
-        while self.now < end {
+        while self.now < end || self.has_work() {
             self.skip_idle_time();
             self.turn(&mut client, &mut server);
         }
+    }
+
+    /// Either end would not sleep now.
+    pub fn has_work(&self) -> bool {
+        let deadlines = [self.client.next_deadline(self.now), self.server.next_deadline(self.now)];
+        self.under_way() > 0 || deadlines.into_iter().flatten().any(|at| at <= self.now)
     }
 
     /// Frames still to be received by either end.

@@ -4,7 +4,7 @@
 //! pages that are mapped for one purpose take what they hold and no more, are touched only when elements are
 //! written, and go back at once. Left out on purpose: growing.
 
-use super::pages::{self, Leaving};
+use super::pages;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 
@@ -80,18 +80,6 @@ impl<T> Room<T> {
         self.len = 0;
         // SAFETY: the elements were initialised, and nobody reaches them any more, since `len` is 0.
         unsafe { ptr::drop_in_place(elements) };
-    }
-
-    /// Drops all elements and lets the memory go, as fast as the receiver wants.
-    pub fn leave(mut self) -> Option<Leaving> {
-        self.clear();
-        if !self.is_mapped() {
-            return None;
-        }
-        let base = core::mem::replace(&mut self.base, NonNull::dangling());
-        // SAFETY: these pages were mapped by `map` with this size; they hold no element, and `drop` does not know of them
-        // any more.
-        Some(unsafe { Leaving::new(base.cast(), Self::BYTES) })
     }
 
     /// Bytes mapped.

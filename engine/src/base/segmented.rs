@@ -1,11 +1,9 @@
 //! An array in segments. Growing allocates one more segment and moves nothing, so there is no moment at which
-//! millions of records are copied; a segment's memory is first touched when its elements are written. A segment
-//! that nobody needs any more can be released, wherever it lies.
+//! millions of records are copied; a segment's memory is first touched when its elements are written.
 //!
-//! What slabs, timer nodes and the data beside connections are made of. Left out on purpose: removal of single
-//! elements, iteration.
+//! For what has no limit, and for what few of many connections have, scattered: who is dense is better off in an `Extent`. Left out
+//! on purpose: removal of single elements, iteration.
 
-use super::pages::Leaving;
 use super::room::{ROOM_LEN, Room};
 
 /// Elements per segment.
@@ -15,13 +13,13 @@ const MASK: usize = SEGMENT_LEN - 1;
 
 /// The segment in which an element lies.
 #[inline(always)]
-pub const fn segment_of(index: u32) -> u32 {
+const fn segment_of(index: u32) -> u32 {
     index >> SHIFT
 }
 
 #[derive(Clone, Debug)]
 pub struct Segmented<T> {
-    /// Each holds its elements up to the highest that was written; a released one is empty and holds no memory.
+    /// Each holds its elements up to the highest that was written; one without any holds no memory.
     segments: Vec<Room<T>>,
     len: usize,
 }
@@ -46,7 +44,7 @@ impl<T> Segmented<T> {
         self.len == 0
     }
 
-    /// None when nothing was written there, or not since its segment was released.
+    /// None when nothing was written there.
     #[inline(always)]
     pub fn get(&self, index: u32) -> Option<&T> {
         self.segments.get(segment_of(index) as usize)?.get(index as usize & MASK)
@@ -87,7 +85,7 @@ impl<T> Segmented<T> {
         self.segments.get_mut(at)
     }
 
-    /// Appends an element behind all others, of which none was ever released.
+    /// Appends an element behind all others.
     pub fn push(&mut self, value: T) {
         if let Some(segment) = self.room_for(self.len as u32) {
             segment.push(value);
@@ -95,33 +93,27 @@ impl<T> Segmented<T> {
         }
     }
 
-    /// Takes the last element away, if none was ever released. A segment that has become empty is given back once the
+    /// Takes the last element away. A segment that has become empty is given back once the
     /// one before it is half empty too, so that going to and fro over the border does not allocate each time.
     pub fn pop(&mut self) -> Option<T> {
         let last = self.len.checked_sub(1)?;
         let value = self.segments.get_mut(last >> SHIFT)?.pop()?;
         self.len = last;
         if last & MASK <= SEGMENT_LEN / 2 {
-            self.release(segment_of(last as u32) + 1);
+            self.segments.truncate((last >> SHIFT) + 1);
         }
         Some(value)
     }
 
-    /// Drops all elements of a segment and gives its memory back.
-    pub fn release(&mut self, segment: u32) {
-        if let Some(segment) = self.segments.get_mut(segment as usize) {
-            *segment = Room::new();
+    /// Drops the elements from `len` on and gives the memory of their segments back.
+    pub fn truncate(&mut self, len: u32) {
+        self.segments.truncate((len as usize).div_ceil(SEGMENT_LEN));
+        if let Some(last) = self.segments.get_mut(segment_of(len) as usize) {
+            while last.len() > len as usize & MASK {
+                last.pop();
+            }
         }
-    }
-
-    /// As [`Segmented::release`], except that the caller gives the memory back.
-    pub fn take_memory(&mut self, segment: u32) -> Option<Leaving> {
-        core::mem::take(self.segments.get_mut(segment as usize)?).leave()
-    }
-
-    /// The written elements of a segment.
-    pub fn segment(&self, segment: u32) -> &[T] {
-        self.segments.get(segment as usize).map_or(&[], |s| s)
+        self.len = self.len.min(len as usize);
     }
 
     /// Bytes held, directory included.
@@ -166,27 +158,27 @@ mod tests {
     #[test]
     fn writing_ahead_fills_what_lies_before_in_the_same_segment_only() {
         let mut s = Segmented::new();
-        s.put(2 * SEGMENT_LEN as u32 + 3, 7, || 1);
-        assert_eq!(s.segment(2), [1, 1, 1, 7]);
+        let first = 2 * SEGMENT_LEN as u32;
+        let written = |s: &Segmented<u32>| [0, 1, 2, 3, 4].map(|n| s.get(first + n).copied());
+        s.put(first + 3, 7, || 1);
+        assert_eq!(written(&s), [Some(1), Some(1), Some(1), Some(7), None]);
         assert_eq!(s.get(0), None);
-        s.put(2 * SEGMENT_LEN as u32 + 1, 5, || 9);
-        assert_eq!(s.segment(2), [1, 5, 1, 7]);
+        s.put(first + 1, 5, || 9);
+        assert_eq!(written(&s), [Some(1), Some(5), Some(1), Some(7), None]);
     }
 
     #[test]
-    fn a_released_segment_holds_no_memory_and_can_be_written_again() {
+    fn what_is_cut_off_holds_no_memory_and_can_be_written_again() {
         let mut s = Segmented::new();
-        for i in 0..3 * SEGMENT_LEN as u32 {
-            s.push(i);
-        }
+        (0..3 * SEGMENT_LEN as u32).for_each(|i| s.push(i));
         let full = s.memory_bytes();
-        s.release(1);
+        let left = SEGMENT_LEN as u32 + 5;
+        s.truncate(left);
         assert_eq!(full - s.memory_bytes(), SEGMENT_LEN * size_of::<u32>());
-        assert_eq!(s.get(SEGMENT_LEN as u32), None);
-        assert_eq!(s.get(0), Some(&0));
-        s.put(SEGMENT_LEN as u32, 7, || 0);
-        assert_eq!(s.segment(1), [7]);
-        assert_eq!(s.len(), 3 * SEGMENT_LEN);
-        s.release(77);
+        assert_eq!((s.get(left - 1), s.get(left), s.len()), (Some(&(left - 1)), None, left as usize));
+        s.put(left + 1, 7, || 0);
+        assert_eq!((s.get(left), s.get(left + 1)), (Some(&0), Some(&7)));
+        s.truncate(0);
+        assert_eq!((s.is_empty(), s.get(0)), (true, None));
     }
 }

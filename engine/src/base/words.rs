@@ -4,14 +4,16 @@
 //! huge pages, since whoever reads it all over would miss the TLB with every look; before that, pages are small, so that
 //! a short array stays small. Left out on purpose: growing beyond the length it was made with.
 
+use super::ahead;
 use super::line::LINE_WORDS;
 use super::pages;
 use super::prefetch::prefetch;
+use super::reservation::HUGE_FROM_BYTES;
 use core::ops::{Deref, DerefMut, Range};
 use core::ptr::NonNull;
 
 /// The first word that lies on a huge page, if there are any: 4 MiB.
-pub const HUGE_FROM: usize = (4 << 20) / size_of::<u64>();
+pub const HUGE_FROM: usize = HUGE_FROM_BYTES / size_of::<u64>();
 /// Memory is best given back in pieces of this many words: a huge page.
 pub const HUGE_WORDS: usize = pages::HUGE_BYTES / size_of::<u64>();
 
@@ -30,7 +32,7 @@ impl Words {
     /// At least `len` words (at least one), all zero.
     pub fn zeroed(len: usize) -> Words {
         let bytes = Words::bytes(len);
-        let base = pages::reserve(bytes).cast::<u64>();
+        let base = pages::reserve(bytes, true).unwrap_or_else(|| pages::no_memory(bytes)).cast::<u64>();
         let len = bytes / size_of::<u64>();
         if len > HUGE_FROM {
             // SAFETY: the range from `HUGE_FROM` to the end lies in what was just mapped.
@@ -49,6 +51,13 @@ impl Words {
     /// Lets the system provide the memory of the first `len` words, none of which was written yet.
     pub fn touch(&mut self, len: usize) {
         self.iter_mut().take(len).step_by(pages::PAGE_BYTES / size_of::<u64>()).for_each(|word| *word = 0);
+    }
+
+    /// The huge page that word `at` lies on will be written soon, for the first time.
+    pub fn ask_for(&self, at: usize) {
+        if at >= HUGE_FROM && at < self.len {
+            ahead::ask(self.base.as_ptr().wrapping_add(at / HUGE_WORDS * HUGE_WORDS).cast());
+        }
     }
 
     /// Makes words zero by giving their memory back. Those on pages that the range does not cover stay as they are.

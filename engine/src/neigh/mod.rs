@@ -72,7 +72,7 @@ impl NeighTable {
             by_addr: HashTable::new(),
             entries: Entries::default(),
             limit: limit.min(PLACES),
-            timers: Wheel::new(now.tick()),
+            timers: Wheel::new(now.tick(), PLACES),
             due: Vec::with_capacity(POLL_BUDGET),
             failed: Vec::new(),
             now,

@@ -128,7 +128,7 @@ impl Core {
             conns: NamedSlab::with_limit(limits.connections),
             halves: Slab::with_limit(limits.half_open),
             time_wait: AgingTable::new(limits.time_wait, times.time_wait),
-            wheel: Wheel::new(now.tick()),
+            wheel: Wheel::new(now.tick(), limits.connections),
             half_timers: Vec::new(),
             send: SendPool::new(limits.connections, limits.copy_buffers),
             recv: RecvPool::new(limits.connections, limits.held_frames),

@@ -45,8 +45,19 @@ impl<A: App> Shard<A> {
         resolve::ask_neighbours(&mut self.core, cx);
         self.neighbours_failed(cx);
         self.feed_starved();
-        self.core.conns.give_back();
-        self.core.halves.give_back();
+        self.give_back();
+    }
+
+    /// Gives some of the memory back that no record needs any more, and what lies beside it.
+    fn give_back(&mut self) {
+        let core = &mut self.core;
+        if let Some(left) = core.conns.give_back() {
+            core.wheel.truncate(left);
+            core.proto.windows.truncate(left);
+            core.truncate_pacing(left);
+            self.users.truncate(left);
+        }
+        core.halves.give_back();
     }
 
     /// Ends all connections with RST (and `closed(Aborted)`), as there is room in `cx.tx` and frames in `cx.pool`, and no more than a burst

@@ -68,8 +68,8 @@ impl<A: App> Shard<A> {
     /// A shard whose clock starts at `now`.
     pub fn new(config: ShardConfig, app: A, now: Instant) -> Self {
         Shard {
+            users: Users::new(config.limits.connections),
             core: Core::new(config, now),
-            users: Users::new(),
             app,
             batch: Some(Box::new(Batch::new())),
             due: Vec::new(),

@@ -73,9 +73,9 @@ impl Core {
         }
     }
 
-    /// No connection is left in a segment of the slab.
-    pub(super) fn release_pacing(&mut self, segment: u32) {
-        self.pacer.0.release(segment);
+    /// No connection is left in the slots from `left` on.
+    pub(super) fn truncate_pacing(&mut self, left: u32) {
+        self.pacer.0.truncate(left);
     }
 }
 

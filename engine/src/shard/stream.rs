@@ -321,12 +321,6 @@ impl<A: App> Shard<A> {
             CloseReason::Orphaned => Event::ClosedOrphan,
         });
         let user = self.users.take(slot);
-        if let Some(segment) = core.conns.take_released() {
-            core.wheel.release(segment);
-            core.proto.windows.release(segment);
-            core.release_pacing(segment);
-            self.users.release(segment);
-        }
         self.app.closed(user, why, cx.now);
     }
 }

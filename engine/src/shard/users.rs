@@ -1,15 +1,16 @@
 //! The application's data of each connection, beside the control blocks and under the same slot numbers.
 
-use crate::base::Segmented;
+use crate::base::Extent;
 
 /// Entries never move.
 pub struct Users<U> {
-    entries: Segmented<U>,
+    entries: Extent<U>,
 }
 
 impl<U: Default> Users<U> {
-    pub fn new() -> Self {
-        Users { entries: Segmented::new() }
+    /// For slots below `slots`.
+    pub fn new(slots: u32) -> Self {
+        Users { entries: Extent::with_limit(slots) }
     }
 
     #[inline]
@@ -26,8 +27,8 @@ impl<U: Default> Users<U> {
         self.get_mut(slot).map(std::mem::take).unwrap_or_default()
     }
 
-    /// Gives the memory of a segment of the slab back, in which no connection is left.
-    pub fn release(&mut self, segment: u32) {
-        self.entries.release(segment);
+    /// Gives the memory of the slots from `left` on back, in which no connection is left.
+    pub fn truncate(&mut self, left: u32) {
+        self.entries.truncate(left);
     }
 }

@@ -8,7 +8,7 @@
 //! window has offered is never taken back: a buffer that grows smaller only keeps the edge from moving on.
 
 use super::core::{Core, Protocol};
-use crate::base::{Segmented, segment_of};
+use crate::base::Segmented;
 use crate::tcp::{NONE, Tcb, flag};
 use crate::wire::Seq;
 use std::collections::VecDeque;
@@ -58,11 +58,13 @@ impl Windows {
         Windows { by_slot: Segmented::new(), free_bytes, granted: VecDeque::new() }
     }
 
-    /// No connection is left in a segment of the slab.
-    pub fn release(&mut self, segment: u32) {
-        self.by_slot.release(segment);
-        // Nothing says any more that its slots are listed.
-        self.granted.retain(|&slot| segment_of(slot) != segment);
+    /// No connection is left in the slots from `left` on.
+    pub fn truncate(&mut self, left: u32) {
+        if self.by_slot.len() > left as usize {
+            self.by_slot.truncate(left);
+            // Nothing says any more that these slots are listed.
+            self.granted.retain(|&slot| slot < left);
+        }
     }
 
     /// At most half of what is left of the budget, and nothing rather than little.
@@ -219,19 +221,19 @@ mod tests {
     use crate::base::SEGMENT_LEN;
 
     #[test]
-    fn released_slots_leave_the_list_of_grants_and_others_stay() {
+    fn slots_that_were_given_back_leave_the_list_of_grants_and_others_stay() {
         let mut windows = Windows::new(2_048);
-        let other = SEGMENT_LEN as u32;
+        let left = SEGMENT_LEN as u32;
         for _ in 0..3 {
-            for slot in [3, other, 7] {
+            for slot in [3, left, left + 7] {
                 // As after a grant.
                 if windows.by_slot.get(slot).is_none_or(|w| !w.is_listed) {
                     windows.granted.push_back(slot);
                 }
                 windows.by_slot.put(slot, Window { is_listed: true, ..Window::default() }, Window::default);
             }
-            windows.release(0);
-            assert_eq!(windows.granted, [other]);
+            windows.truncate(left);
+            assert_eq!(windows.granted, [3]);
         }
     }
 }

@@ -51,6 +51,8 @@ pub struct Index {
     lines_max: u64,
     /// Behind this line nothing was written since memory was last given back.
     touched: u64,
+    /// The huge page to which entries at the frontier move as the index grows.
+    growing_at: usize,
     len: usize,
     /// With no more entries the index need not grow, with no fewer not shrink, as things stand.
     roomy: Range<usize>,
@@ -78,7 +80,7 @@ impl Index {
         let words = Words::zeroed((lines_max + SPARE_LINES) as usize * LINE_WORDS);
         let lines = [LINES_MIN; 2];
         let mut index =
-            Index { words, lines, frontier: 0, lines_min: LINES_MIN, lines_max, touched: 0, len: 0, roomy: 0..0 };
+            Index { words, lines, frontier: 0, lines_min: LINES_MIN, lines_max, touched: 0, growing_at: 0, len: 0, roomy: 0..0 };
         index.note_room();
         index
     }
@@ -187,7 +189,7 @@ impl Index {
     /// Works out between which numbers of entries [`Index::is_dense`] and [`Index::is_sparse`] need not be asked.
     fn note_room(&mut self) {
         let of_places = |density: u64| self.places() * density / 256;
-        let most = Some(of_places(DENSE_WHILE_SMALL)).filter(|most| *most < SMALL);
+        let most = Some(of_places(DENSE_WHILE_SMALL)).filter(|most| *most < SMALL && self.is_small());
         let most = most.unwrap_or(of_places(DENSE).max(SMALL));
         let least = Some(of_places(SPARSE)).filter(|least| *least > SMALL).unwrap_or(of_places(SPARSE_WHILE_SMALL));
         let is_least = self.lines == [self.lines_min; 2] && self.touched <= self.lines_min + SPARE_LINES;
@@ -308,17 +310,44 @@ impl Index {
     /// Moves the frontier down by a line. False when that is not possible.
     fn grow(&mut self) -> bool {
         if self.lines[0] == self.lines[1] {
-            let [_, lines] = self.lines;
-            self.lines[1] = (lines + (lines / 4).max(LINES_MIN)).min(self.lines_max);
+            self.lines[1] = self.lines_after(self.lines[1]);
             self.frontier = TAGS;
         }
         let below = self.lines[0];
         let line = ((self.frontier - 1) * below) >> 32;
         let moved = self.move_to_frontier(line, (line * TAGS).div_ceil(below), self.frontier, false);
+        let page = ((self.frontier * self.lines[1]) >> 32) as usize * LINE_WORDS / HUGE_WORDS;
+        if page != self.growing_at {
+            self.growing_at = page;
+            self.ask_ahead();
+        }
         if self.frontier == 0 {
             self.lines[0] = self.lines[1];
         }
         moved
+    }
+
+    /// The greater number of lines in the round after one with so many. A round that adds few lines gains too little with each
+    /// one that it moves to keep up with insertions: so the last two are equally large.
+    fn lines_after(&self, lines: u64) -> u64 {
+        let more = |lines: u64| lines + (lines / 4).max(LINES_MIN);
+        let next = more(lines);
+        match next < self.lines_max && more(next) > self.lines_max {
+            true => (lines * self.lines_max).isqrt(),
+            false => next.min(self.lines_max),
+        }
+    }
+
+    /// Asks for the memory that growth will soon come to for the first time: on the way down to where the last round ended,
+    /// the next page, and from there on the last one of the next round.
+    #[cold]
+    fn ask_ahead(&self) {
+        let old = self.lines[0] as usize * LINE_WORDS;
+        if self.growing_at * HUGE_WORDS > old {
+            self.words.ask_for((self.growing_at - 1) * HUGE_WORDS);
+        } else if self.growing_at == old / HUGE_WORDS / 2 {
+            self.words.ask_for(self.lines_after(self.lines[1]) as usize * LINE_WORDS - 1);
+        }
     }
 
     /// Moves the frontier up by a line; behind the last one, gives memory back. False when there is nothing to be done.

@@ -155,3 +155,16 @@ fn a_prepared_index_neither_grows_nor_shrinks() {
     assert_eq!((index.lines, index.memory_bytes()), (lines, bytes));
     assert!(index.is_empty() && index.words.iter().all(|word| *word == 0));
 }
+
+#[test]
+fn growth_keeps_up_with_insertions_up_to_the_limit_whatever_it_is() {
+    let mut rng = Rng::new(41);
+    for limit in (200_000..320_000).step_by(9_973) {
+        let mut index = Index::new(limit);
+        for n in 0..limit as u32 {
+            assert!(index.insert(rng.next_u64() as u32, n));
+            let behind = index.len.saturating_sub(index.roomy.end);
+            assert!(behind < 200, "{behind} entries too many at {n} of {limit}, {:?}", index.lines);
+        }
+    }
+}

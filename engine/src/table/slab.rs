@@ -1,64 +1,51 @@
 //! Records by index: they never move, and the lowest vacant slot is taken first, so that those that live together
-//! lie together, and the segments behind them become empty as the records grow fewer.
+//! lie together, and the end becomes empty as the records grow fewer.
 //!
-//! Memory grows by 4096 records at a time, up to the limit. A segment without a record is given back, a few pages at a
-//! time, except for one, so that going to and fro over a border does not allocate each time.
+//! Addresses for as many as the limit allows are set aside at the start; memory is there up to the last slot. When no record is
+//! left at the end, it is given back, [`STEP`] slots at a time, except for some, so that going to and fro over a
+//! border does not give back and take each time. A record near the end keeps those before it: since new ones come in below,
+//! it is the last of its generation.
 
 use super::vacancies::Vacancies;
-use crate::base::segmented::segment_of;
-use crate::base::{Leaving, Segmented};
+use crate::base::Extent;
 
-/// Giving so many back takes some microseconds.
-const PAGES_AT_A_TIME: usize = 16;
+/// Slots that are given back at a time.
+pub const STEP: u32 = 4096;
 
 #[derive(Debug)]
 pub struct Slab<T> {
-    records: Segmented<T>,
-    /// Slots that were taken once and are vacant now.
+    records: Extent<T>,
+    /// Slots that were taken once and are vacant now, those that were given back among them.
     vacant: Vacancies,
-    /// Records in each segment.
+    /// Records in each step.
     live: Vec<u16>,
-    /// A segment without a record that still has its memory.
-    spare: Option<u32>,
-    /// The segment that was given back last, until somebody asks.
-    released: Option<u32>,
-    /// Memory of segments on its way back.
-    leaving: Vec<Leaving>,
+    /// Slots ever taken.
+    slots: u32,
     len: u32,
-    limit: u32,
 }
 
 impl<T: Default> Slab<T> {
-    /// A slab that holds at most `limit` records. Allocates nothing yet.
-    pub const fn with_limit(limit: u32) -> Slab<T> {
-        Slab {
-            records: Segmented::new(),
-            vacant: Vacancies::new(),
-            live: Vec::new(),
-            spare: None,
-            released: None,
-            leaving: Vec::new(),
-            len: 0,
-            limit,
-        }
+    /// A slab that holds at most `limit` records.
+    pub fn with_limit(limit: u32) -> Slab<T> {
+        Slab { records: Extent::with_limit(limit), vacant: Vacancies::new(), live: Vec::new(), slots: 0, len: 0 }
     }
 
     /// Stores a record; None when the limit is reached.
     pub fn insert(&mut self, record: T) -> Option<u32> {
-        if self.len >= self.limit {
+        if self.len >= self.limit() {
             return None;
         }
-        let slot = self.vacant.pop_lowest().unwrap_or(self.slots());
-        // Slots of a segment are first taken in order: nothing is ever filled in.
+        let slot = self.vacant.pop_lowest().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        });
+        // Those that were given back come in order, too: nothing is ever filled in.
         self.records.put(slot, record, T::default);
-        let segment = segment_of(slot);
-        if self.spare == Some(segment) {
-            self.spare = None;
-        }
-        if segment as usize == self.live.len() {
+        let step = (slot / STEP) as usize;
+        if step == self.live.len() {
             self.live.push(0);
         }
-        if let Some(live) = self.live.get_mut(segment as usize) {
+        if let Some(live) = self.live.get_mut(step) {
             *live += 1;
         }
         self.len += 1;
@@ -71,45 +58,32 @@ impl<T: Default> Slab<T> {
         *record = T::default();
         self.vacant.insert(slot);
         self.len -= 1;
-        let segment = segment_of(slot);
-        if let Some(live) = self.live.get_mut(segment as usize) {
+        if let Some(live) = self.live.get_mut((slot / STEP) as usize) {
             *live -= 1;
-            if *live == 0 {
-                self.vacated(segment);
-            }
         }
         true
     }
 
-    /// Of two segments without a record, the one that will be needed first is kept.
-    #[cold]
-    fn vacated(&mut self, segment: u32) {
-        let Some(spare) = self.spare.replace(segment) else { return };
-        self.spare = Some(spare.min(segment));
-        let released = spare.max(segment);
-        self.leaving.extend(self.records.take_memory(released));
-        self.released = Some(released);
-    }
-
-    /// The segment whose memory the last [`Slab::remove`] gave back, if it did: what lies beside its records can go too.
+    /// Slots up to here can stay while those behind can be given back: neither in them nor in the step before is a record.
     #[inline]
-    pub fn take_released(&mut self) -> Option<u32> {
-        self.released.take()
+    fn surplus(&self) -> Option<u32> {
+        let last = self.records.len().checked_sub(1)? / STEP;
+        let live = |step: u32| self.live.get(step as usize).copied().unwrap_or(0);
+        (last > 0 && live(last) == 0 && live(last - 1) == 0).then_some(last * STEP)
     }
 
-    /// Gives some memory of segments without records back, if there is any: to be called now and then.
+    /// Gives some slots at the end back, if there is no record in them: to be called now and then. Some: slots up to here
+    /// are left, and what lies beside the others can go too.
     #[inline]
-    pub fn give_back(&mut self) {
-        if let Some(last) = self.leaving.last_mut()
-            && !last.give_back(PAGES_AT_A_TIME)
-        {
-            self.leaving.pop();
-        }
+    pub fn give_back(&mut self) -> Option<u32> {
+        let left = self.surplus()?;
+        self.records.truncate(left);
+        Some(left)
     }
 
-    /// There is memory that [`Slab::give_back`] has not given back yet.
+    /// There are slots that [`Slab::give_back`] has not given back yet.
     pub fn is_giving_back(&self) -> bool {
-        !self.leaving.is_empty()
+        self.surplus().is_some()
     }
 
     /// There is a record in `slot`.
@@ -139,12 +113,12 @@ impl<T: Default> Slab<T> {
     }
 
     pub fn limit(&self) -> u32 {
-        self.limit
+        self.records.limit()
     }
 
     /// Slots ever used: indices are below this. For sweeps over all records, off the packet path.
     pub fn slots(&self) -> u32 {
-        self.records.len() as u32
+        self.slots
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -155,7 +129,7 @@ impl<T: Default> Slab<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Rng, SEGMENT_LEN};
+    use crate::base::Rng;
 
     #[test]
     fn stops_at_its_limit_and_goes_on_when_a_slot_is_free() {
@@ -194,7 +168,7 @@ mod tests {
 
     #[test]
     fn memory_goes_back_when_the_records_are_gone_in_whatever_order() {
-        const RECORDS: u32 = 50 * SEGMENT_LEN as u32;
+        const RECORDS: u32 = 50 * STEP;
         let mut rng = Rng::new(4);
         let mut slab = Slab::with_limit(RECORDS);
         let mut order: Vec<u32> = (0..RECORDS).map(|i| slab.insert(u64::from(i)).unwrap()).collect();
@@ -202,14 +176,17 @@ mod tests {
         for last in (1..order.len()).rev() {
             order.swap(last, rng.below(last as u64 + 1) as usize);
         }
-        let mut released = 0;
         for slot in order {
             assert_eq!(slab.get(slot), Some(&u64::from(slot)));
             assert!(slab.remove(slot));
-            released += u32::from(slab.take_released().is_some());
+            slab.give_back();
         }
-        assert_eq!(released, 49, "one segment is kept");
-        assert!(slab.records.memory_bytes() < full / 20);
+        while let Some(left) = slab.give_back() {
+            assert_eq!(slab.get(left), None);
+        }
+        assert!(!slab.is_giving_back());
+        assert_eq!(slab.records.len(), STEP, "one step is kept");
+        assert!(slab.records.memory_bytes() < full / 10);
         for i in 0..RECORDS {
             assert_eq!(slab.insert(7), Some(i));
         }
@@ -217,19 +194,28 @@ mod tests {
     }
 
     #[test]
-    fn crossing_a_segment_border_to_and_fro_keeps_the_segment() {
-        let mut slab = Slab::with_limit(u32::MAX);
-        for i in 0..SEGMENT_LEN {
+    fn crossing_the_border_of_a_step_to_and_fro_keeps_the_step() {
+        let mut slab = Slab::with_limit(100_000);
+        for i in 0..STEP {
             slab.insert(i);
         }
         let slot = slab.insert(7).unwrap();
-        let before = slab.records.memory_bytes();
         for _ in 0..10 {
             slab.remove(slot);
-            assert_eq!(slab.take_released(), None);
+            assert_eq!(slab.give_back(), None);
             assert_eq!(slab.insert(7), Some(slot));
         }
-        assert_eq!(slab.records.memory_bytes(), before);
+    }
+
+    #[test]
+    fn a_record_keeps_the_slots_before_it_and_is_found_whatever_goes() {
+        let mut slab = Slab::with_limit(100_000);
+        (0..4 * STEP).for_each(|i| _ = slab.insert(i));
+        (0..4 * STEP).filter(|&slot| slot != 3 * STEP).for_each(|slot| assert!(slab.remove(slot)));
+        assert_eq!((slab.give_back(), slab.get(3 * STEP)), (None, Some(&(3 * STEP))));
+        slab.remove(3 * STEP);
+        assert_eq!([(); 4].map(|()| slab.give_back()), [Some(3 * STEP), Some(2 * STEP), Some(STEP), None]);
+        assert!(!slab.is_taken(3 * STEP) && !slab.remove(3 * STEP));
     }
 
     #[test]
@@ -247,6 +233,9 @@ mod tests {
                 }
             } else {
                 assert_eq!(slab.remove(slot), oracle.remove(&slot).is_some());
+            }
+            if rng.chance(0.5) {
+                slab.give_back();
             }
             assert_eq!(slab.len() as usize, oracle.len());
             assert_eq!(slab.get(slot).copied().filter(|v| *v != 0), oracle.get(&slot).copied().filter(|v| *v != 0));

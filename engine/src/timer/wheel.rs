@@ -14,7 +14,7 @@
 //! Left out on purpose: callbacks, and times more than [`HORIZON_TICKS`] away.
 
 use crate::base::time::Tick;
-use crate::base::{SEGMENT_LEN, Segmented};
+use crate::base::{Zeroed, ZeroedExtent};
 
 /// How far ahead of the last [`Wheel::advance`] a timer may be armed (about 39 hours).
 pub const HORIZON_TICKS: u32 = 1 << 30;
@@ -30,21 +30,32 @@ const TOP: usize = LEVELS - 1;
 const HEAD: u32 = 1 << 31;
 /// The list of timers that are being looked at; the lists before it are the buckets, level by level.
 const CURRENT: u32 = HEAD | (LEVELS * BUCKETS) as u32;
-/// In `Node::next`: not in any list.
+/// As the next one: in no list.
 const IDLE: u32 = u32::MAX;
 
+/// Links are kept with all bits turned over, so that a node of zeroes is in no list.
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    next: u32,
-    prev: u32,
+    not_next: u32,
+    not_prev: u32,
     at: Tick,
 }
 
 const _: () = assert!(size_of::<Node>() == 12);
 
-impl Default for Node {
-    fn default() -> Node {
-        Node { next: IDLE, prev: IDLE, at: Tick(0) }
+impl Zeroed for Node {
+    const ZERO: Node = Node { not_next: !IDLE, not_prev: !IDLE, at: Tick(0) };
+}
+
+impl Node {
+    #[inline(always)]
+    fn next(&self) -> u32 {
+        !self.not_next
+    }
+
+    #[inline(always)]
+    fn is_armed(&self) -> bool {
+        self.next() != IDLE
     }
 }
 
@@ -59,7 +70,7 @@ struct Head {
 pub struct Wheel {
     /// The wheel's own time: every timer up to here has expired or is in the current list.
     at: Tick,
-    nodes: Segmented<Node>,
+    nodes: ZeroedExtent<Node>,
     heads: Box<[Head]>,
     /// One bit for each bucket that is not empty.
     occupied: [u64; LEVELS],
@@ -67,9 +78,10 @@ pub struct Wheel {
 }
 
 impl Wheel {
-    pub fn new(now: Tick) -> Wheel {
+    /// For slots below `slots`, and below 2^31.
+    pub fn new(now: Tick, slots: u32) -> Wheel {
         let heads = (0..=(LEVELS * BUCKETS) as u32).map(|i| Head { first: HEAD | i, last: HEAD | i }).collect();
-        Wheel { at: now, nodes: Segmented::new(), heads, occupied: [0; LEVELS], len: 0 }
+        Wheel { at: now, nodes: ZeroedExtent::with_limit(slots.min(HEAD)), heads, occupied: [0; LEVELS], len: 0 }
     }
 
     /// Timers armed.
@@ -84,20 +96,14 @@ impl Wheel {
     /// When the slot's timer is due; None when it is not armed.
     #[inline]
     pub fn armed(&self, slot: u32) -> Option<Tick> {
-        self.nodes.get(slot).filter(|n| n.next != IDLE).map(|n| n.at)
+        self.nodes.get(slot).filter(|n| n.is_armed()).map(|n| n.at)
     }
 
     /// Sets the slot's timer to `at`, whether or not it was armed. A time that has passed expires with the next
-    /// [`Wheel::advance`]. Slots are below 2^31 and dense: memory is kept for those around them too.
+    /// [`Wheel::advance`]. Slots are dense: memory is kept for those around them too.
     pub fn arm(&mut self, slot: u32, at: Tick) {
-        if slot & HEAD != 0 {
-            return;
-        }
-        if self.nodes.get(slot).is_none() {
-            self.nodes.put(slot, Node::default(), Node::default);
-        }
-        let Some(node) = self.nodes.get_mut(slot) else { return };
-        let (armed, before) = (node.next != IDLE, node.at);
+        let Some(node) = self.nodes.reach(slot) else { return };
+        let (armed, before) = (node.is_armed(), node.at);
         node.at = at;
         if armed {
             if at.since(before) >= 0 {
@@ -127,13 +133,10 @@ impl Wheel {
         }
     }
 
-    /// Gives the memory of a segment of slots back (as [`Segmented::release`]). Timers in it are cancelled.
-    pub fn release(&mut self, segment: u32) {
-        let first = segment * SEGMENT_LEN as u32;
-        for slot in first..first + self.nodes.segment(segment).len() as u32 {
-            self.cancel(slot);
-        }
-        self.nodes.release(segment);
+    /// Gives the memory of the slots from `left` on back. Their timers are cancelled.
+    pub fn truncate(&mut self, left: u32) {
+        (left..self.nodes.len()).for_each(|slot| self.cancel(slot));
+        self.nodes.truncate(left);
     }
 
     /// Moves the wheel's time on to `now` and appends the slots whose timers are due (disarmed thereby) to `out`, in an
@@ -213,8 +216,7 @@ impl Wheel {
         };
         let last = self.last(list);
         if let Some(node) = self.nodes.get_mut(slot) {
-            node.next = list;
-            node.prev = last;
+            (node.not_next, node.not_prev) = (!list, !last);
         }
         self.set_next(last, slot);
         self.set_prev(list, slot);
@@ -223,8 +225,8 @@ impl Wheel {
     /// Takes a node out of its list, whichever that is.
     fn unlink(&mut self, slot: u32) {
         let Some(node) = self.nodes.get_mut(slot) else { return };
-        let (next, prev) = (node.next, node.prev);
-        node.next = IDLE;
+        let (next, prev) = (node.next(), !node.not_prev);
+        node.not_next = !IDLE;
         self.set_next(prev, next);
         self.set_prev(next, prev);
         if next == prev && next & HEAD != 0 {
@@ -269,7 +271,7 @@ impl Wheel {
                 head.first = next;
             }
         } else if let Some(node) = self.nodes.get_mut(link) {
-            node.next = next;
+            node.not_next = !next;
         }
     }
 
@@ -279,7 +281,7 @@ impl Wheel {
                 head.last = prev;
             }
         } else if let Some(node) = self.nodes.get_mut(link) {
-            node.prev = prev;
+            node.not_prev = !prev;
         }
     }
 

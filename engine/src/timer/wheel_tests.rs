@@ -1,5 +1,10 @@
 use super::*;
 
+/// More slots than any test arms.
+fn wheel(now: Tick) -> Wheel {
+    Wheel::new(now, 1 << 22)
+}
+
 fn drain(wheel: &mut Wheel, now: Tick) -> Vec<u32> {
     let mut out = Vec::new();
     while wheel.advance(now, 7, &mut out) {}
@@ -11,7 +16,7 @@ fn a_timer_expires_at_its_tick_and_not_before() {
     for start in [0, 1, 63, 64, 4095, 1 << 30, u32::MAX - 10, u32::MAX] {
         for delay in [1, 2, 63, 64, 65, 4_000, 5_000, 300_000, 20_000_000, 1 << 29, HORIZON_TICKS] {
             let start = Tick(start);
-            let mut wheel = Wheel::new(start);
+            let mut wheel = wheel(start);
             wheel.arm(3, start.plus(delay));
             assert_eq!(drain(&mut wheel, start.plus(delay - 1)), [], "{start:?} {delay}");
             assert_eq!(drain(&mut wheel, start.plus(delay)), [3], "{start:?} {delay}");
@@ -23,7 +28,7 @@ fn a_timer_expires_at_its_tick_and_not_before() {
 
 #[test]
 fn a_time_in_the_past_expires_with_the_next_advance() {
-    let mut wheel = Wheel::new(Tick(1000));
+    let mut wheel = wheel(Tick(1000));
     wheel.arm(0, Tick(1000));
     wheel.arm(1, Tick(10));
     assert_eq!(wheel.next_deadline(), Some(Tick(1000)));
@@ -32,7 +37,7 @@ fn a_time_in_the_past_expires_with_the_next_advance() {
 
 #[test]
 fn a_cancelled_timer_does_not_expire() {
-    let mut wheel = Wheel::new(Tick(0));
+    let mut wheel = wheel(Tick(0));
     for slot in 0..10 {
         wheel.arm(slot, Tick(500));
     }
@@ -47,7 +52,7 @@ fn a_cancelled_timer_does_not_expire() {
 
 #[test]
 fn rearming_moves_a_timer_to_either_side() {
-    let mut wheel = Wheel::new(Tick(0));
+    let mut wheel = wheel(Tick(0));
     wheel.arm(1, Tick(1000));
     wheel.arm(2, Tick(1000));
     wheel.arm(1, Tick(50));
@@ -64,7 +69,7 @@ fn following_next_deadline_reaches_a_timer_in_at_most_one_step_per_level() {
     for start in [0, 12_345, (1 << 30) - 1, u32::MAX - 70] {
         for delay in [1, 63, 64, 100, 4_095, 4_097, 262_200, 17_000_000, HORIZON_TICKS] {
             let due = Tick(start).plus(delay);
-            let mut wheel = Wheel::new(Tick(start));
+            let mut wheel = wheel(Tick(start));
             wheel.arm(5, due);
             let mut out = Vec::new();
             let mut steps = 0;
@@ -81,7 +86,7 @@ fn following_next_deadline_reaches_a_timer_in_at_most_one_step_per_level() {
 
 #[test]
 fn a_timer_pushed_back_again_and_again_expires_once_at_its_last_time() {
-    let mut wheel = Wheel::new(Tick(0));
+    let mut wheel = wheel(Tick(0));
     let mut out = Vec::new();
     for now in 0..10_000 {
         wheel.arm(0, Tick(now + 1_500));
@@ -96,7 +101,7 @@ fn a_timer_pushed_back_again_and_again_expires_once_at_its_last_time() {
 fn a_mass_expiry_comes_in_portions_of_the_budget_without_loss_or_repetition() {
     const TIMERS: u32 = 100_000;
     const BUDGET: usize = 100;
-    let mut wheel = Wheel::new(Tick(0));
+    let mut wheel = wheel(Tick(0));
     for slot in 0..TIMERS {
         wheel.arm(slot, Tick(5_000_000));
     }
@@ -121,7 +126,7 @@ fn a_mass_expiry_comes_in_portions_of_the_budget_without_loss_or_repetition() {
 
 #[test]
 fn a_long_idle_stretch_costs_one_step_per_level_whatever_its_length() {
-    let mut wheel = Wheel::new(Tick(77));
+    let mut wheel = wheel(Tick(77));
     wheel.arm(1, Tick(77).plus(HORIZON_TICKS));
     let mut out = Vec::new();
     let mut steps = 0;
@@ -134,7 +139,7 @@ fn a_long_idle_stretch_costs_one_step_per_level_whatever_its_length() {
 
 #[test]
 fn an_empty_wheel_keeps_up_with_a_clock_that_jumps_further_than_the_horizon() {
-    let mut wheel = Wheel::new(Tick(0));
+    let mut wheel = wheel(Tick(0));
     wheel.arm(0, Tick(1));
     assert_eq!(drain(&mut wheel, Tick(1)), [0]);
     let later = Tick(3_000_000_000);
@@ -146,7 +151,7 @@ fn an_empty_wheel_keeps_up_with_a_clock_that_jumps_further_than_the_horizon() {
 
 #[test]
 fn a_clock_that_steps_back_expires_nothing_early_and_loses_nothing() {
-    let mut wheel = Wheel::new(Tick(4_000));
+    let mut wheel = wheel(Tick(4_000));
     wheel.arm(0, Tick(4_200));
     assert_eq!(drain(&mut wheel, Tick(4_098)), []);
     wheel.arm(1, Tick(4_100));
@@ -160,7 +165,7 @@ fn a_clock_that_steps_back_expires_nothing_early_and_loses_nothing() {
 
 #[test]
 fn a_slot_number_out_of_range_is_ignored() {
-    let mut wheel = Wheel::new(Tick(0));
+    let mut wheel = wheel(Tick(0));
     wheel.arm(1 << 31, Tick(5));
     wheel.cancel(u32::MAX);
     assert!(wheel.is_empty());
@@ -212,7 +217,7 @@ mod against_an_oracle {
         fn run(start: u32, ops: &[Op]) -> Pair {
             let now = 1 << 40 | u64::from(start);
             let mut pair =
-                Pair { wheel: Wheel::new(Tick(start)), now, armed: BTreeMap::new(), log: Vec::new(), behind: false };
+                Pair { wheel: wheel(Tick(start)), now, armed: BTreeMap::new(), log: Vec::new(), behind: false };
             for op in ops {
                 pair.step(*op);
                 pair.compare();
@@ -290,7 +295,7 @@ mod against_an_oracle {
             delays in prop::collection::vec(distance().prop_map(|d| d + 1), 1..60),
             budget in 1..9usize,
         ) {
-            let mut wheel = Wheel::new(Tick(start));
+            let mut wheel = wheel(Tick(start));
             for (slot, delay) in delays.iter().enumerate() {
                 wheel.arm(slot as u32, Tick(start).plus(*delay));
             }
@@ -303,22 +308,22 @@ mod against_an_oracle {
 }
 
 #[test]
-fn timers_of_a_released_segment_never_expire_and_its_slots_can_be_armed_again() {
-    let mut wheel = Wheel::new(Tick(0));
-    let border = SEGMENT_LEN as u32;
-    for slot in 0..3 * border {
+fn timers_of_slots_that_were_given_back_never_expire_and_the_slots_can_be_armed_again() {
+    const LEFT: u32 = 20_000;
+    let mut wheel = wheel(Tick(0));
+    for slot in 0..3 * LEFT {
         wheel.arm(slot, Tick(1 + slot % 5000));
     }
     let full = wheel.memory_bytes();
-    wheel.release(1);
-    assert_eq!(full - wheel.memory_bytes(), 12 * SEGMENT_LEN);
-    assert_eq!(wheel.len(), 2 * border);
-    wheel.arm(border + 7, Tick(6000));
+    wheel.truncate(LEFT);
+    assert!(wheel.memory_bytes() < full / 2, "{} of {full}", wheel.memory_bytes());
+    assert_eq!(wheel.len(), LEFT);
+    wheel.arm(LEFT + 7, Tick(6000));
     let mut due = Vec::new();
     while wheel.advance(Tick(5999), 1000, &mut due) {}
-    assert!(due.iter().all(|slot| !(border..2 * border).contains(slot)));
-    assert_eq!(due.len(), 2 * SEGMENT_LEN);
+    assert!(due.iter().all(|slot| *slot < LEFT));
+    assert_eq!(due.len(), LEFT as usize);
     due.clear();
     wheel.advance(Tick(6000), 10, &mut due);
-    assert_eq!(due, [border + 7]);
+    assert_eq!(due, [LEFT + 7]);
 }

@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::handoff::Handoff;
 use super::pin;
 use super::watch::Watch;
-use crate::base::{Counters, Instant};
+use crate::base::{Counters, Instant, ahead};
 use crate::control::Control;
 use crate::io::PacketIo;
 use crate::steering::Policy;
@@ -133,6 +133,7 @@ where
     I: PacketIo + Send + 'static,
 {
     check_cores(parts.len(), &options.cores)?;
+    ahead::start();
     let mut running = Running { control: control.clone(), threads: Vec::with_capacity(parts.len()) };
     for (index, seat) in seats(parts, clock, options, control).into_iter().enumerate() {
         let core = options.cores.get(index).copied();
