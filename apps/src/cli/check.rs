@@ -20,7 +20,7 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
     if unique.len() != args.listen.len() {
         return Err(Failure::new("the same port is named twice in --listen", "Name each port once."));
     }
-    if args.max_connections > CONNECTIONS_MAX {
+    if args.max_connections.is_some_and(|c| c > CONNECTIONS_MAX) {
         return Err(Failure::new("--max-connections is beyond 50M", "Choose fewer."));
     }
     if args.body_bytes > u64::from(GENERATED_BYTES_MAX) {

@@ -63,9 +63,10 @@ pub struct ServeArgs {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = OnOff::On)]
     pub keepalive: OnOff,
 
-    /// Connections at a time, for each worker; more are refused. Memory is taken as they come
-    #[arg(long, value_name = "N", default_value = "16M", value_parser = values::positive_count)]
-    pub max_connections: u64,
+    /// Connections at a time, for each worker; more are refused [default: 16M]. Memory is taken as they come, but for the
+    /// table that finds them, which has its own from the start if N is given and at least 1M
+    #[arg(long, value_name = "N", value_parser = values::positive_count)]
+    pub max_connections: Option<u64>,
 
     /// Stop after this time [default: run until Ctrl-C]
     #[arg(short, long, value_name = "TIME", value_parser = values::positive_duration)]

@@ -26,6 +26,8 @@ use synfin_engine::io::bpf::{FilterAddr, FilterSpec};
 use synfin_engine::shard::{App, CloseReason, Shard, ShardConfig};
 use synfin_engine::worker::Clock;
 
+/// For each worker, when nothing is said.
+const CONNECTIONS_MAX: u64 = 16_000_000;
 /// How long open connections may take to finish once the server is stopped.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -75,7 +77,8 @@ where
     let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
     let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
     device.tell_notes();
-    let config = shard::config(&args.net, site, Vec::new(), &device, args.max_connections, false)?;
+    let (connections, is_exact) = (args.max_connections.unwrap_or(CONNECTIONS_MAX), args.max_connections.is_some());
+    let config = shard::config(&args.net, site, Vec::new(), &device, connections, is_exact)?;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
     let runner = |board: &Arc<Board>| {

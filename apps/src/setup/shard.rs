@@ -5,6 +5,7 @@ use crate::cli::NetArgs;
 use crate::cli::net::{CongestionControl, Cookies, EcnMode, TcpArgs};
 use crate::failure::Failure;
 use std::io::Read;
+use synfin_engine::base::can_set_aside;
 use synfin_engine::shard::{Limits, LocalNet, Secrets, ShardConfig};
 use synfin_engine::tcp::congestion::Algorithm;
 use synfin_engine::tcp::{Ecn, FastOpen, SynCookies, TcpConfig};
@@ -57,11 +58,30 @@ pub fn config(
     let connections = u32::try_from(connections_max).unwrap_or(u32::MAX);
     let flows_prepared = is_exact && connections >= PREPARED_FROM;
     config.limits = Limits { connections, send_queue_bytes: SEND_QUEUE_BYTES, flows_prepared, ..Limits::default() };
+    check_addresses(&config.limits, args.machine.workers)?;
     config.verify_checksums = !args.machine.no_verify_checksums;
     config.checksum = if device.offload { ChecksumMode::Offload } else { ChecksumMode::Full };
     config.secrets = Secrets::from_seed(random_u64()?);
     config.trace = args.output.trace;
     Ok(config)
+}
+
+/// What the application keeps for each connection is no more than this.
+const USER_BYTES_MAX: usize = 64;
+
+/// A limit on the process's addresses (`ulimit -v`) may leave too few for the tables of so many connections.
+fn check_addresses(limits: &Limits, workers: u16) -> Result<(), Failure> {
+    let bytes = limits.address_bytes(USER_BYTES_MAX).saturating_mul(u64::from(workers));
+    if can_set_aside(bytes) {
+        return Ok(());
+    }
+    let (connections, mib) = (limits.connections, bytes >> 20);
+    Err(Failure::new(
+        format!(
+            "tables for {connections} connections on each of {workers} workers need {mib} MiB of addresses, more than this process may have"
+        ),
+        "Choose fewer connections, or raise the limit (ulimit -v).",
+    ))
 }
 
 fn vlan(ids: &[u16]) -> VlanTags {

@@ -66,7 +66,7 @@ fn memory_comes_back_but_for_a_little_and_what_is_left_stays() {
 }
 
 fn resident_pages<T>(e: &Extent<T>) -> usize {
-    let bytes = (e.limit as usize * size_of::<T>()).next_multiple_of(2 << 20);
+    let bytes = (e.limit * size_of::<T>()).next_multiple_of(2 << 20);
     let mut pages = vec![0u8; bytes / 4096];
     // SAFETY: the range is mapped, and there is a byte for each of its pages.
     assert_eq!(unsafe { libc::mincore(e.base.as_ptr().cast(), bytes, pages.as_mut_ptr()) }, 0);

@@ -22,6 +22,7 @@ pub use counters::{Counters, DropReason, Event};
 pub use extent::Extent;
 pub use frame::{Frame, FramePool};
 pub use queue::ChunkQueue;
+pub use reservation::can_set_aside;
 pub use rng::Rng;
 pub use room::Room;
 pub use segmented::{SEGMENT_LEN, Segmented};

@@ -30,6 +30,11 @@ pub(super) const fn piece_end(bytes: usize) -> usize {
     bytes.next_multiple_of(if bytes > HUGE_FROM_BYTES { HUGE_BYTES } else { STEP_BYTES })
 }
 
+/// Whether the process could set so many addresses aside now.
+pub fn can_set_aside(bytes: u64) -> bool {
+    usize::try_from(bytes).ok().filter(|bytes| *bytes <= isize::MAX as usize).and_then(Reservation::closed).is_some()
+}
+
 impl Reservation {
     /// None when there are not so many addresses: the process has been given a limit, or no machine has as many.
     pub fn new(bytes: usize) -> Option<Reservation> {

@@ -1,6 +1,9 @@
 //! What a shard is told once, at its start.
 
-use crate::tcp::TcpConfig;
+use super::recv_queue::RecvPool;
+use super::send_queue::SendPool;
+use crate::tcp::{HalfOpen, Tcb, TcpConfig, recovery};
+use crate::timer::Wheel;
 use crate::wire::emit::ChecksumMode;
 use crate::wire::parse::VlanTags;
 use crate::wire::{Addr, Mac};
@@ -53,6 +56,26 @@ impl Default for Limits {
             tracked_segments: 1 << 20,
             flows_prepared: false,
         }
+    }
+}
+
+impl Limits {
+    /// Addresses that the tables of a shard set aside at its start, with `user_bytes` of the application's for each connection.
+    /// They cost no memory, but a process may be allowed no more than so many: a shard that does not get them ends it.
+    pub fn address_bytes(&self, user_bytes: usize) -> u64 {
+        /// Of an index, for each entry.
+        const ENTRY_BYTES: usize = 11;
+        let connection = size_of::<Tcb>() + size_of::<u32>() + Wheel::SLOT_BYTES + ENTRY_BYTES + user_bytes;
+        let blocks = SendPool::BLOCK_BYTES + RecvPool::BLOCK_BYTES;
+        let recovery_blocks = self.recovery_blocks.min(self.connections);
+        let parts = [
+            (self.connections, connection + blocks),
+            (self.half_open, size_of::<HalfOpen>() + ENTRY_BYTES),
+            (self.time_wait, ENTRY_BYTES),
+            (self.copy_buffers, SendPool::BUFFER_BYTES),
+            (recovery_blocks, recovery::Pool::BLOCK_BYTES),
+        ];
+        parts.iter().map(|&(count, bytes)| u64::from(count) * bytes as u64).sum()
     }
 }
 

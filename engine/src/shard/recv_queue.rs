@@ -52,6 +52,9 @@ pub enum Hold {
 }
 
 impl RecvPool {
+    /// Addresses that a block takes.
+    pub const BLOCK_BYTES: usize = size_of::<Block>();
+
     pub fn new(blocks: u32, limit_frames: u32) -> RecvPool {
         RecvPool { blocks: Recycler::with_limit(blocks), frames: 0, limit_frames }
     }

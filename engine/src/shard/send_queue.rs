@@ -72,6 +72,10 @@ pub struct SendPool {
 }
 
 impl SendPool {
+    /// Addresses that a block takes, and a buffer.
+    pub const BLOCK_BYTES: usize = size_of::<Block>();
+    pub const BUFFER_BYTES: usize = size_of::<CopyBuffer>();
+
     pub fn new(blocks: u32, buffers: u32) -> SendPool {
         SendPool { blocks: Recycler::with_limit(blocks), buffers: Recycler::with_limit(buffers) }
     }

@@ -79,8 +79,17 @@ impl Index {
         let lines_max = lines_for(limit as u64, DENSE).max(small).max(LINES_MIN);
         let words = Words::zeroed((lines_max + SPARE_LINES) as usize * LINE_WORDS);
         let lines = [LINES_MIN; 2];
-        let mut index =
-            Index { words, lines, frontier: 0, lines_min: LINES_MIN, lines_max, touched: 0, growing_at: 0, len: 0, roomy: 0..0 };
+        let mut index = Index {
+            words,
+            lines,
+            frontier: 0,
+            lines_min: LINES_MIN,
+            lines_max,
+            touched: 0,
+            growing_at: 0,
+            len: 0,
+            roomy: 0..0,
+        };
         index.note_room();
         index
     }
@@ -408,7 +417,9 @@ impl Index {
 
     /// Whether there is room at the very end for all that may be on its way there.
     fn has_spare_places(&self) -> bool {
-        self.at(self.words.len() - BATCH) == 0
+        let place = self.words.len() - BATCH;
+        // Where nothing was written nothing is read: that would be a first touch, too.
+        self.touched as usize * LINE_WORDS <= place || self.at(place) == 0
     }
 
     /// Gives the memory behind the last line back, a piece at a time. False when there is none.

@@ -78,6 +78,9 @@ pub struct Wheel {
 }
 
 impl Wheel {
+    /// Addresses that each slot takes.
+    pub const SLOT_BYTES: usize = size_of::<Node>();
+
     /// For slots below `slots`, and below 2^31.
     pub fn new(now: Tick, slots: u32) -> Wheel {
         let heads = (0..=(LEVELS * BUCKETS) as u32).map(|i| Head { first: HEAD | i, last: HEAD | i }).collect();

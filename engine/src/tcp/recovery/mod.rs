@@ -218,6 +218,9 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Addresses that a block takes.
+    pub const BLOCK_BYTES: usize = size_of::<Block>();
+
     pub fn new(limit_blocks: u32, limit_records: u32) -> Pool {
         let (blocks, chunks) = (Recycler::with_limit(limit_blocks), Chunks::new(limit_records));
         Pool { blocks, chunks, paths: Paths::default() }
