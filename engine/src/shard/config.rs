@@ -39,7 +39,7 @@ pub struct Limits {
     pub recovery_blocks: u32,
     pub tracked_segments: u32,
     /// The flow table has the memory for all of them from the start (11 bytes for each connection and half-open
-    /// connection), instead of growing with their number: then its growth never waits for the system.
+    /// connection), instead of growing with their number.
     pub flows_prepared: bool,
 }
 

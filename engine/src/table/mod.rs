@@ -3,7 +3,7 @@
 //! [`FlowTable`] maps the hash of a [`FlowKey`] to a [`FlowRef`]: which kind of record, and its index. The records
 //! themselves live elsewhere, connections in a [`NamedSlab`] and half-open connections in a [`Slab`]. TIME-WAIT records,
 //! which all wait equally long, have an [`AgingTable`] to themselves. Nothing here ever moves a record or copies a whole structure in order
-//! to grow, so no packet waits for millions of others to be rehashed: slabs grow by segments, and the index of both
+//! to grow, so no packet waits for millions of others to be rehashed: slabs grow at their end, and the index of both
 //! tables by a few lines with each insertion.
 //!
 //! Left out on purpose: the keys. They are part of the records, and the caller compares them; so a table entry
