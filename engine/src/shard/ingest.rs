@@ -136,18 +136,13 @@ impl Core {
         counters.event(Event::FramesIn);
         counters.add(Event::BytesIn, frame.len() as u64);
         let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
+        let frame = item.frame.insert(frame);
         let verify = self.config.verify_checksums;
         let short = self.untagged && !frame.has_more();
-        if !(short && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg)) {
-            match self.classify_any(frame, cx, resolved) {
-                Some((mut frame, seg)) => {
-                    item.rest = frame.take_rest();
-                    (item.seg, item.frame) = (seg, Some(frame));
-                }
-                None => return,
-            }
-        } else {
-            item.frame = Some(frame);
+        if !(short && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg))
+            && !self.classify_any(item, cx, resolved)
+        {
+            return;
         }
         let Some(key) = self.key_of(&item.seg) else {
             if let Some(rest) = item.rest.take() {
@@ -165,9 +160,10 @@ impl Core {
         batch.len += 1;
     }
 
-    /// The long way: whatever is not a plain segment. `Some`: a segment after all.
+    /// The long way: whatever is not a plain segment. True: a segment after all. False: its frame is not here any more.
     #[inline(never)]
-    fn classify_any(&mut self, frame: Frame, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) -> Option<(Frame, TcpSegment)> {
+    fn classify_any(&mut self, item: &mut Item, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) -> bool {
+        let Some(mut frame) = item.frame.take() else { return false };
         let options = ParseOptions { verify_checksums: self.config.verify_checksums };
         let parsed = if frame.has_more() { self.parse_parts(&frame) } else { parse(frame.bytes(), options) };
         let (link, packet) = match parsed {
@@ -182,20 +178,24 @@ impl Core {
         }
         match packet {
             Packet::Tcp(_) if link.dst.is_group() => self.discard(frame, DropReason::NotOurMac, cx),
-            Packet::Tcp(seg) => Some((frame, seg)),
+            Packet::Tcp(seg) => {
+                (item.seg, item.rest) = (seg, frame.take_rest());
+                item.frame = Some(frame);
+                true
+            }
             other => {
                 resolve::other_packet(self, frame, &link, &other, cx, resolved);
-                None
+                false
             }
         }
     }
 
-    /// Counts the reason and gives the frame back. Never returns a segment.
+    /// Counts the reason and gives the frame back. False: there is no segment.
     #[cold]
-    fn discard(&mut self, frame: Frame, reason: DropReason, cx: &mut Cx<'_>) -> Option<(Frame, TcpSegment)> {
+    fn discard(&mut self, frame: Frame, reason: DropReason, cx: &mut Cx<'_>) -> bool {
         self.proto.counters.drop(reason);
         cx.pool.free(frame);
-        None
+        false
     }
 
     /// Finds the lane of each segment, and touches what the burst will need, all at once, so that the misses overlap.

@@ -12,6 +12,8 @@ struct Entry {
 
 pub struct Locals {
     entries: Vec<Entry>,
+    /// All addresses, by their numbers.
+    addrs: Vec<Addr>,
     gateway_v4: Option<Addr>,
     gateway_v6: Option<Addr>,
 }
@@ -28,7 +30,8 @@ impl Locals {
             entries.push(Entry { net, first_id, v4: net.first.is_v4(), first });
             first_id += net.count;
         }
-        Locals { entries, gateway_v4, gateway_v6 }
+        let addrs = entries.iter().flat_map(|e| (0..e.net.count).map(|n| e.net.first.plus(n))).collect();
+        Locals { entries, addrs, gateway_v4, gateway_v6 }
     }
 
     /// Number of an address of ours.
@@ -47,9 +50,7 @@ impl Locals {
 
     #[inline]
     pub fn addr(&self, id: u16) -> Addr {
-        self.entry(id).map_or(Addr::UNSPECIFIED_V6, |e| {
-            Addr((e.first.wrapping_add((u32::from(id) - e.first_id).into())).to_be_bytes())
-        })
+        self.addrs.get(usize::from(id)).copied().unwrap_or(Addr::UNSPECIFIED_V6)
     }
 
     /// Address `id` is the engine's alone.

@@ -33,10 +33,11 @@ impl Vacancies {
 
     pub fn insert(&mut self, slot: u32) {
         let [word, group, top] = SHIFTS.map(|shift| slot >> shift);
-        if let Some(bits) = self.slots.get_mut(word) {
-            *bits |= bit(slot);
-        } else {
-            self.slots.put(word, bit(slot), || 0);
+        match self.slots.get_mut(word) {
+            // The levels above know of the word already.
+            Some(bits) if *bits != 0 => return *bits |= bit(slot),
+            Some(bits) => *bits = bit(slot),
+            None => self.slots.put(word, bit(slot), || 0),
         }
         set(&mut self.words, group, word);
         set(&mut self.groups, top, group);
