@@ -23,6 +23,7 @@ use crate::tcp::{
     recovery,
 };
 use crate::timer::{Fifo, Wheel};
+use crate::wire::emit::LinkOut;
 use crate::wire::{Addr, Mac, Seq, TcpSegment};
 
 /// Far enough below 2^31 that sequence numbers of what is queued can be told apart.
@@ -60,6 +61,8 @@ pub struct Core {
     pub(super) proto: Protocol,
     /// No VLAN: frames may be plain.
     pub(super) untagged: bool,
+    /// Link header of the next segment to be sent: `dst` is filled in for each, the rest stays.
+    pub(super) link: LinkOut,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
     pub(super) conns: NamedSlab<Tcb>,
@@ -123,6 +126,7 @@ impl Core {
                 windows: Windows::new(limits.held_frames),
             },
             untagged: config.vlan.count == 0,
+            link: LinkOut { src: config.mac, dst: Mac::ZERO, vlan: config.vlan },
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows,
             conns: NamedSlab::with_limit(limits.connections),

@@ -5,7 +5,6 @@ use super::Shard;
 use super::app::App;
 use super::core::Cx;
 use super::ingest::Item;
-use super::transmit::Sent;
 use crate::tcp::expected::Expected;
 use crate::tcp::flag;
 use crate::tcp::receive::Happened;
@@ -35,30 +34,11 @@ impl<A: App> Shard<A> {
                 self.take_in_order(slot, item, start, len, cx);
             }
             // Bytes for which there was no room keep the FIN behind them waiting.
-            let is_next = self.core.conns.get(slot).is_some_and(|t| t.rcv_nxt + 1 == item.seg.end());
-            if takes && item.seg.flags.fin() && is_next {
+            if takes && item.seg.flags.fin() && self.core.is_next(slot, item.seg.end() - 1) {
                 self.core.pass_fin(slot);
                 self.stream_ended(slot, item, cx);
             }
         }
-        self.answer_expected(slot, listed, item, cx);
-    }
-
-    /// Sends what the application has said, and with it the ACK, unless the connection is over. A bare ACK waits for the
-    /// end of the burst, which may bring more that it can acknowledge.
-    #[inline(always)]
-    pub(super) fn answer_expected(&mut self, slot: u32, listed: bool, item: &mut Item, cx: &mut Cx<'_>) {
-        let core = &mut self.core;
-        let Some(t) = core.conns.get_mut(slot).filter(|t| t.has(flag::PENDING) && !listed) else { return };
-        t.clear(flag::PENDING);
-        let speaks = t.has_unsent() && t.flags & (flag::ABORT | flag::RESUME) == 0;
-        if speaks && (core.speak(slot, &mut item.frame, cx) || core.output(slot, cx) != Sent::NoRoom) {
-            return core.reschedule(slot);
-        }
-        if core.wants_output(slot) {
-            core.mark_pending(slot);
-        } else {
-            core.reschedule(slot);
-        }
+        self.core.answer_expected(slot, listed, &mut item.frame, cx);
     }
 }

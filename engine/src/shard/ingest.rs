@@ -166,36 +166,30 @@ impl Core {
         let Some(mut frame) = item.frame.take() else { return false };
         let options = ParseOptions { verify_checksums: self.config.verify_checksums };
         let parsed = if frame.has_more() { self.parse_parts(&frame) } else { parse(frame.bytes(), options) };
-        let (link, packet) = match parsed {
-            Ok(parsed) => parsed,
-            Err(reason) => return self.discard(frame, reason, cx),
-        };
-        if link.dst != self.config.mac && !link.dst.is_group() {
-            return self.discard(frame, DropReason::NotOurMac, cx);
-        }
-        if link.vlan != self.config.vlan {
-            return self.discard(frame, DropReason::VlanMismatch, cx);
-        }
-        match packet {
-            Packet::Tcp(_) if link.dst.is_group() => self.discard(frame, DropReason::NotOurMac, cx),
-            Packet::Tcp(seg) => {
+        let refused = match parsed {
+            Err(reason) => reason,
+            Ok((link, _)) if link.dst != self.config.mac && !link.dst.is_group() => DropReason::NotOurMac,
+            Ok((link, _)) if link.vlan != self.config.vlan => DropReason::VlanMismatch,
+            Ok((link, Packet::Tcp(_))) if link.dst.is_group() => DropReason::NotOurMac,
+            Ok((_, Packet::Tcp(seg))) => {
                 (item.seg, item.rest) = (seg, frame.take_rest());
                 item.frame = Some(frame);
-                true
+                return true;
             }
-            other => {
+            Ok((link, other)) => {
                 resolve::other_packet(self, frame, &link, &other, cx, resolved);
-                false
+                return false;
             }
-        }
+        };
+        self.discard(frame, refused, cx);
+        false
     }
 
-    /// Counts the reason and gives the frame back. False: there is no segment.
+    /// Counts the reason and gives the frame back.
     #[cold]
-    fn discard(&mut self, frame: Frame, reason: DropReason, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn discard(&mut self, frame: Frame, reason: DropReason, cx: &mut Cx<'_>) {
         self.proto.counters.drop(reason);
         cx.pool.free(frame);
-        false
     }
 
     /// Finds the lane of each segment, and touches what the burst will need, all at once, so that the misses overlap.
@@ -217,7 +211,7 @@ impl Core {
 
     /// The record that `item` belongs to. Without another search if it is the one that was found before: a record that is
     /// gone leaves its slot without a key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find_again(&self, item: &Item) -> Option<FlowRef> {
         item.flow.filter(|flow| self.is_of(*flow, &item.key)).or_else(|| self.find(item.hash, &item.key))
     }

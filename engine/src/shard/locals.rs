@@ -8,6 +8,26 @@ struct Entry {
     first_id: u32,
     v4: bool,
     first: u128,
+    subnet: Subnet,
+}
+
+/// What addresses are compared with, in the order in which their bytes lie in memory.
+struct Subnet {
+    net: u128,
+    mask: u128,
+}
+
+impl Subnet {
+    fn of(net: &LocalNet) -> Subnet {
+        let bits = if net.first.is_v4() { 96 + u32::from(net.prefix_len.min(32)) } else { net.prefix_len.min(128).into() };
+        let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0).to_be();
+        Subnet { net: u128::from_ne_bytes(net.first.0) & mask, mask }
+    }
+
+    #[inline(always)]
+    fn has(&self, addr: &Addr) -> bool {
+        u128::from_ne_bytes(addr.0) & self.mask == self.net
+    }
 }
 
 pub struct Locals {
@@ -27,7 +47,7 @@ impl Locals {
             let mut net = *net;
             net.count = net.count.min(65_536 - first_id);
             let first = u128::from_be_bytes(net.first.0);
-            entries.push(Entry { net, first_id, v4: net.first.is_v4(), first });
+            entries.push(Entry { net, first_id, v4: net.first.is_v4(), first, subnet: Subnet::of(&net) });
             first_id += net.count;
         }
         let addrs = entries.iter().flat_map(|e| (0..e.net.count).map(|n| e.net.first.plus(n))).collect();
@@ -61,8 +81,8 @@ impl Locals {
     /// `remote` may be another host's, as seen from `id`: neither our own nor that of all hosts of the subnet.
     pub fn is_peer(&self, id: u16, remote: &Addr) -> bool {
         let is_broadcast =
-            |net: &LocalNet| remote.is_subnet_broadcast(net.prefix_len) && remote.in_prefix(&net.first, net.prefix_len);
-        self.id_of(remote).is_none() && !self.entry(id).is_some_and(|e| is_broadcast(&e.net))
+            |e: &Entry| e.subnet.has(remote) && remote.is_subnet_broadcast(e.net.prefix_len);
+        self.id_of(remote).is_none() && !self.entry(id).is_some_and(is_broadcast)
     }
 
     /// The station to which a packet from `id` to `remote` has to go first; `None`: no route.
@@ -71,7 +91,7 @@ impl Locals {
         if e.v4 != remote.is_v4() {
             return None;
         }
-        if remote.in_prefix(&e.net.first, e.net.prefix_len) {
+        if e.subnet.has(remote) {
             return Some(*remote);
         }
         if e.v4 { self.gateway_v4 } else { self.gateway_v6 }
@@ -80,7 +100,7 @@ impl Locals {
     /// An address of ours in the subnet of `addr`, or any of its family: the sender of ARP and NDP requests.
     pub fn speaker_for(&self, addr: &Addr) -> Option<Addr> {
         let mut same_family = self.entries.iter().filter(|e| e.v4 == addr.is_v4());
-        let on_link = same_family.clone().find(|e| addr.in_prefix(&e.net.first, e.net.prefix_len));
+        let on_link = same_family.clone().find(|e| e.subnet.has(addr));
         on_link.or_else(|| same_family.next()).map(|e| e.net.first)
     }
 }

@@ -61,7 +61,7 @@ impl<A: App> Shard<A> {
         let listed = t.has(flag::PENDING);
         t.set(flag::PENDING);
         self.unexpected_segment(slot, item, cx);
-        self.answer_expected(slot, listed, item, cx);
+        self.core.answer_expected(slot, listed, &mut item.frame, cx);
     }
 
     /// The long way: anything may have happened.

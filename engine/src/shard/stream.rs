@@ -16,7 +16,7 @@ use crate::wire::segment::SackBlock;
 
 impl<A: App> Shard<A> {
     /// Calls the application with a handle of connection `slot`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn with_app<R: Default>(
         &mut self,
         slot: u32,
@@ -345,6 +345,12 @@ impl Core {
             t.set(flag::ABORT);
         }
         false
+    }
+
+    /// `seq` is the next number expected from the peer.
+    #[inline(always)]
+    pub(super) fn is_next(&self, slot: u32, seq: Seq) -> bool {
+        self.conns.get(slot).is_some_and(|t| t.rcv_nxt == seq)
     }
 
     /// The peer's FIN is next in order.

@@ -13,7 +13,7 @@ use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
 use crate::tcp::{HalfOpen, State, Tcb, ecn, expected, flag, options, rtt};
-use crate::wire::emit::{self, IpFields, LinkOut, OptionsOut, SegmentOut};
+use crate::wire::emit::{self, IpFields, OptionsOut, SegmentOut};
 use crate::wire::segment::SackBlock;
 use crate::wire::{FastOpenCookie, Mac, Seq, TcpFlags, TcpOptions};
 use burst::Burst;
@@ -105,19 +105,32 @@ impl Core {
         cx.pool.alloc()
     }
 
-    /// Says all that the application has said, in `frame`, if one segment holds it and nothing is in the way of it.
+    /// Sends what the application has said to an expected segment, and with it the ACK, unless the connection is over: in
+    /// `frame`, in which the segment came, if one segment holds it and nothing is in the way of it. A bare ACK waits for the
+    /// end of the burst, which may bring more that it can acknowledge. `listed`: the connection is asked then in any case.
     #[inline(always)]
-    pub(super) fn speak(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn answer_expected(&mut self, slot: u32, listed: bool, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
+        let Some(t) = self.conns.get_mut(slot).filter(|t| t.has(flag::PENDING) && !listed) else { return };
+        t.clear(flag::PENDING);
+        let speaks = t.has_unsent() && t.flags & (flag::ABORT | flag::RESUME) == 0;
         let full = cx.tx.len() == cx.tx.capacity();
-        let holds = |t: &&mut Tcb| frame.as_ref().is_some_and(|f| parts::holds(f, t.snd_end.since(t.snd_max)));
-        let Some(t) = self.conns.get_mut(slot).filter(|t| !full && holds(t)) else { return false };
-        let Some(dst_mac) = self.neigh.mac(t.neighbour) else { return false };
+        let holds = frame.as_ref().is_some_and(|f| parts::holds(f, t.snd_end.since(t.snd_max)));
         let before = t.state();
-        let Some(plan) = expected::speak(t, &mut self.proto.env_of(slot, t.flags)) else { return false };
-        if let Some(frame) = frame.take() {
+        if speaks
+            && holds
+            && !full
+            && let Some(dst_mac) = self.neigh.mac(t.neighbour)
+            && let Some(plan) = expected::speak(t, &mut self.proto.env_of(slot, t.flags))
+            && let Some(frame) = frame.take()
+        {
             self.send_plan(slot, &plan, before, dst_mac, frame, cx);
+            return self.reschedule(slot);
         }
-        true
+        if (speaks && self.output(slot, cx) != Sent::NoRoom) || !self.wants_output(slot) {
+            self.reschedule(slot);
+        } else {
+            self.mark_pending(slot);
+        }
     }
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
@@ -170,13 +183,13 @@ impl Core {
         let segment = self.bare(&key, bare, window, options, ip.with_ecn(ecn));
         let segment = SegmentOut { payload_len: plan.len as u16, ..segment };
         self.note(&segment, states);
-        let link = self.link(dst_mac);
+        self.link.dst = dst_mac;
         let written = match frame.has_more() {
-            false => emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, data_at, out)),
-            true => self.write_parts(&mut frame, &link, &segment, block),
+            false => emit::tcp(&mut frame, &self.link, &segment, |out| self.send.read(block, data_at, out)),
+            true => self.write_parts(&mut frame, &segment, block),
         };
         if let Some(pointer) = urgent.filter(|_| written) {
-            emit::set_urgent(&mut frame, &link, &segment, pointer);
+            emit::set_urgent(&mut frame, &self.link, &segment, pointer);
         }
         self.push(frame, written, cx);
     }
@@ -377,15 +390,11 @@ impl Core {
         }
     }
 
-    #[inline(always)]
-    fn link(&self, dst: Mac) -> LinkOut {
-        LinkOut { src: self.config.mac, dst, vlan: self.config.vlan }
-    }
-
     /// Sends a segment without payload. `states`: of its connection before and after.
     fn send_bare(&mut self, mut frame: Frame, dst: Mac, s: &SegmentOut<'_>, states: (State, State), cx: &mut Cx<'_>) {
         self.note(s, states);
-        let written = emit::tcp(&mut frame, &self.link(dst), s, |_| {});
+        self.link.dst = dst;
+        let written = emit::tcp(&mut frame, &self.link, s, |_| {});
         self.push(frame, written, cx);
     }
 
@@ -421,8 +430,7 @@ impl Core {
     #[inline]
     fn push(&mut self, frame: Frame, written: bool, cx: &mut Cx<'_>) {
         if !written {
-            self.proto.counters.drop(DropReason::NoFrame);
-            return cx.pool.free(frame);
+            return self.discard(frame, DropReason::NoFrame, cx);
         }
         self.proto.counters.event(Event::SegmentsOut);
         self.push_frame(frame, cx);

@@ -3,7 +3,7 @@
 use crate::base::frame::chain::PARTS_MAX;
 use crate::base::{Event, Frame, FramePool};
 use crate::shard::core::Core;
-use crate::wire::emit::{self, HEADERS_BYTES_MAX, LinkOut, SegmentOut};
+use crate::wire::emit::{self, HEADERS_BYTES_MAX, SegmentOut};
 
 /// Whether a segment with `len` bytes of payload fits into the chunk of `frame`, whatever its headers.
 #[inline(always)]
@@ -45,9 +45,9 @@ fn extended(mut frame: Frame, len: u32, pool: &mut FramePool) -> Option<Frame> {
 impl Core {
     /// Writes a segment with the bytes queued in `block` over `frame` and those behind it.
     #[cold]
-    pub(super) fn write_parts(&mut self, frame: &mut Frame, link: &LinkOut, s: &SegmentOut<'_>, block: u32) -> bool {
+    pub(super) fn write_parts(&mut self, frame: &mut Frame, s: &SegmentOut<'_>, block: u32) -> bool {
         let read = |at: usize, out: &mut [u8]| self.send.read(block, s.seq + at as u32, out);
-        let written = emit::tcp_in_parts(frame, link, s, read);
+        let written = emit::tcp_in_parts(frame, &self.link, s, read);
         let behind = frame.parts().skip(1).map(Frame::len).sum::<usize>();
         self.proto.counters.add(Event::BytesOut, behind as u64);
         written

@@ -17,16 +17,22 @@ use crate::tcp::tcb::{NONE, Tcb, flag};
 const PROBE_MIN_US: u32 = 4_883;
 
 /// After an ACK. `advanced`: it moved SND.UNA. `wait`: when segments have to be judged again.
+#[inline(always)]
 pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'_>) {
-    if !t.is_outstanding() {
-        // What was timed may have been sent again, and so gave no measurement: the next segment gets a time of its own.
-        t.clear(flag::RTT_TIMING);
-        if !t.is_resting() {
-            t.stop_rtx();
-            settle(t, env);
-        }
-        return;
+    if t.is_outstanding() {
+        return rearm(t, advanced, wait, env);
     }
+    // What was timed may have been sent again, and so gave no measurement: the next segment gets a time of its own.
+    t.clear(flag::RTT_TIMING);
+    if !t.is_resting() {
+        t.stop_rtx();
+        settle(t, env);
+    }
+}
+
+/// As [`after_ack`], with something still under way.
+#[inline(never)]
+fn rearm(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'_>) {
     let Env { clock, times, recovery, .. } = env;
     let rto_at = clock.tick.plus(rtt::rto_ticks(t, times));
     let Some((b, _)) = recovery.parts(t.recovery).filter(|(b, _)| b.is_tracking) else {
@@ -47,8 +53,11 @@ pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'
 }
 
 /// Nothing is under way any more: the block goes, at once or when the connection has rested.
+#[inline(always)]
 pub(super) fn settle(t: &mut Tcb, env: &mut Env<'_>) {
-    if let Some(rest) = env.recovery.settle(t) {
+    if t.recovery != NONE
+        && let Some(rest) = env.recovery.settle(t)
+    {
         let ticks = match rest {
             Rest::TimeOut => rtt::rto_ticks(t, env.times),
             Rest::PathAge => path_mtu::REST_TICKS,
