@@ -50,6 +50,8 @@ impl Core {
             }
             match self.send_any(slot, &plan, cx) {
                 Sent::Done if is_paced => self.pace(slot, plan.len),
+                // Nothing follows before the peer has answered.
+                Sent::Done if plan.flags.is_bare_syn() => return Sent::Done,
                 Sent::Done => {}
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
                 Sent::NoRoom => return Sent::NoRoom,

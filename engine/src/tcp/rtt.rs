@@ -35,7 +35,7 @@ pub fn sample(t: &mut Tcb, rtt_us: u32) {
 
 /// The current time-out in ticks, back-off included (RFC 6298 2.3, 2.4, 2.5, 5.5), and no longer than the user timeout
 /// leaves time for.
-#[inline]
+#[inline(always)]
 pub fn rto_ticks(t: &Tcb, times: &Times) -> u32 {
     let shifted = u64::from(base_ticks(t, times)) << t.backoff.min(20);
     let rto = shifted.min(u64::from(times.rto_max)) as u32;
@@ -46,7 +46,7 @@ pub fn rto_ticks(t: &Tcb, times: &Times) -> u32 {
 }
 
 /// The time-out without back-off.
-#[inline]
+#[inline(always)]
 fn base_ticks(t: &Tcb, times: &Times) -> u32 {
     if t.has(flag::RTT_VALID) {
         let margin = (u64::from(t.rttvar_us) << 2).max(times.rto_margin_min_us.into());
@@ -62,6 +62,7 @@ fn base_ticks(t: &Tcb, times: &Times) -> u32 {
 
 /// How long the time-outs since the last sign of life have taken together: what the back-off says, so that no connection
 /// has to remember when they began.
+#[inline(never)]
 pub fn waited_ticks(t: &Tcb, times: &Times) -> u32 {
     let first = base_ticks(t, times);
     let each = |n: u8| (u64::from(first) << n.min(20)).min(u64::from(times.rto_max)) as u32;
