@@ -249,16 +249,20 @@ impl NeighTable {
 
     /// TCP made progress with this neighbour: it received what we sent (RFC 4861 7.3.1).
     #[inline]
+    #[inline(always)]
     pub fn confirm(&mut self, id: NeighId, now: Instant) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         match entry.state {
             NeighState::Reachable => entry.since = now,
-            NeighState::Stale => {
-                self.pass(now);
-                self.reachable(id);
-            }
+            NeighState::Stale => self.confirm_stale(id, now),
             NeighState::Incomplete | NeighState::Failed | NeighState::Static => {}
         }
+    }
+
+    #[inline(never)]
+    fn confirm_stale(&mut self, id: NeighId, now: Instant) {
+        self.pass(now);
+        self.reachable(id);
     }
 
     /// TCP gets no answers by way of this neighbour: it is asked with its next use whether it is still there (RFC 9293

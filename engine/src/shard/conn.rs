@@ -203,6 +203,7 @@ fn may_send(t: &Tcb) -> bool {
 }
 
 /// `writable` is due.
+#[inline(always)]
 pub(super) fn wants_writable(t: &Tcb) -> bool {
     t.has(flag::WANT_WRITABLE) && t.queued_bytes() < LOW_WATER_BYTES && may_send(t)
 }

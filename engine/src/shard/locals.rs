@@ -7,7 +7,9 @@ struct Entry {
     net: LocalNet,
     first_id: u32,
     v4: bool,
-    first: u128,
+    /// The first address: its first eight bytes, which all have in common, and the others as a number.
+    prefix: [u8; 8],
+    first: u64,
     subnet: Subnet,
 }
 
@@ -38,6 +40,13 @@ pub struct Locals {
     gateway_v6: Option<Addr>,
 }
 
+/// The first eight bytes, and the others as a number.
+#[inline(always)]
+fn halves(addr: &Addr) -> ([u8; 8], u64) {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = addr.0;
+    ([a, b, c, d, e, f, g, h], u64::from_be_bytes(rest))
+}
+
 impl Locals {
     /// Ids are 16 bits: addresses beyond 65,536 are left out (the programs refuse such a configuration).
     pub fn new(nets: &[LocalNet], gateway_v4: Option<Addr>, gateway_v6: Option<Addr>) -> Locals {
@@ -46,8 +55,8 @@ impl Locals {
         for net in nets {
             let mut net = *net;
             net.count = net.count.min(65_536 - first_id);
-            let first = u128::from_be_bytes(net.first.0);
-            entries.push(Entry { net, first_id, v4: net.first.is_v4(), first, subnet: Subnet::of(&net) });
+            let (prefix, first) = halves(&net.first);
+            entries.push(Entry { net, first_id, v4: net.first.is_v4(), prefix, first, subnet: Subnet::of(&net) });
             first_id += net.count;
         }
         let addrs = entries.iter().flat_map(|e| (0..e.net.count).map(|n| e.net.first.plus(n))).collect();
@@ -57,10 +66,10 @@ impl Locals {
     /// Number of an address of ours.
     #[inline]
     pub fn id_of(&self, addr: &Addr) -> Option<u16> {
-        let a = u128::from_be_bytes(addr.0);
+        let (prefix, number) = halves(addr);
         self.entries.iter().find_map(|e| {
-            let offset = a.wrapping_sub(e.first);
-            (offset < u128::from(e.net.count)).then(|| (e.first_id + offset as u32) as u16)
+            let offset = number.wrapping_sub(e.first);
+            (prefix == e.prefix && offset < u64::from(e.net.count)).then(|| (e.first_id + offset as u32) as u16)
         })
     }
 

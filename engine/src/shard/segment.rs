@@ -11,7 +11,7 @@ use crate::base::{DropReason, Event};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset;
-use crate::tcp::{HalfOpen, State, expected, flag};
+use crate::tcp::{HalfOpen, NONE, State, expected, flag};
 use crate::wire::segment::SackBlock;
 use crate::wire::{Seq, TcpFlags};
 
@@ -111,16 +111,24 @@ impl<A: App> Shard<A> {
     }
 
     /// Releases acknowledged bytes and tells the application about the room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn acknowledged(&mut self, slot: u32, bytes: u32) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
-        core.send.release(&mut t.send, bytes);
+        if t.send != NONE {
+            core.send.release(&mut t.send, bytes);
+        }
         core.neigh.confirm(t.neighbour, core.proto.clock.now);
         if wants_writable(t) {
-            t.clear(flag::WANT_WRITABLE);
-            self.with_app(slot, |app, conn| app.writable(conn));
+            self.tell_writable(slot);
         }
+    }
+
+    #[inline(never)]
+    fn tell_writable(&mut self, slot: u32) {
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        t.clear(flag::WANT_WRITABLE);
+        self.with_app(slot, |app, conn| app.writable(conn));
     }
 
     /// The handshake is complete.

@@ -171,7 +171,7 @@ fn not_advanced(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
 }
 
 /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2.
-#[inline]
+#[inline(always)]
 pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     if t.snd_wl1.after(seg.seq) || seg.ack.before(t.snd_una) {
         return;

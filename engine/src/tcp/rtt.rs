@@ -52,7 +52,7 @@ fn base_ticks(t: &Tcb, times: &Times) -> u32 {
         let margin = (u64::from(t.rttvar_us) << 2).max(times.rto_margin_min_us.into());
         let us = u64::from(t.srtt_us) + margin;
         // One tick of granularity, rounded up.
-        ((us >> US_PER_TICK_SHIFT) as u32 + 2).clamp(times.rto_min, times.rto_max)
+        ((us >> US_PER_TICK_SHIFT) as u32 + 2).max(times.rto_min).min(times.rto_max)
     } else if t.has(flag::SYN_LOST) {
         times.rto_syn_lost
     } else {
