@@ -248,7 +248,6 @@ impl NeighTable {
     }
 
     /// TCP made progress with this neighbour: it received what we sent (RFC 4861 7.3.1).
-    #[inline]
     #[inline(always)]
     pub fn confirm(&mut self, id: NeighId, now: Instant) {
         let Some(entry) = self.entries.get_mut(id) else { return };

@@ -19,12 +19,13 @@ use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::output;
 use crate::tcp::{
-    ChallengeLimiter, Clock, CookieJar, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
+    ChallengeLimiter, Clock, Common, CookieJar, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
     recovery,
 };
 use crate::timer::{Fifo, Wheel};
 use crate::wire::emit::LinkOut;
 use crate::wire::{Addr, Mac, Seq, TcpSegment};
+use core::ops::{Deref, DerefMut};
 
 /// Far enough below 2^31 that sequence numbers of what is queued can be told apart.
 const SEND_QUEUE_BYTES_MAX: u32 = (1 << 30) + (1 << 20);
@@ -44,16 +45,29 @@ pub struct Cx<'a> {
 
 /// The parts that segment processing needs together ([`Env`](crate::tcp::Env) borrows them).
 pub(super) struct Protocol {
-    pub clock: Clock,
+    pub common: Common,
     pub config: TcpConfig,
     pub times: Times,
-    pub counters: Counters,
-    pub challenge: ChallengeLimiter,
-    pub recovery: recovery::Pool,
     /// Connections and ports that differ from `config`.
     pub tunings: Tunings,
     /// Receive buffers that have grown.
     pub windows: Windows,
+}
+
+impl Deref for Protocol {
+    type Target = Common;
+
+    #[inline(always)]
+    fn deref(&self) -> &Common {
+        &self.common
+    }
+}
+
+impl DerefMut for Protocol {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
 }
 
 pub struct Core {
@@ -116,12 +130,17 @@ impl Core {
         let times = Times::new(&tcp);
         let mut core = Core {
             proto: Protocol {
-                clock: Clock::at(now),
+                common: Common {
+                    clock: Clock::at(now),
+                    counters: Counters::default(),
+                    challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s, config.secrets.challenge),
+                    recovery: recovery::Pool::new(
+                        limits.recovery_blocks.min(limits.connections),
+                        limits.tracked_segments,
+                    ),
+                },
                 times,
                 config: tcp,
-                counters: Counters::default(),
-                challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s, config.secrets.challenge),
-                recovery: recovery::Pool::new(limits.recovery_blocks.min(limits.connections), limits.tracked_segments),
                 tunings: Tunings::default(),
                 windows: Windows::new(limits.held_frames),
             },

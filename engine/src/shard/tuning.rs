@@ -60,14 +60,7 @@ impl Protocol {
             Some(tuned) => (&tuned.config, &tuned.times),
             None => (&self.config, &self.times),
         };
-        Env {
-            clock: &self.clock,
-            config,
-            times,
-            counters: &mut self.counters,
-            challenge: &mut self.challenge,
-            recovery: &mut self.recovery,
-        }
+        Env { config, times, common: &mut self.common }
     }
 
     #[inline(always)]

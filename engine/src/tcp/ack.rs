@@ -118,13 +118,13 @@ pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Advan
 #[inline]
 fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
     if t.has(flag::RTT_TIMING) {
-        if seg.ack.at_or_after(t.rtt_seq) && !recovery::is_tracking(t, env.recovery) {
+        if seg.ack.at_or_after(t.rtt_seq) && !recovery::is_tracking(t, &env.recovery) {
             t.clear(flag::RTT_TIMING);
             rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
         }
         return;
     }
-    let repairs_blindly = recovery::is_recovering(t, env.recovery) && !recovery::is_tracking(t, env.recovery);
+    let repairs_blindly = recovery::is_recovering(t, &env.recovery) && !recovery::is_tracking(t, &env.recovery);
     if t.retries == 0 && !repairs_blindly {
         return;
     }

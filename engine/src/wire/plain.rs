@@ -10,8 +10,8 @@ use super::{Addr, Mac, Seq, TcpFlags, TcpOptions, TcpSegment, eth, ipv4, ipv6, o
 
 /// Length of an untagged Ethernet header.
 const LINK: usize = 14;
-const IPV4: [u8; 2] = eth::TYPE_IPV4.to_be_bytes();
-const IPV6: [u8; 2] = eth::TYPE_IPV6.to_be_bytes();
+const IPV4: u16 = eth::TYPE_IPV4.to_be();
+const IPV6: u16 = eth::TYPE_IPV6.to_be();
 
 /// What the IP header said.
 struct Network {
@@ -78,7 +78,7 @@ fn network(bytes: &[u8], own: Mac, seg: &mut TcpSegment) -> Option<Network> {
     if get::<0, 6, _>(h) != own.0 {
         return None;
     }
-    match get::<12, 2, _>(h) {
+    match u16_at::<12, _>(h).to_be() {
         IPV4 => network_v4(h.first_chunk()?, seg),
         IPV6 => network_v6(h, seg),
         _ => None,
