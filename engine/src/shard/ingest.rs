@@ -132,11 +132,11 @@ impl Core {
     /// Parses a frame. Segments go into the batch, written where they stay; everything else is dealt with here.
     #[inline(always)]
     fn classify(&mut self, frame: Frame, batch: &mut Batch, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) {
+        let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
+        let frame = item.frame.insert(frame);
         let counters = &mut self.proto.counters;
         counters.event(Event::FramesIn);
         counters.add(Event::BytesIn, frame.len() as u64);
-        let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
-        let frame = item.frame.insert(frame);
         let verify = self.config.verify_checksums;
         let short = self.untagged && !frame.has_more();
         if !(short && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg))
@@ -207,13 +207,6 @@ impl Core {
                 FlowKind::HalfOpen => self.halves.get(flow.index()).map(prefetch),
             };
         }
-    }
-
-    /// The record that `item` belongs to. Without another search if it is the one that was found before: a record that is
-    /// gone leaves its slot without a key.
-    #[inline(always)]
-    pub(super) fn find_again(&self, item: &Item) -> Option<FlowRef> {
-        item.flow.filter(|flow| self.is_of(*flow, &item.key)).or_else(|| self.find(item.hash, &item.key))
     }
 
     #[cold]

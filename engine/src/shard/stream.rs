@@ -54,8 +54,9 @@ impl<A: App> Shard<A> {
             }
         }
         if out.fin == Some(t.rcv_nxt) || core.recv.fin_due(t.recv, t.rcv_nxt) {
+            let fin = t.rcv_nxt;
             core.recv.clear_fin(&mut t.recv);
-            core.pass_fin(slot);
+            core.pass_fin(slot, fin);
         }
         self.offer_held(slot, cx);
         self.stream_ended(slot, item, cx);
@@ -347,21 +348,16 @@ impl Core {
         false
     }
 
-    /// `seq` is the next number expected from the peer.
-    #[inline(always)]
-    pub(super) fn is_next(&self, slot: u32, seq: Seq) -> bool {
-        self.conns.get(slot).is_some_and(|t| t.rcv_nxt == seq)
-    }
-
-    /// The peer's FIN is next in order.
+    /// The peer's FIN, number `fin`, is passed if it is next in order.
     #[inline]
-    pub(super) fn pass_fin(&mut self, slot: u32) {
-        let Some(t) = self.conns.get_mut(slot) else { return };
+    pub(super) fn pass_fin(&mut self, slot: u32, fin: Seq) -> bool {
+        let Some(t) = self.conns.get_mut(slot).filter(|t| t.rcv_nxt == fin) else { return false };
         t.rcv_nxt += 1;
         t.rcv_adv = t.rcv_adv.max(t.rcv_nxt);
         receive::on_fin(t, &self.proto.env_of(slot, t.flags));
         if self.trace.is_on() {
             self.trace.amend(t.key.local_port, t.key.remote_port, t.state());
         }
+        true
     }
 }
