@@ -142,17 +142,31 @@ pub fn tcp(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload:
 /// One piece of code for all who send: whatever they had in registers would not stay there anyway.
 #[inline(never)]
 fn tcp_with(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload: &mut dyn FnMut(&mut [u8])) -> bool {
-    let lens = Lens::of(link, segment);
-    segment.src.is_v4() == segment.dst.is_v4()
-        && room_for(frame, lens.headers() + usize::from(segment.payload_len))
-        && write(frame, link, segment, &lens, Sum::ZERO, payload).is_some()
-        || empty(frame)
+    let written = match (segment.src.is_v4(), segment.dst.is_v4()) {
+        (true, true) => write_whole(frame, link, segment, true, payload),
+        (false, false) => write_whole(frame, link, segment, false, payload),
+        _ => None,
+    };
+    written.is_some() || empty(frame)
+}
+
+#[inline(always)]
+fn write_whole(
+    frame: &mut Frame,
+    link: &LinkOut,
+    segment: &SegmentOut<'_>,
+    v4: bool,
+    payload: &mut dyn FnMut(&mut [u8]),
+) -> Option<()> {
+    let lens = Lens::of(link, segment, v4);
+    let has_room = room_for(frame, lens.headers() + usize::from(segment.payload_len));
+    has_room.then(|| write(frame, link, segment, &lens, Sum::ZERO, payload)).flatten()
 }
 
 /// Gives the segment just written into `frame`, which has URG, its urgent pointer.
 #[cold]
 pub fn set_urgent(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, pointer: u16) {
-    let at = Lens::of(link, segment).lower;
+    let at = Lens::of(link, segment, segment.src.is_v4()).lower;
     tcp::set_urgent(frame.bytes_mut().get_mut(at..).unwrap_or_default(), pointer, segment.checksum);
 }
 
@@ -167,7 +181,7 @@ pub fn tcp_in_parts(
     segment: &SegmentOut<'_>,
     mut payload: impl FnMut(usize, &mut [u8]),
 ) -> bool {
-    let lens = Lens::of(link, segment);
+    let lens = Lens::of(link, segment, segment.src.is_v4());
     if segment.src.is_v4() != segment.dst.is_v4() || !room_for(frame, lens.headers()) {
         return empty(frame);
     }
@@ -194,19 +208,20 @@ pub fn tcp_in_parts(
         || empty(frame)
 }
 
-/// Lengths of a segment's headers in bytes.
+/// Lengths of a segment's headers in bytes, and which they are.
 struct Lens {
     /// Link and network header.
     lower: usize,
     /// TCP header, options included.
     tcp: usize,
+    v4: bool,
 }
 
 impl Lens {
     #[inline(always)]
-    fn of(link: &LinkOut, segment: &SegmentOut<'_>) -> Lens {
-        let ip_len = if segment.src.is_v4() { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
-        Lens { lower: eth::header_len(link.vlan) + ip_len, tcp: tcp::HEADER_LEN + segment.options.len_bytes() }
+    fn of(link: &LinkOut, segment: &SegmentOut<'_>, v4: bool) -> Lens {
+        let ip_len = if v4 { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
+        Lens { lower: eth::header_len(link.vlan) + ip_len, tcp: tcp::HEADER_LEN + segment.options.len_bytes(), v4 }
     }
 
     #[inline(always)]
@@ -227,7 +242,7 @@ fn write(
     payload: &mut dyn FnMut(&mut [u8]),
 ) -> Option<()> {
     let tcp_len = lens.tcp + usize::from(segment.payload_len);
-    let (out, addresses) = if segment.src.is_v4() {
+    let (out, addresses) = if lens.v4 {
         let out = eth::write(frame.bytes_mut(), link, eth::TYPE_IPV4)?;
         ipv4::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, segment.ip)?
     } else {

@@ -54,11 +54,6 @@ pub fn read(bytes: &[u8], own: Mac, verify_checksums: bool, seg: &mut TcpSegment
         }
         _ => return false,
     };
-    let pseudo = network.addresses.u32(tcp_bytes.len() as u32).u16(u16::from(tcp::PROTOCOL));
-    let sum = pseudo.plus(header);
-    if verify_checksums && !(if payload.is_empty() { sum } else { sum.bytes(payload) }).is_valid() {
-        return false;
-    }
     seg.src_port = u16_at::<0, _>(h);
     seg.dst_port = u16_at::<2, _>(h);
     seg.seq = Seq(u32_at::<4, _>(h));
@@ -68,7 +63,13 @@ pub fn read(bytes: &[u8], own: Mac, verify_checksums: bool, seg: &mut TcpSegment
     seg.payload_start = (network.tcp_at + header_len) as u16;
     seg.payload_len = payload.len() as u16;
     seg.ecn = network.ecn;
-    seg.src_port != 0 && seg.dst_port != 0
+    if seg.src_port == 0 || seg.dst_port == 0 {
+        return false;
+    }
+    let pseudo = network.addresses.u32(tcp_bytes.len() as u32).u16(u16::from(tcp::PROTOCOL));
+    let sum = pseudo.plus(header);
+    // Last, so that nothing has to be kept meanwhile.
+    !verify_checksums || (if payload.is_empty() { sum } else { sum.bytes(payload) }).is_valid()
 }
 
 /// Link and network header; the addresses go into `seg`.
