@@ -29,31 +29,21 @@ struct Network {
 pub fn read(bytes: &[u8], own: Mac, verify_checksums: bool, seg: &mut TcpSegment) -> bool {
     let Some(network) = network(bytes, own, seg) else { return false };
     let Some(tcp_bytes) = bytes.get(network.tcp_at..network.end) else { return false };
-    let Some(h) = tcp_bytes.first_chunk::<{ tcp::HEADER_LEN }>() else { return false };
+    let Some((h, rest)) = tcp_bytes.split_first_chunk::<{ tcp::HEADER_LEN }>() else { return false };
     let flags = TcpFlags(h[13]);
     let header_len = usize::from(h[12] >> 4) * 4;
-    // Of each length that is plain it is known what the header sums up to.
-    let (header, payload) = match header_len {
-        32 => {
-            let Some((h, payload)) = tcp_bytes.split_first_chunk::<32>() else { return false };
-            if u32_at::<20, _>(h) != options::TIMESTAMP_WORD {
-                return false;
-            }
-            seg.options = TcpOptions { timestamp: Some((u32_at::<24, _>(h), u32_at::<28, _>(h))), ..TcpOptions::NONE };
-            (Sum::ZERO.header(h), payload)
+    match header_len {
+        32 if rest.first_chunk().is_some_and(|o: &[u8; 12]| u32_at::<0, _>(o) == options::TIMESTAMP_WORD) => {
+            let Some(o) = rest.first_chunk::<12>() else { return false };
+            seg.options = TcpOptions { timestamp: Some((u32_at::<4, _>(o), u32_at::<8, _>(o))), ..TcpOptions::NONE };
         }
-        20 => {
-            seg.options = TcpOptions::NONE;
-            (Sum::ZERO.header(h), tcp_bytes.get(tcp::HEADER_LEN..).unwrap_or_default())
-        }
+        20 => seg.options = TcpOptions::NONE,
         40 if flags.syn() => {
-            let Some((h, payload)) = tcp_bytes.split_first_chunk::<40>() else { return false };
-            let Some(usual) = h.last_chunk().and_then(options::of_usual_syn) else { return false };
+            let Some(usual) = rest.first_chunk().and_then(options::of_usual_syn) else { return false };
             seg.options = usual;
-            (Sum::ZERO.header(h), payload)
         }
         _ => return false,
-    };
+    }
     seg.src_port = u16_at::<0, _>(h);
     seg.dst_port = u16_at::<2, _>(h);
     seg.seq = Seq(u32_at::<4, _>(h));
@@ -61,15 +51,14 @@ pub fn read(bytes: &[u8], own: Mac, verify_checksums: bool, seg: &mut TcpSegment
     seg.flags = flags;
     seg.window = u16_at::<14, _>(h);
     seg.payload_start = (network.tcp_at + header_len) as u16;
-    seg.payload_len = payload.len() as u16;
+    seg.payload_len = (tcp_bytes.len() - header_len) as u16;
     seg.ecn = network.ecn;
     if seg.src_port == 0 || seg.dst_port == 0 {
         return false;
     }
-    let pseudo = network.addresses.u32(tcp_bytes.len() as u32).u16(u16::from(tcp::PROTOCOL));
-    let sum = pseudo.plus(header);
     // Last, so that nothing has to be kept meanwhile.
-    !verify_checksums || (if payload.is_empty() { sum } else { sum.bytes(payload) }).is_valid()
+    let pseudo = network.addresses.u32(tcp_bytes.len() as u32).u16(u16::from(tcp::PROTOCOL));
+    !verify_checksums || pseudo.segment(tcp_bytes).is_valid()
 }
 
 /// Link and network header; the addresses go into `seg`.
