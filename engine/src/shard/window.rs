@@ -114,6 +114,8 @@ impl Protocol {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn buffer_beside(&self, slot: u32, flags: u32) -> u32 {
         let configured = self.config_of(slot, flags).receive_buffer_bytes;
         let grown = self.windows.by_slot.get(slot).filter(|_| flags & flag::GROWN != 0);

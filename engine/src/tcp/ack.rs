@@ -83,7 +83,7 @@ pub(super) struct Advance {
 }
 
 /// New data (or our FIN) is acknowledged.
-#[inline]
+#[inline(always)]
 pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Advance {
     let flight = t.flight();
     let resends = t.snd_nxt != t.snd_max;
