@@ -139,9 +139,8 @@ impl Core {
         counters.add(Event::BytesIn, frame.len() as u64);
         let verify = self.config.verify_checksums;
         let short = self.untagged && !frame.has_more();
-        if !(short && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg))
-            && !self.classify_any(item, cx, resolved)
-        {
+        let is_read = short && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg);
+        if !is_read && !self.classify_any(item, cx, resolved) {
             return;
         }
         let Some(key) = self.key_of(&item.seg) else {

@@ -21,7 +21,8 @@ struct Subnet {
 
 impl Subnet {
     fn of(net: &LocalNet) -> Subnet {
-        let bits = if net.first.is_v4() { 96 + u32::from(net.prefix_len.min(32)) } else { net.prefix_len.min(128).into() };
+        let bits =
+            if net.first.is_v4() { 96 + u32::from(net.prefix_len.min(32)) } else { net.prefix_len.min(128).into() };
         let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0).to_be();
         Subnet { net: u128::from_ne_bytes(net.first.0) & mask, mask }
     }
@@ -89,8 +90,7 @@ impl Locals {
 
     /// `remote` may be another host's, as seen from `id`: neither our own nor that of all hosts of the subnet.
     pub fn is_peer(&self, id: u16, remote: &Addr) -> bool {
-        let is_broadcast =
-            |e: &Entry| e.subnet.has(remote) && remote.is_subnet_broadcast(e.net.prefix_len);
+        let is_broadcast = |e: &Entry| e.subnet.has(remote) && remote.is_subnet_broadcast(e.net.prefix_len);
         self.id_of(remote).is_none() && !self.entry(id).is_some_and(is_broadcast)
     }
 

@@ -279,13 +279,7 @@ impl Core {
 
 /// Releases acknowledged bytes, if any, and takes note that the peer can be reached. True: `writable` is due.
 #[inline(always)]
-pub(super) fn acknowledged(
-    t: &mut Tcb,
-    bytes: u32,
-    send: &mut SendPool,
-    neigh: &mut NeighTable,
-    now: Instant,
-) -> bool {
+pub(super) fn acknowledged(t: &mut Tcb, bytes: u32, send: &mut SendPool, neigh: &mut NeighTable, now: Instant) -> bool {
     if t.send != NONE {
         send.release(&mut t.send, bytes);
     }

@@ -231,6 +231,7 @@ impl<A: App> Shard<A> {
     /// The application has left the last `len` bytes of `frame`, which end before number `end`: they wait for
     /// `resume_receive`, or, if it has closed meanwhile, the peer learns that nobody reads them. Where there is no room for
     /// them, they have not come, and the peer sends them again.
+    #[inline(never)]
     pub(super) fn leave(&mut self, slot: u32, frame: Frame, start: u16, len: u16, end: Seq, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
@@ -349,7 +350,7 @@ impl Core {
     }
 
     /// The peer's FIN, number `fin`, is passed if it is next in order.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pass_fin(&mut self, slot: u32, fin: Seq) -> bool {
         let Some(t) = self.conns.get_mut(slot).filter(|t| t.rcv_nxt == fin) else { return false };
         t.rcv_nxt += 1;

@@ -162,8 +162,8 @@ impl Core {
         let options = if is_syn {
             // Whatever a router has said meanwhile: that is about our direction (RFC 8201 5.4).
             let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
-            let options = syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val);
-            of_syn = TcpOptions { fast_open: self.fast.option(slot, plan), ..options };
+            let cookie = self.fast.option(slot, plan);
+            of_syn = syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val, cookie);
             OptionsOut::Any(&of_syn)
         } else {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
@@ -452,8 +452,14 @@ fn timestamp_option(on: bool, ts_val: u32, ts_recent: u32) -> OptionsOut<'static
 }
 
 /// Options of our SYN, or of the SYN,ACK of a simultaneous open (where only what the peer offered is repeated).
-fn syn_options(t: &Tcb, config: &crate::tcp::TcpConfig, own_mss: u16, ts_val: u32) -> TcpOptions {
-    let mut o = options::for_syn(config, own_mss, ts_val);
+fn syn_options(
+    t: &Tcb,
+    config: &crate::tcp::TcpConfig,
+    own_mss: u16,
+    ts_val: u32,
+    fast_open: Option<FastOpenCookie>,
+) -> TcpOptions {
+    let mut o = TcpOptions { fast_open, ..options::for_syn(config, own_mss, ts_val) };
     if t.state() == State::SynReceived {
         o.timestamp = t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent));
         o.sack_permitted = t.has(flag::SACK);

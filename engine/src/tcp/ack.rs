@@ -115,15 +115,21 @@ pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Advan
 
 /// RFC 6298 4 and RFC 7323 4: a segment that was sent once, or, after a time-out, an echoed timestamp. With records of
 /// what was sent, these give the former.
-#[inline]
+#[inline(always)]
 fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
-    if t.has(flag::RTT_TIMING) {
-        if seg.ack.at_or_after(t.rtt_seq) && !recovery::is_tracking(t, &env.recovery) {
-            t.clear(flag::RTT_TIMING);
-            rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
+    if !t.has(flag::RTT_TIMING) {
+        if t.retries > 0 || t.recovery != NONE {
+            measure_by_echo(t, seg, env);
         }
-        return;
+    } else if seg.ack.at_or_after(t.rtt_seq) && !recovery::is_tracking(t, &env.recovery) {
+        t.clear(flag::RTT_TIMING);
+        rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
     }
+}
+
+/// No segment is timed.
+#[inline(never)]
+fn measure_by_echo(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
     let repairs_blindly = recovery::is_recovering(t, &env.recovery) && !recovery::is_tracking(t, &env.recovery);
     if t.retries == 0 && !repairs_blindly {
         return;
@@ -198,6 +204,7 @@ pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
 }
 
 /// Our FIN is acknowledged.
+#[inline(always)]
 fn fin_acked(t: &mut Tcb, env: &Env<'_>) -> Happened {
     match t.state() {
         State::FinWait1 => {

@@ -3,9 +3,9 @@
 //! ([`receive`](super::receive)), which alone knows all of RFC 9293 3.10.7.4; for what is taken here the outcome is the
 //! same.
 
+use super::ack::Advance;
 use super::env::Env;
 use super::output::{self, Plan};
-use super::ack::Advance;
 use super::receive::Happened;
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};

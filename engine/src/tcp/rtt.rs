@@ -18,6 +18,7 @@ pub fn us(ticks: u32) -> u32 {
 }
 
 /// Takes a measurement in units of 1024 ns (RFC 6298 2.2 and 2.3).
+#[inline(always)]
 pub fn sample(t: &mut Tcb, rtt_us: u32) {
     let r = rtt_us.clamp(1, 1 << 28);
     // Only a measurement ends the back-off (RFC 6298 section 5, Karn).

@@ -173,9 +173,9 @@ enum Rest {
 }
 
 /// What is under way is on record.
-#[inline]
+#[inline(always)]
 pub(super) fn is_tracking(t: &Tcb, pool: &Pool) -> bool {
-    pool.get(t.recovery).is_some_and(|b| b.is_tracking)
+    t.recovery != NONE && pool.get(t.recovery).is_some_and(|b| b.is_tracking)
 }
 
 /// A loss is being repaired.
