@@ -77,6 +77,8 @@ pub struct Core {
     pub(super) untagged: bool,
     /// Link header of the next segment to be sent: `dst` is filled in for each, the rest stays.
     pub(super) link: LinkOut,
+    /// The last burst was as large as one may be: more has come that nobody has looked at yet.
+    pub(super) is_behind: bool,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
     pub(super) conns: NamedSlab<Tcb>,
@@ -146,6 +148,7 @@ impl Core {
             },
             untagged: config.vlan.count == 0,
             link: LinkOut { src: config.mac, dst: Mac::ZERO, vlan: config.vlan },
+            is_behind: false,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows,
             conns: NamedSlab::with_limit(limits.connections),
