@@ -2,7 +2,7 @@
 //! the connection; it goes out with the burst.
 
 use super::app::{ConnId, Connect, ConnectError, Payload, SendError};
-use super::core::Core;
+use super::core::{Core, list};
 use super::users::Users;
 use crate::base::{Event, Instant};
 use crate::table::FlowKey;
@@ -73,7 +73,7 @@ impl<U> Conn<'_, U> {
             return Err(SendError::Full);
         }
         t.snd_end += len;
-        self.core.mark_pending(self.slot);
+        list(self.slot, t, &mut self.core.pending);
         Ok(())
     }
 
@@ -132,12 +132,12 @@ impl<U> Conn<'_, U> {
 
     /// Closes our direction after what is queued (FIN); receiving goes on.
     pub fn shutdown(&mut self) {
-        if let Some(t) = self.tcb_mut() {
+        if let Some(t) = self.core.conns.get_mut(self.slot) {
             if t.state() == State::SynSent {
                 return self.abort();
             }
             t.set(flag::FIN_QUEUED);
-            self.core.mark_pending(self.slot);
+            list(self.slot, t, &mut self.core.pending);
         }
     }
 

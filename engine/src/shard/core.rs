@@ -241,11 +241,8 @@ impl Core {
     /// Puts a connection on the list of those that have something to send.
     #[inline]
     pub(super) fn mark_pending(&mut self, slot: u32) {
-        if let Some(t) = self.conns.get_mut(slot)
-            && !t.has(flag::PENDING)
-        {
-            t.set(flag::PENDING);
-            self.pending.push_back(slot);
+        if let Some(t) = self.conns.get_mut(slot) {
+            list(slot, t, &mut self.pending);
         }
     }
 
@@ -300,5 +297,14 @@ impl Core {
             && self.proto.recovery.blocks_in_use() == 0
             && self.proto.recovery.chunks_in_use() == 0
             && self.spent.is_empty()
+    }
+}
+
+/// Puts connection `slot` on the list of those that have something to send, unless it stands there.
+#[inline(always)]
+pub(super) fn list(slot: u32, t: &mut Tcb, pending: &mut ChunkQueue<u32>) {
+    if !t.has(flag::PENDING) {
+        t.set(flag::PENDING);
+        pending.push_back(slot);
     }
 }

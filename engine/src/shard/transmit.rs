@@ -6,6 +6,7 @@ mod sender;
 
 use super::core::{Core, Cx};
 use super::ingest::Item;
+use super::window::brings_much;
 use crate::base::{DropReason, Event, Frame};
 use crate::tcp::open::Surroundings;
 use crate::tcp::output::{self, Plan};
@@ -31,8 +32,11 @@ pub(super) enum Sent {
 impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
-        self.watch_window(slot);
-        let is_paced = self.is_paced(slot);
+        let Some(t) = self.conns.get(slot) else { return Sent::Done };
+        let is_paced = self.proto.pacing_of(slot, t.flags).is_some();
+        if brings_much(t) {
+            self.grow_window(slot);
+        }
         let mut is_held_back;
         let mut burst = Burst::default();
         loop {

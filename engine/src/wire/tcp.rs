@@ -100,6 +100,8 @@ pub(super) fn write(
     put::<4, 4, _>(h, words[1].to_be_bytes());
     put::<8, 4, _>(h, words[2].to_be_bytes());
     put::<12, 4, _>(h, words[3].to_be_bytes());
+    // At once, so that one number is kept and not four.
+    let header = words.iter().fold(pseudo.plus(behind), |sum, w| sum.u32(*w));
     let (body, option_sum) = options::write(rest, segment.options)?;
     // Most segments of short connections carry nothing.
     if !body.is_empty() {
@@ -108,7 +110,7 @@ pub(super) fn write(
     let field = match segment.checksum {
         ChecksumMode::Offload => pseudo.unfinished(),
         ChecksumMode::Full => {
-            let header = words.iter().fold(pseudo.plus(option_sum).plus(behind), |sum, w| sum.u32(*w));
+            let header = header.plus(option_sum);
             if body.is_empty() { header.finish() } else { header.bytes(body).finish() }
         }
     };
