@@ -94,9 +94,8 @@ impl<A: App> Shard<A> {
         let mut frames = rx.drain(..);
         while frames.len() > 0 {
             // Headers were written by another core: fetching all of them at once hides most of the way.
-            for frame in frames.as_slice().iter().take(BURST) {
-                prefetch_start(frame.bytes());
-            }
+            let all = frames.as_slice();
+            all.get(..BURST).unwrap_or(all).iter().for_each(|frame| prefetch_start(frame.bytes()));
             for frame in frames.by_ref().take(BURST) {
                 self.core.classify(frame, &mut batch, cx, &mut self.touched);
             }
@@ -114,7 +113,7 @@ impl<A: App> Shard<A> {
         self.core.prefetch(items, &mut batch.lanes);
         let Lanes { indices, lens } = &mut batch.lanes;
         for (lane, len) in indices.iter().zip(lens) {
-            for &index in lane.iter().take(core::mem::take(len)) {
+            for &index in lane.get(..core::mem::take(len)).unwrap_or(lane) {
                 let Some(item) = items.get_mut(usize::from(index)) else { continue };
                 self.segment(item, cx);
                 if let Some(frame) = item.frame.take() {

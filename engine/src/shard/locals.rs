@@ -113,3 +113,47 @@ impl Locals {
         on_link.or_else(|| same_family.next()).map(|e| e.net.first)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Rng;
+
+    fn net(first: Addr, count: u32, prefix_len: u8) -> LocalNet {
+        LocalNet { first, count, prefix_len, exclusive: true }
+    }
+
+    fn v6(last: u64) -> Addr {
+        let [a, b, c, d, e, f, g, h] = last.to_be_bytes();
+        Addr([0x20, 1, 0, 2, 0, 0, 0, 0, a, b, c, d, e, f, g, h])
+    }
+
+    #[test]
+    fn every_address_of_ours_has_its_number_and_no_other_has_one() {
+        let nets = [net(Addr::v4([198, 18, 0, 250]), 20, 24), net(v6(0xfffe), 300, 64), net(v6(1 << 40), 1, 64)];
+        let locals = Locals::new(&nets, None, None);
+        let all = nets.iter().flat_map(|net| (0..net.count).map(|n| net.first.plus(n)));
+        for (id, addr) in (0..).zip(all) {
+            assert_eq!((locals.id_of(&addr), locals.addr(id)), (Some(id), addr));
+        }
+        let others = [Addr::v4([198, 18, 0, 249]), Addr::v4([198, 18, 1, 14]), v6(0xfffd), v6(0x1012a), v6(1)];
+        assert!(others.iter().all(|addr| locals.id_of(addr).is_none()));
+        assert_eq!(locals.addr(321), Addr::UNSPECIFIED_V6);
+    }
+
+    #[test]
+    fn subnet_has_what_begins_with_its_prefix() {
+        let mut rng = Rng::new(3);
+        for round in 0..20_000u32 {
+            let is_v4 = round % 2 == 0;
+            let prefix_len = rng.below(if is_v4 { 33 } else { 129 }) as u8;
+            let first = if is_v4 { Addr::v4((rng.next_u64() as u32).to_be_bytes()) } else { v6(rng.next_u64()) };
+            let mut near = first;
+            near.0[12 + rng.below(4) as usize] ^= 1 << rng.below(8);
+            let subnet = Subnet::of(&net(first, 1, prefix_len));
+            for addr in [first, near] {
+                assert_eq!(subnet.has(&addr), addr.in_prefix(&first, prefix_len), "{addr} in {first}/{prefix_len}");
+            }
+        }
+    }
+}
