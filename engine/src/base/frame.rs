@@ -95,8 +95,8 @@ pub struct Frame {
     csum_start: u16,
     csum_offset: u16,
     /// Not 0: the next frame of the packet stands in the first bytes of the chunk. (A `bool` here would be where `None` of an
-    /// `Option<Frame>` stands, and moving one then means taking it apart.)
-    more: u8,
+    /// `Option<Frame>` stands, and moving one then means taking it apart, as it does with padding.)
+    more: u16,
 }
 
 // SAFETY: a `Frame` is the exclusive right to its chunk; moving it to another thread moves that right.

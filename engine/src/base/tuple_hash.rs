@@ -76,17 +76,17 @@ mod aes {
         #[inline(always)]
         pub fn hash<const LAST: usize>(&self, words: [u64; 3]) -> u64 {
             // SAFETY: a `Keys` exists only where `new` has found the AES instructions.
-            unsafe { hash::<LAST>(&self.0, words) }
+            unsafe { hash::<LAST>(&self.0, words[0], words[1], words[2]) }
         }
     }
 
     #[target_feature(enable = "aes,sse2")]
-    fn hash<const LAST: usize>(keys: &[__m128i; KEYS], words: [u64; 3]) -> u64 {
-        let mut x = _mm_xor_si128(_mm_set_epi64x(words[1] as i64, words[0] as i64), keys[0]);
+    fn hash<const LAST: usize>(keys: &[__m128i; KEYS], a: u64, b: u64, c: u64) -> u64 {
+        let mut x = _mm_xor_si128(_mm_set_epi64x(b as i64, a as i64), keys[0]);
         for key in &keys[1..=ROUNDS] {
             x = _mm_aesenc_si128(x, *key);
         }
-        x = _mm_xor_si128(x, _mm_set_epi64x(0, words[2] as i64));
+        x = _mm_xor_si128(x, _mm_set_epi64x(0, c as i64));
         for key in &keys[1 + ROUNDS..][..LAST] {
             x = _mm_aesenc_si128(x, *key);
         }

@@ -124,20 +124,23 @@ impl NeighTable {
     /// The link address, if one is known. Using a stale one starts its delay.
     #[inline]
     pub fn mac(&mut self, id: NeighId) -> Option<Mac> {
-        let entry = self.entries.get_mut(id)?;
+        let entry = self.entries.get(id)?;
         match entry.state {
             NeighState::Reachable | NeighState::Static => Some(entry.mac),
-            NeighState::Stale => {
-                let mac = entry.mac;
-                if !entry.probing {
-                    entry.probing = true;
-                    entry.tries = 0;
-                    self.timers.arm(place(id), Tick::at_or_after(self.now.plus_nanos(DELAY_NS)));
-                }
-                Some(mac)
-            }
-            NeighState::Incomplete | NeighState::Failed => None,
+            _ => self.doubtful_mac(id),
         }
+    }
+
+    #[inline(never)]
+    fn doubtful_mac(&mut self, id: NeighId) -> Option<Mac> {
+        let entry = self.entries.get_mut(id).filter(|e| e.state.is_resolved())?;
+        let mac = entry.mac;
+        if entry.state == NeighState::Stale && !entry.probing {
+            entry.probing = true;
+            entry.tries = 0;
+            self.timers.arm(place(id), Tick::at_or_after(self.now.plus_nanos(DELAY_NS)));
+        }
+        Some(mac)
     }
 
     /// False for an id whose neighbour was forgotten.
@@ -245,17 +248,20 @@ impl NeighTable {
     }
 
     /// TCP made progress with this neighbour: it received what we sent (RFC 4861 7.3.1).
-    #[inline]
+    #[inline(always)]
     pub fn confirm(&mut self, id: NeighId, now: Instant) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         match entry.state {
             NeighState::Reachable => entry.since = now,
-            NeighState::Stale => {
-                self.pass(now);
-                self.reachable(id);
-            }
+            NeighState::Stale => self.confirm_stale(id, now),
             NeighState::Incomplete | NeighState::Failed | NeighState::Static => {}
         }
+    }
+
+    #[inline(never)]
+    fn confirm_stale(&mut self, id: NeighId, now: Instant) {
+        self.pass(now);
+        self.reachable(id);
     }
 
     /// TCP gets no answers by way of this neighbour: it is asked with its next use whether it is still there (RFC 9293
@@ -376,6 +382,7 @@ impl NeighTable {
     }
 
     /// Somebody wants to send: a neighbour that failed is asked again, unless it failed a moment ago.
+    #[inline(always)]
     fn demand(&mut self, id: NeighId) {
         let failed = self.entries.get(id).filter(|e| e.state == NeighState::Failed);
         if failed.is_some_and(|e| self.now.nanos_since(e.since) >= HOLD_NS) {
@@ -384,6 +391,7 @@ impl NeighTable {
     }
 
     /// Takes note of the time; keeps the wheel's own near it while no timer does.
+    #[inline(always)]
     fn pass(&mut self, now: Instant) {
         self.now = self.now.max(now);
         if self.timers.is_empty() {
@@ -391,11 +399,17 @@ impl NeighTable {
         }
     }
 
+    #[inline(always)]
     fn find(&mut self, addr: &Addr) -> Option<NeighId> {
-        let is_it = |id: NeighId| self.entries.get(id).is_some_and(|e| e.addr == *addr);
-        if is_it(self.recent) {
+        if self.entries.get(self.recent).is_some_and(|e| e.addr == *addr) {
             return Some(self.recent);
         }
+        self.find_by_hash(addr)
+    }
+
+    #[inline(never)]
+    fn find_by_hash(&mut self, addr: &Addr) -> Option<NeighId> {
+        let is_it = |id: NeighId| self.entries.get(id).is_some_and(|e| e.addr == *addr);
         let tag = self.tag(addr);
         let &(_, id) = self.by_addr.find(spread(tag), |&(t, id)| t == tag && is_it(id))?;
         self.recent = id;

@@ -2,7 +2,7 @@
 //! the connection; it goes out with the burst.
 
 use super::app::{ConnId, Connect, ConnectError, Payload, SendError};
-use super::core::Core;
+use super::core::{Core, list};
 use super::users::Users;
 use crate::base::{Event, Instant};
 use crate::table::FlowKey;
@@ -73,7 +73,7 @@ impl<U> Conn<'_, U> {
             return Err(SendError::Full);
         }
         t.snd_end += len;
-        self.core.mark_pending(self.slot);
+        list(self.slot, t, &mut self.core.pending);
         Ok(())
     }
 
@@ -132,12 +132,12 @@ impl<U> Conn<'_, U> {
 
     /// Closes our direction after what is queued (FIN); receiving goes on.
     pub fn shutdown(&mut self) {
-        if let Some(t) = self.tcb_mut() {
+        if let Some(t) = self.core.conns.get_mut(self.slot) {
             if t.state() == State::SynSent {
                 return self.abort();
             }
             t.set(flag::FIN_QUEUED);
-            self.core.mark_pending(self.slot);
+            list(self.slot, t, &mut self.core.pending);
         }
     }
 
@@ -203,6 +203,7 @@ fn may_send(t: &Tcb) -> bool {
 }
 
 /// `writable` is due.
+#[inline(always)]
 pub(super) fn wants_writable(t: &Tcb) -> bool {
     t.has(flag::WANT_WRITABLE) && t.queued_bytes() < LOW_WATER_BYTES && may_send(t)
 }

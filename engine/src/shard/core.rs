@@ -19,11 +19,13 @@ use crate::tcp::isn::Start;
 use crate::tcp::open::Surroundings;
 use crate::tcp::output;
 use crate::tcp::{
-    ChallengeLimiter, Clock, CookieJar, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
+    ChallengeLimiter, Clock, Common, CookieJar, HalfOpen, IsnGenerator, Tcb, TcpConfig, TimeWait, Times, flag, options,
     recovery,
 };
 use crate::timer::{Fifo, Wheel};
+use crate::wire::emit::LinkOut;
 use crate::wire::{Addr, Mac, Seq, TcpSegment};
+use core::ops::{Deref, DerefMut};
 
 /// Far enough below 2^31 that sequence numbers of what is queued can be told apart.
 const SEND_QUEUE_BYTES_MAX: u32 = (1 << 30) + (1 << 20);
@@ -43,16 +45,29 @@ pub struct Cx<'a> {
 
 /// The parts that segment processing needs together ([`Env`](crate::tcp::Env) borrows them).
 pub(super) struct Protocol {
-    pub clock: Clock,
+    pub common: Common,
     pub config: TcpConfig,
     pub times: Times,
-    pub counters: Counters,
-    pub challenge: ChallengeLimiter,
-    pub recovery: recovery::Pool,
     /// Connections and ports that differ from `config`.
     pub tunings: Tunings,
     /// Receive buffers that have grown.
     pub windows: Windows,
+}
+
+impl Deref for Protocol {
+    type Target = Common;
+
+    #[inline(always)]
+    fn deref(&self) -> &Common {
+        &self.common
+    }
+}
+
+impl DerefMut for Protocol {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
 }
 
 pub struct Core {
@@ -60,6 +75,8 @@ pub struct Core {
     pub(super) proto: Protocol,
     /// No VLAN: frames may be plain.
     pub(super) untagged: bool,
+    /// Link header of the next segment to be sent: `dst` is filled in for each, the rest stays.
+    pub(super) link: LinkOut,
     /// The last burst was as large as one may be: more has come that nobody has looked at yet.
     pub(super) is_behind: bool,
     pub(super) locals: Locals,
@@ -115,16 +132,22 @@ impl Core {
         let times = Times::new(&tcp);
         let mut core = Core {
             proto: Protocol {
-                clock: Clock::at(now),
+                common: Common {
+                    clock: Clock::at(now),
+                    counters: Counters::default(),
+                    challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s, config.secrets.challenge),
+                    recovery: recovery::Pool::new(
+                        limits.recovery_blocks.min(limits.connections),
+                        limits.tracked_segments,
+                    ),
+                },
                 times,
                 config: tcp,
-                counters: Counters::default(),
-                challenge: ChallengeLimiter::new(tcp.challenge_acks_per_s, config.secrets.challenge),
-                recovery: recovery::Pool::new(limits.recovery_blocks.min(limits.connections), limits.tracked_segments),
                 tunings: Tunings::default(),
                 windows: Windows::new(limits.held_frames),
             },
             untagged: config.vlan.count == 0,
+            link: LinkOut { src: config.mac, dst: Mac::ZERO, vlan: config.vlan },
             is_behind: false,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows,
@@ -218,11 +241,8 @@ impl Core {
     /// Puts a connection on the list of those that have something to send.
     #[inline]
     pub(super) fn mark_pending(&mut self, slot: u32) {
-        if let Some(t) = self.conns.get_mut(slot)
-            && !t.has(flag::PENDING)
-        {
-            t.set(flag::PENDING);
-            self.pending.push_back(slot);
+        if let Some(t) = self.conns.get_mut(slot) {
+            list(slot, t, &mut self.pending);
         }
     }
 
@@ -277,5 +297,14 @@ impl Core {
             && self.proto.recovery.blocks_in_use() == 0
             && self.proto.recovery.chunks_in_use() == 0
             && self.spent.is_empty()
+    }
+}
+
+/// Puts connection `slot` on the list of those that have something to send, unless it stands there.
+#[inline(always)]
+pub(super) fn list(slot: u32, t: &mut Tcb, pending: &mut ChunkQueue<u32>) {
+    if !t.has(flag::PENDING) {
+        t.set(flag::PENDING);
+        pending.push_back(slot);
     }
 }

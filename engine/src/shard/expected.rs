@@ -5,10 +5,9 @@ use super::Shard;
 use super::app::App;
 use super::core::Cx;
 use super::ingest::Item;
-use super::transmit::Sent;
+use super::segment::acknowledged;
 use crate::tcp::expected::Expected;
 use crate::tcp::flag;
-use crate::tcp::receive::Happened;
 
 impl<A: App> Shard<A> {
     /// Goes on with a segment that [`expected::receive`](crate::tcp::expected::receive) has taken.
@@ -18,47 +17,31 @@ impl<A: App> Shard<A> {
         if core.hears_no_replies {
             core.hear_neighbour(slot, item.sender());
         }
-        let Some(t) = core.conns.get_mut(slot) else { return };
+        let Some(mut t) = core.conns.get_mut(slot) else { return };
         // What the application asks for in the callbacks is sent below, not with the burst.
         let listed = t.has(flag::PENDING);
         t.set(flag::PENDING);
-        if expected.progress {
-            self.acknowledged(slot, expected.acked_bytes);
+        if expected.progress
+            && acknowledged(t, expected.acked_bytes, &mut core.send, &mut core.neigh, core.proto.clock.now)
+        {
+            self.tell_writable(slot);
+            let Some(same) = self.core.conns.get_mut(slot) else { return };
+            t = same;
         }
-        if expected.happened.has(Happened::FINISHED) || expected.happened.has(Happened::TIME_WAIT) {
+        if expected.happened.any() {
             self.conclude(slot, item.hash, cx);
         } else {
             let (start, len) = (item.seg.payload_start, item.seg.payload_len);
             // `writable` may have closed the connection just now.
-            let takes = len == 0 || self.core.takes_bytes(slot);
+            let takes = len == 0 || t.flags & (flag::ABORT | flag::RECEIVE_SHUT) == 0 || self.core.takes_bytes(slot);
             if takes && len > 0 {
                 self.take_in_order(slot, item, start, len, cx);
             }
             // Bytes for which there was no room keep the FIN behind them waiting.
-            let is_next = self.core.conns.get(slot).is_some_and(|t| t.rcv_nxt + 1 == item.seg.end());
-            if takes && item.seg.flags.fin() && is_next {
-                self.core.pass_fin(slot);
+            if takes && item.seg.flags.fin() && self.core.pass_fin(slot, item.seg.end() - 1) {
                 self.stream_ended(slot, item, cx);
             }
         }
-        self.answer_expected(slot, listed, item, cx);
-    }
-
-    /// Sends what the application has said, and with it the ACK, unless the connection is over. A bare ACK waits for the
-    /// end of the burst, which may bring more that it can acknowledge.
-    #[inline(always)]
-    pub(super) fn answer_expected(&mut self, slot: u32, listed: bool, item: &mut Item, cx: &mut Cx<'_>) {
-        let core = &mut self.core;
-        let Some(t) = core.conns.get_mut(slot).filter(|t| t.has(flag::PENDING) && !listed) else { return };
-        t.clear(flag::PENDING);
-        let speaks = t.has_unsent() && t.flags & (flag::ABORT | flag::RESUME) == 0;
-        if speaks && (core.speak(slot, &mut item.frame, cx) || core.output(slot, cx) != Sent::NoRoom) {
-            return core.reschedule(slot);
-        }
-        if core.wants_output(slot) {
-            core.mark_pending(slot);
-        } else {
-            core.reschedule(slot);
-        }
+        self.core.answer_expected(slot, listed, &mut item.frame, cx);
     }
 }

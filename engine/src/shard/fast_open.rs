@@ -218,6 +218,7 @@ impl Core {
     }
 
     /// The SYN of a connection that it has opened comes again: so does its SYN,ACK. False: it is something else.
+    #[cold]
     pub(super) fn repeated_fast_open(&mut self, slot: u32, item: &Item, cx: &mut Cx<'_>) -> bool {
         let Some(Fast { side: Side::Server { irs, .. }, .. }) = self.fast.conns.get(&slot) else { return false };
         if !item.seg.flags.is_bare_syn() || item.seg.seq != *irs {

@@ -94,9 +94,8 @@ impl<A: App> Shard<A> {
         let mut frames = rx.drain(..);
         while frames.len() > 0 {
             // Headers were written by another core: fetching all of them at once hides most of the way.
-            for frame in frames.as_slice().iter().take(BURST) {
-                prefetch_start(frame.bytes());
-            }
+            let all = frames.as_slice();
+            all.get(..BURST).unwrap_or(all).iter().for_each(|frame| prefetch_start(frame.bytes()));
             for frame in frames.by_ref().take(BURST) {
                 self.core.classify(frame, &mut batch, cx, &mut self.touched);
             }
@@ -114,7 +113,7 @@ impl<A: App> Shard<A> {
         self.core.prefetch(items, &mut batch.lanes);
         let Lanes { indices, lens } = &mut batch.lanes;
         for (lane, len) in indices.iter().zip(lens) {
-            for &index in lane.iter().take(core::mem::take(len)) {
+            for &index in lane.get(..core::mem::take(len)).unwrap_or(lane) {
                 let Some(item) = items.get_mut(usize::from(index)) else { continue };
                 self.segment(item, cx);
                 if let Some(frame) = item.frame.take() {
@@ -133,22 +132,16 @@ impl Core {
     /// Parses a frame. Segments go into the batch, written where they stay; everything else is dealt with here.
     #[inline(always)]
     fn classify(&mut self, frame: Frame, batch: &mut Batch, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) {
+        let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
+        let frame = item.frame.insert(frame);
         let counters = &mut self.proto.counters;
         counters.event(Event::FramesIn);
         counters.add(Event::BytesIn, frame.len() as u64);
-        let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
         let verify = self.config.verify_checksums;
         let short = self.untagged && !frame.has_more();
-        if !(short && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg)) {
-            match self.classify_any(frame, cx, resolved) {
-                Some((mut frame, seg)) => {
-                    item.rest = frame.take_rest();
-                    (item.seg, item.frame) = (seg, Some(frame));
-                }
-                None => return,
-            }
-        } else {
-            item.frame = Some(frame);
+        let is_read = short && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg);
+        if !is_read && !self.classify_any(item, cx, resolved) {
+            return;
         }
         let Some(key) = self.key_of(&item.seg) else {
             if let Some(rest) = item.rest.take() {
@@ -166,37 +159,36 @@ impl Core {
         batch.len += 1;
     }
 
-    /// The long way: whatever is not a plain segment. `Some`: a segment after all.
+    /// The long way: whatever is not a plain segment. True: a segment after all. False: its frame is not here any more.
     #[inline(never)]
-    fn classify_any(&mut self, frame: Frame, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) -> Option<(Frame, TcpSegment)> {
+    fn classify_any(&mut self, item: &mut Item, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) -> bool {
+        let Some(mut frame) = item.frame.take() else { return false };
         let options = ParseOptions { verify_checksums: self.config.verify_checksums };
         let parsed = if frame.has_more() { self.parse_parts(&frame) } else { parse(frame.bytes(), options) };
-        let (link, packet) = match parsed {
-            Ok(parsed) => parsed,
-            Err(reason) => return self.discard(frame, reason, cx),
-        };
-        if link.dst != self.config.mac && !link.dst.is_group() {
-            return self.discard(frame, DropReason::NotOurMac, cx);
-        }
-        if link.vlan != self.config.vlan {
-            return self.discard(frame, DropReason::VlanMismatch, cx);
-        }
-        match packet {
-            Packet::Tcp(_) if link.dst.is_group() => self.discard(frame, DropReason::NotOurMac, cx),
-            Packet::Tcp(seg) => Some((frame, seg)),
-            other => {
-                resolve::other_packet(self, frame, &link, &other, cx, resolved);
-                None
+        let refused = match parsed {
+            Err(reason) => reason,
+            Ok((link, _)) if link.dst != self.config.mac && !link.dst.is_group() => DropReason::NotOurMac,
+            Ok((link, _)) if link.vlan != self.config.vlan => DropReason::VlanMismatch,
+            Ok((link, Packet::Tcp(_))) if link.dst.is_group() => DropReason::NotOurMac,
+            Ok((_, Packet::Tcp(seg))) => {
+                (item.seg, item.rest) = (seg, frame.take_rest());
+                item.frame = Some(frame);
+                return true;
             }
-        }
+            Ok((link, other)) => {
+                resolve::other_packet(self, frame, &link, &other, cx, resolved);
+                return false;
+            }
+        };
+        self.discard(frame, refused, cx);
+        false
     }
 
-    /// Counts the reason and gives the frame back. Never returns a segment.
+    /// Counts the reason and gives the frame back.
     #[cold]
-    fn discard(&mut self, frame: Frame, reason: DropReason, cx: &mut Cx<'_>) -> Option<(Frame, TcpSegment)> {
+    pub(super) fn discard(&mut self, frame: Frame, reason: DropReason, cx: &mut Cx<'_>) {
         self.proto.counters.drop(reason);
         cx.pool.free(frame);
-        None
     }
 
     /// Finds the lane of each segment, and touches what the burst will need, all at once, so that the misses overlap.
@@ -214,13 +206,6 @@ impl Core {
                 FlowKind::HalfOpen => self.halves.get(flow.index()).map(prefetch),
             };
         }
-    }
-
-    /// The record that `item` belongs to. Without another search if it is the one that was found before: a record that is
-    /// gone leaves its slot without a key.
-    #[inline]
-    pub(super) fn find_again(&self, item: &Item) -> Option<FlowRef> {
-        item.flow.filter(|flow| self.is_of(*flow, &item.key)).or_else(|| self.find(item.hash, &item.key))
     }
 
     #[cold]

@@ -30,17 +30,12 @@ fn gap_nanos(t: &Tcb, pacing: Pacing, len: u32) -> u64 {
 
 impl Protocol {
     #[inline(always)]
-    fn pacing_of(&self, slot: u32, flags: u32) -> Option<Pacing> {
+    pub fn pacing_of(&self, slot: u32, flags: u32) -> Option<Pacing> {
         self.config_of(slot, flags).pacing
     }
 }
 
 impl Core {
-    #[inline(always)]
-    pub(super) fn is_paced(&self, slot: u32) -> bool {
-        self.conns.get(slot).is_some_and(|t| self.proto.pacing_of(slot, t.flags).is_some())
-    }
-
     /// The connection, a paced one, has to wait before it sends more data; it will be asked again when the time has come.
     #[inline(never)]
     pub(super) fn is_held_back(&mut self, slot: u32) -> bool {

@@ -279,7 +279,15 @@ impl RecvPool {
     }
 
     /// Frees everything.
+    #[inline(always)]
     pub fn discard(&mut self, block: &mut u32, pool: &mut FramePool) {
+        if *block != NONE {
+            self.discard_block(block, pool);
+        }
+    }
+
+    #[inline(never)]
+    fn discard_block(&mut self, block: &mut u32, pool: &mut FramePool) {
         let Some(b) = self.blocks.get_mut(*block) else { return };
         for h in b.held.drain(..) {
             pool.free(h.frame);

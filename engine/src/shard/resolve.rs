@@ -138,6 +138,6 @@ impl Core {
             return cx.pool.free(frame);
         }
         self.proto.counters.event(event);
-        self.push_frame(frame, cx);
+        self.sender().push_frame(frame, cx);
     }
 }

@@ -6,12 +6,14 @@ use super::conn::wants_writable;
 use super::core::{Core, Cx};
 use super::fast_open;
 use super::ingest::Item;
+use super::send_queue::SendPool;
 use super::transmit::Sent;
-use crate::base::{DropReason, Event};
+use crate::base::{DropReason, Event, Instant};
+use crate::neigh::NeighTable;
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset;
-use crate::tcp::{HalfOpen, State, expected, flag};
+use crate::tcp::{HalfOpen, NONE, State, Tcb, expected, flag};
 use crate::wire::segment::SackBlock;
 use crate::wire::{Seq, TcpFlags};
 
@@ -20,13 +22,28 @@ use crate::wire::{Seq, TcpFlags};
 const REOPEN_STEP: u32 = 128_000;
 
 impl<A: App> Shard<A> {
-    #[inline]
+    /// Nearly always a segment belongs to the record that was found before. One that is gone leaves its slot without a key.
+    #[inline(never)]
     pub(super) fn segment(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
-        match self.core.find_again(item) {
-            Some(flow) => match flow.kind() {
-                FlowKind::Conn => self.conn_segment(flow.index(), item, cx),
-                FlowKind::HalfOpen => self.half_open_segment(flow, item, cx),
-            },
+        match item.flow.filter(|flow| self.core.is_of(*flow, &item.key)) {
+            Some(flow) => self.segment_of(flow, item, cx),
+            None => self.segment_anew(item, cx),
+        }
+    }
+
+    #[inline(always)]
+    fn segment_of(&mut self, flow: FlowRef, item: &mut Item, cx: &mut Cx<'_>) {
+        match flow.kind() {
+            FlowKind::Conn => self.conn_segment(flow.index(), item, cx),
+            FlowKind::HalfOpen => self.half_open_segment(flow, item, cx),
+        }
+    }
+
+    /// Nothing was found for it, or other segments of the burst have changed what was.
+    #[inline(never)]
+    fn segment_anew(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
+        match self.core.find(item.hash, &item.key) {
+            Some(flow) => self.segment_of(flow, item, cx),
             None => match self.core.time_wait.find(item.hash) {
                 Some(place) => self.core.time_wait_segment(place, item, cx),
                 None if item.seg.flags.syn() && self.fast_open(item, cx) => {}
@@ -61,7 +78,7 @@ impl<A: App> Shard<A> {
         let listed = t.has(flag::PENDING);
         t.set(flag::PENDING);
         self.unexpected_segment(slot, item, cx);
-        self.answer_expected(slot, listed, item, cx);
+        self.core.answer_expected(slot, listed, &mut item.frame, cx);
     }
 
     /// The long way: anything may have happened.
@@ -88,8 +105,8 @@ impl<A: App> Shard<A> {
             self.established(slot, item, out.acked_bytes, cx);
             self.take_early(slot, item, &mut out, cx);
         }
-        if out.acked_bytes > 0 {
-            self.acknowledged(slot, out.acked_bytes);
+        if out.acked_bytes > 0 && self.core.acknowledged(slot, out.acked_bytes) {
+            self.tell_writable(slot);
         }
         if out.happened.any() && self.happened(slot, item, &out, cx) {
             return;
@@ -110,17 +127,12 @@ impl<A: App> Shard<A> {
         }
     }
 
-    /// Releases acknowledged bytes and tells the application about the room.
-    #[inline]
-    pub(super) fn acknowledged(&mut self, slot: u32, bytes: u32) {
-        let core = &mut self.core;
-        let Some(t) = core.conns.get_mut(slot) else { return };
-        core.send.release(&mut t.send, bytes);
-        core.neigh.confirm(t.neighbour, core.proto.clock.now);
-        if wants_writable(t) {
-            t.clear(flag::WANT_WRITABLE);
-            self.with_app(slot, |app, conn| app.writable(conn));
-        }
+    /// Tells the application about the room that an acknowledgement has made.
+    #[inline(never)]
+    pub(super) fn tell_writable(&mut self, slot: u32) {
+        let Some(t) = self.core.conns.get_mut(slot) else { return };
+        t.clear(flag::WANT_WRITABLE);
+        self.with_app(slot, |app, conn| app.writable(conn));
     }
 
     /// The handshake is complete.
@@ -172,7 +184,14 @@ impl<A: App> Shard<A> {
 }
 
 impl Core {
+    /// Releases acknowledged bytes. True: `writable` is due.
+    fn acknowledged(&mut self, slot: u32, bytes: u32) -> bool {
+        let Some(t) = self.conns.get_mut(slot) else { return false };
+        acknowledged(t, bytes, &mut self.send, &mut self.neigh, self.proto.clock.now)
+    }
+
     /// A segment for no connection: a SYN for a listener, or something to refuse (RFC 9293 3.10.7.1, 3.10.7.2).
+    #[inline]
     fn stray_segment(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
         if !self.locals.is_peer(item.key.local, &item.key.remote) {
             // RFC 9293 3.9.2.3. Addresses that are nobody's, whatever the subnet, were refused when they were read.
@@ -257,4 +276,14 @@ impl Core {
             t.has(REASONS) || more || t.state() == State::SynReceived
         })
     }
+}
+
+/// Releases acknowledged bytes, if any, and takes note that the peer can be reached. True: `writable` is due.
+#[inline(always)]
+pub(super) fn acknowledged(t: &mut Tcb, bytes: u32, send: &mut SendPool, neigh: &mut NeighTable, now: Instant) -> bool {
+    if t.send != NONE {
+        send.release(&mut t.send, bytes);
+    }
+    neigh.confirm(t.neighbour, now);
+    wants_writable(t)
 }

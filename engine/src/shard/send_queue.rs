@@ -94,13 +94,13 @@ impl SendPool {
 
     /// The block `*block`, or a new one starting at `base`. `None` when the pool is empty or the block is full.
     fn open(&mut self, block: &mut u32, base: Seq) -> Option<&mut Block> {
-        if *block == NONE {
-            *block = self.blocks.take()?;
-            let b = self.blocks.get_mut(*block)?;
-            (b.base, b.unfinished) = (base, None);
+        if *block != NONE {
+            return self.blocks.get_mut(*block).filter(|b| !b.is_full());
         }
+        *block = self.blocks.take()?;
         let b = self.blocks.get_mut(*block)?;
-        (!b.is_full()).then_some(b)
+        (b.base, b.unfinished) = (base, None);
+        Some(b)
     }
 
     /// Appends `payload`, whose first byte gets number `at`. False: full.
@@ -237,7 +237,10 @@ impl SendPool {
     }
 
     /// Gives everything back.
+    #[inline(always)]
     pub fn discard(&mut self, block: &mut u32) {
-        self.release(block, u32::MAX);
+        if *block != NONE {
+            self.release(block, u32::MAX);
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::wire::segment::SackBlock;
 
 impl<A: App> Shard<A> {
     /// Calls the application with a handle of connection `slot`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn with_app<R: Default>(
         &mut self,
         slot: u32,
@@ -54,8 +54,9 @@ impl<A: App> Shard<A> {
             }
         }
         if out.fin == Some(t.rcv_nxt) || core.recv.fin_due(t.recv, t.rcv_nxt) {
+            let fin = t.rcv_nxt;
             core.recv.clear_fin(&mut t.recv);
-            core.pass_fin(slot);
+            core.pass_fin(slot, fin);
         }
         self.offer_held(slot, cx);
         self.stream_ended(slot, item, cx);
@@ -230,6 +231,7 @@ impl<A: App> Shard<A> {
     /// The application has left the last `len` bytes of `frame`, which end before number `end`: they wait for
     /// `resume_receive`, or, if it has closed meanwhile, the peer learns that nobody reads them. Where there is no room for
     /// them, they have not come, and the peer sends them again.
+    #[inline(never)]
     pub(super) fn leave(&mut self, slot: u32, frame: Frame, start: u16, len: u16, end: Seq, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return cx.pool.free(frame) };
@@ -341,15 +343,16 @@ impl Core {
         false
     }
 
-    /// The peer's FIN is next in order.
-    #[inline]
-    pub(super) fn pass_fin(&mut self, slot: u32) {
-        let Some(t) = self.conns.get_mut(slot) else { return };
+    /// The peer's FIN, number `fin`, is passed if it is next in order.
+    #[inline(always)]
+    pub(super) fn pass_fin(&mut self, slot: u32, fin: Seq) -> bool {
+        let Some(t) = self.conns.get_mut(slot).filter(|t| t.rcv_nxt == fin) else { return false };
         t.rcv_nxt += 1;
         t.rcv_adv = t.rcv_adv.max(t.rcv_nxt);
         receive::on_fin(t, &self.proto.env_of(slot, t.flags));
         if self.trace.is_on() {
             self.trace.amend(t.key.local_port, t.key.remote_port, t.state());
         }
+        true
     }
 }

@@ -2,21 +2,22 @@
 
 mod burst;
 mod parts;
+mod sender;
 
 use super::core::{Core, Cx};
 use super::ingest::Item;
-use super::trace::TraceEvent;
+use super::window::brings_much;
 use crate::base::{DropReason, Event, Frame};
-use crate::table::FlowKey;
 use crate::tcp::open::Surroundings;
 use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
-use crate::tcp::{HalfOpen, State, Tcb, ecn, expected, flag, options, rtt};
-use crate::wire::emit::{self, IpFields, LinkOut, OptionsOut, SegmentOut};
+use crate::tcp::{HalfOpen, State, ecn, expected, flag, options, rtt};
+use crate::wire::emit::OptionsOut;
 use crate::wire::segment::SackBlock;
-use crate::wire::{FastOpenCookie, Mac, Seq, TcpFlags, TcpOptions};
+use crate::wire::{FastOpenCookie, Seq, TcpFlags};
 use burst::Burst;
+use sender::{Apart, timestamp_option};
 
 /// What became of a segment that was to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,8 +32,11 @@ pub(super) enum Sent {
 impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
-        self.watch_window(slot);
-        let is_paced = self.is_paced(slot);
+        let Some(t) = self.conns.get(slot) else { return Sent::Done };
+        let is_paced = self.proto.pacing_of(slot, t.flags).is_some();
+        if brings_much(t) {
+            self.grow_window(slot);
+        }
         let mut is_held_back;
         let mut burst = Burst::default();
         loop {
@@ -50,6 +54,8 @@ impl Core {
             }
             match self.send_any(slot, &plan, cx) {
                 Sent::Done if is_paced => self.pace(slot, plan.len),
+                // Nothing follows before the peer has answered.
+                Sent::Done if plan.flags.is_bare_syn() => return Sent::Done,
                 Sent::Done => {}
                 Sent::NoNeighbour => return self.wait_for_neighbour(slot),
                 Sent::NoRoom => return Sent::NoRoom,
@@ -105,80 +111,52 @@ impl Core {
         cx.pool.alloc()
     }
 
-    /// Says all that the application has said, in `frame`, if one segment holds it and nothing is in the way of it.
-    #[inline(always)]
-    pub(super) fn speak(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> bool {
+    /// Sends what the application has said to an expected segment, and with it the ACK, unless the connection is over: in
+    /// `frame`, in which the segment came, if one segment holds it and nothing is in the way of it. A bare ACK waits for the
+    /// end of the burst, which may bring more that it can acknowledge. `listed`: the connection is asked then in any case.
+    pub(super) fn answer_expected(&mut self, slot: u32, listed: bool, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
+        let Apart { conns, neigh, wheel, mut sender } = self.apart();
+        let Some(t) = conns.get_mut(slot).filter(|t| t.has(flag::PENDING) && !listed) else { return };
+        t.clear(flag::PENDING);
+        let speaks = t.has_unsent() && t.flags & (flag::ABORT | flag::RESUME) == 0;
         let full = cx.tx.len() == cx.tx.capacity();
-        let holds = |t: &&mut Tcb| frame.as_ref().is_some_and(|f| parts::holds(f, t.snd_end.since(t.snd_max)));
-        let Some(t) = self.conns.get_mut(slot).filter(|t| !full && holds(t)) else { return false };
-        let Some(dst_mac) = self.neigh.mac(t.neighbour) else { return false };
+        let holds = frame.as_ref().is_some_and(|f| parts::holds(f, t.snd_end.since(t.snd_max)));
         let before = t.state();
-        let Some(plan) = expected::speak(t, &mut self.proto.env_of(slot, t.flags)) else { return false };
-        if let Some(frame) = frame.take() {
-            self.send_plan(slot, &plan, before, dst_mac, frame, cx);
+        if speaks
+            && holds
+            && !full
+            && let Some(dst_mac) = neigh.mac(t.neighbour)
+            && let Some(plan) = expected::speak(t, &mut sender.proto.env_of(slot, t.flags))
+            && let Some(frame) = frame.take()
+        {
+            sender.send_plan((slot, t), &plan, before, dst_mac, frame, cx);
+            if let Some(deadline) = t.next_deadline() {
+                wheel.arm_by(slot, deadline);
+            }
+            return;
         }
-        true
+        if (speaks && self.output(slot, cx) != Sent::NoRoom) || !self.wants_output(slot) {
+            self.reschedule(slot);
+        } else {
+            self.mark_pending(slot);
+        }
     }
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
     pub(super) fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
         let frame = self.take_frame(cx).and_then(|frame| parts::with_room(frame, plan.len, cx.pool));
         let Some(frame) = frame else { return Sent::NoRoom };
-        let t = self.conns.get_mut(slot);
-        let mac = t.as_ref().and_then(|t| self.neigh.mac(t.neighbour));
+        let Apart { conns, neigh, mut sender, .. } = self.apart();
+        let t = conns.get_mut(slot);
+        let mac = t.as_ref().and_then(|t| neigh.mac(t.neighbour));
         let (Some(t), Some(dst_mac)) = (t, mac) else {
             cx.pool.free(frame);
             return if self.seek_neighbour(slot) { self.send_any(slot, plan, cx) } else { Sent::NoNeighbour };
         };
         let before = t.state();
-        output::commit(t, plan, &mut self.proto.env_of(slot, t.flags));
-        self.send_plan(slot, plan, before, dst_mac, frame, cx);
+        output::commit(t, plan, &mut sender.proto.env_of(slot, t.flags));
+        sender.send_plan((slot, t), plan, before, dst_mac, frame, cx);
         Sent::Done
-    }
-
-    /// The segment of a plan that is taken note of as sent; the connection was in state `before` then.
-    #[inline(never)]
-    fn send_plan(&mut self, slot: u32, plan: &Plan, before: State, dst_mac: Mac, mut frame: Frame, cx: &mut Cx<'_>) {
-        let Some(t) = self.conns.get_mut(slot) else { return cx.pool.free(frame) };
-        let is_syn = plan.flags.syn();
-        let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
-        let of_syn;
-        let options = if is_syn {
-            // Whatever a router has said meanwhile: that is about our direction (RFC 8201 5.4).
-            let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
-            let options = syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val);
-            of_syn = TcpOptions { fast_open: self.fast.option(slot, plan), ..options };
-            OptionsOut::Any(&of_syn)
-        } else {
-            timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
-        };
-        let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), is_syn);
-        let (block, ip) = (t.send, self.proto.config_of(slot, t.flags).ip);
-        let data_at = plan.seq + u32::from(is_syn);
-        let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
-        let (flags, ecn) = match t.has(flag::ECN) {
-            true => ecn::outgoing(t, plan, &mut self.proto.env_of(slot, t.flags)),
-            false => (plan.flags, 0),
-        };
-        // What is urgent is told with the data that follow: a SYN with URG is what many take for an attack.
-        let urgent = if is_syn { None } else { self.proto.urgent_pointer(slot, t, plan.seq) };
-        let flags = if urgent.is_some() { flags | TcpFlags::URG } else { flags };
-        let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
-        let bare = Bare { seq: plan.seq, ack, flags: flags | push };
-        let (key, states) = (t.key, (before, t.state()));
-        let segment = self.bare(&key, bare, window, options, ip.with_ecn(ecn));
-        let segment = SegmentOut { payload_len: plan.len as u16, ..segment };
-        self.note(&segment, states);
-        let link = self.link(dst_mac);
-        let written = match frame.has_more() {
-            false => emit::tcp(&mut frame, &link, &segment, |out| self.send.read(block, data_at, out)),
-            true => self.write_parts(&mut frame, &link, &segment, block),
-        };
-        if let Some(pointer) = urgent.filter(|_| written) {
-            emit::set_urgent(&mut frame, &link, &segment, pointer);
-        }
-        self.push(frame, written, cx);
     }
 
     /// A bare ACK of connection `slot`, in `frame` if there is one. SACK blocks go with it (RFC 2018).
@@ -266,8 +244,8 @@ impl Core {
         let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), false);
         let bare = Bare { seq, ack: t.rcv_nxt, flags: ecn::echo(t, flags) };
         let (key, state, ip) = (t.key, t.state(), self.proto.config_of(slot, t.flags).ip);
-        let segment = self.bare(&key, bare, window, options, ip);
-        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
+        let segment = self.sender().bare(&key, bare, window, options, ip);
+        self.sender().send_bare(frame, dst_mac, &segment, (state, state), cx);
         Sent::Done
     }
 
@@ -300,8 +278,8 @@ impl Core {
         let (window, ip) = (config.receive_buffer_bytes.min(0xffff) as u16, config.ip);
         let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK | echo };
         let before = if h.retries() == 0 { State::Listen } else { State::SynReceived };
-        let segment = self.bare(&around.key, bare, window, OptionsOut::Any(&options), ip);
-        self.send_bare(frame, dst_mac, &segment, (before, State::SynReceived), cx);
+        let segment = self.sender().bare(&around.key, bare, window, OptionsOut::Any(&options), ip);
+        self.sender().send_bare(frame, dst_mac, &segment, (before, State::SynReceived), cx);
     }
 
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.
@@ -346,110 +324,9 @@ impl Core {
         }
         let dst_mac = item.sender();
         let Some(frame) = item.frame.take() else { return false };
-        let segment = self.bare(&item.key, bare, window, options, self.proto.config.ip);
-        self.send_bare(frame, dst_mac, &segment, (state, state), cx);
+        let ip = self.proto.config.ip;
+        let segment = self.sender().bare(&item.key, bare, window, options, ip);
+        self.sender().send_bare(frame, dst_mac, &segment, (state, state), cx);
         true
     }
-
-    /// A segment without payload from our end of `key` to the other.
-    #[inline(always)]
-    fn bare<'a>(
-        &self,
-        key: &FlowKey,
-        bare: Bare,
-        window: u16,
-        options: OptionsOut<'a>,
-        ip: IpFields,
-    ) -> SegmentOut<'a> {
-        SegmentOut {
-            src: self.local_addr(key),
-            dst: key.remote,
-            src_port: key.local_port,
-            dst_port: key.remote_port,
-            seq: bare.seq,
-            ack: bare.ack,
-            flags: bare.flags,
-            window,
-            options,
-            payload_len: 0,
-            ip,
-            checksum: self.config.checksum,
-        }
-    }
-
-    #[inline(always)]
-    fn link(&self, dst: Mac) -> LinkOut {
-        LinkOut { src: self.config.mac, dst, vlan: self.config.vlan }
-    }
-
-    /// Sends a segment without payload. `states`: of its connection before and after.
-    fn send_bare(&mut self, mut frame: Frame, dst: Mac, s: &SegmentOut<'_>, states: (State, State), cx: &mut Cx<'_>) {
-        self.note(s, states);
-        let written = emit::tcp(&mut frame, &self.link(dst), s, |_| {});
-        self.push(frame, written, cx);
-    }
-
-    /// For the trace, if there is one.
-    #[inline(always)]
-    fn note(&mut self, segment: &SegmentOut<'_>, (before, after): (State, State)) {
-        if self.trace.is_on() {
-            self.trace_out(segment, before, after);
-        }
-    }
-
-    #[cold]
-    fn trace_out(&mut self, s: &SegmentOut<'_>, before: State, after: State) {
-        self.trace.push(TraceEvent {
-            at: self.proto.clock.now,
-            outgoing: true,
-            src: s.src,
-            dst: s.dst,
-            src_port: s.src_port,
-            dst_port: s.dst_port,
-            seq: s.seq,
-            ack: s.ack,
-            flags: s.flags,
-            window: s.window,
-            options: s.options.to_options(),
-            payload_len: s.payload_len,
-            before,
-            after,
-        });
-    }
-
-    /// A segment into the burst. `written`: there was room for it in the frame.
-    #[inline]
-    fn push(&mut self, frame: Frame, written: bool, cx: &mut Cx<'_>) {
-        if !written {
-            self.proto.counters.drop(DropReason::NoFrame);
-            return cx.pool.free(frame);
-        }
-        self.proto.counters.event(Event::SegmentsOut);
-        self.push_frame(frame, cx);
-    }
-
-    /// Puts a finished frame into the burst.
-    #[inline]
-    pub(super) fn push_frame(&mut self, frame: Frame, cx: &mut Cx<'_>) {
-        self.proto.counters.event(Event::FramesOut);
-        self.proto.counters.add(Event::BytesOut, frame.len() as u64);
-        cx.tx.push(frame);
-    }
-}
-
-fn timestamp_option(on: bool, ts_val: u32, ts_recent: u32) -> OptionsOut<'static> {
-    if on { OptionsOut::Timestamp(ts_val, ts_recent) } else { OptionsOut::None }
-}
-
-/// Options of our SYN, or of the SYN,ACK of a simultaneous open (where only what the peer offered is repeated).
-fn syn_options(t: &Tcb, config: &crate::tcp::TcpConfig, own_mss: u16, ts_val: u32) -> TcpOptions {
-    let mut o = options::for_syn(config, own_mss, ts_val);
-    if t.state() == State::SynReceived {
-        o.timestamp = t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent));
-        o.sack_permitted = t.has(flag::SACK);
-        if t.scales == 0 {
-            o.window_scale = None;
-        }
-    }
-    o
 }

@@ -39,7 +39,7 @@ impl Protocol {
     /// The parts that segment processing needs, with the shard's own times and limits.
     #[inline(always)]
     pub fn env(&mut self) -> Env<'_> {
-        self.env_with(|_| None)
+        Env { config: &self.config, times: &self.times, common: &mut self.common }
     }
 
     /// With those of connection `slot`.
@@ -49,32 +49,29 @@ impl Protocol {
     }
 
     /// With those of a listening port.
-    #[inline]
+    #[inline(always)]
     pub fn env_at(&mut self, port: u16) -> Env<'_> {
-        self.env_with(|tunings| tunings.ports.get(&port))
+        if self.tunings.ports.is_empty() { self.env() } else { self.env_with(|tunings| tunings.ports.get(&port)) }
     }
 
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     fn env_with(&mut self, find: impl FnOnce(&Tunings) -> Option<&Tuning>) -> Env<'_> {
         let (config, times) = match find(&self.tunings) {
             Some(tuned) => (&tuned.config, &tuned.times),
             None => (&self.config, &self.times),
         };
-        Env {
-            clock: &self.clock,
-            config,
-            times,
-            counters: &mut self.counters,
-            challenge: &mut self.challenge,
-            recovery: &mut self.recovery,
-        }
+        Env { config, times, common: &mut self.common }
     }
 
     #[inline(always)]
     pub fn config_of(&self, slot: u32, flags: u32) -> &TcpConfig {
-        if flags & flag::TUNED == 0 {
-            return &self.config;
-        }
+        if flags & flag::TUNED == 0 { &self.config } else { self.tuned_config(slot) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tuned_config(&self, slot: u32) -> &TcpConfig {
         self.tunings.conns.get(&slot).map_or(&self.config, |t| &t.config)
     }
 
@@ -85,8 +82,14 @@ impl Protocol {
         if t.flags & flag::TUNED == 0 { None } else { self.tunings.urgent_pointer(slot, t, seq) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn config_at(&self, port: u16) -> &TcpConfig {
+        if self.tunings.ports.is_empty() { &self.config } else { self.port_config(port) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn port_config(&self, port: u16) -> &TcpConfig {
         self.tunings.ports.get(&port).map_or(&self.config, |t| &t.config)
     }
 }
@@ -137,8 +140,15 @@ impl Core {
     }
 
     /// A connection that came in on `port` is tuned as the port is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn inherit_tuning(&mut self, slot: u32, port: u16) {
+        if !self.proto.tunings.ports.is_empty() {
+            self.tune_as_port(slot, port);
+        }
+    }
+
+    #[cold]
+    fn tune_as_port(&mut self, slot: u32, port: u16) {
         if let Some(&tuned) = self.proto.tunings.ports.get(&port)
             && let Some(t) = self.conns.get_mut(slot)
         {

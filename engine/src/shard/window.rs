@@ -106,6 +106,15 @@ impl Window {
     }
 }
 
+/// What is about to be acknowledged makes it worth looking at the buffer. Costs those that bring less than two full segments
+/// at a time no more than a comparison.
+#[inline(always)]
+pub(super) fn brings_much(t: &Tcb) -> bool {
+    t.rcv_nxt.since(t.last_ack_sent) >= 2 * u32::from(t.mss)
+        && (t.has(flag::GROWN) || (t.rcv_nxt.0 ^ t.last_ack_sent.0) >> WORTHWHILE_SHIFT != 0)
+        && t.state().receives_data()
+}
+
 impl Protocol {
     /// The receive buffer of a connection.
     #[inline(always)]
@@ -116,6 +125,8 @@ impl Protocol {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn buffer_beside(&self, slot: u32, flags: u32) -> u32 {
         let configured = self.config_of(slot, flags).receive_buffer_bytes;
         let grown = self.windows.by_slot.get(slot).filter(|_| flags & flag::GROWN != 0);
@@ -124,21 +135,9 @@ impl Protocol {
 }
 
 impl Core {
-    /// Connection `slot` is about to acknowledge something. Costs those that bring less than two full segments at a time no
-    /// more than a comparison.
-    #[inline(always)]
-    pub(super) fn watch_window(&mut self, slot: u32) {
-        if let Some(t) = self.conns.get(slot)
-            && t.rcv_nxt.since(t.last_ack_sent) >= 2 * u32::from(t.mss)
-            && (t.has(flag::GROWN) || (t.rcv_nxt.0 ^ t.last_ack_sent.0) >> WORTHWHILE_SHIFT != 0)
-            && t.state().receives_data()
-        {
-            self.grow_window(slot);
-        }
-    }
-
+    /// Connection `slot`, which [brings much](brings_much), is about to acknowledge something.
     #[inline(never)]
-    fn grow_window(&mut self, slot: u32) {
+    pub(super) fn grow_window(&mut self, slot: u32) {
         let Some(t) = self.conns.get_mut(slot) else { return };
         let config = self.proto.config_of(slot, t.flags);
         let (configured, limit) =

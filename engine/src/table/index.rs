@@ -130,17 +130,18 @@ impl Index {
         self.words.prefetch_lines(self.home(sound(tag)));
     }
 
-    /// The place of the entry under `tag` that `is_it` accepts.
+    /// The place of the entry under `tag` that `is_it` accepts, and its value.
     #[inline(always)]
-    fn place_of(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<usize> {
+    fn search(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<(usize, u32)> {
         let tag = sound(tag);
         let mut place = self.home(tag);
         while let Some(line) = self.words.get(place..).and_then(|rest| rest.first_chunk::<LINE_WORDS>()) {
             let mut matches = with_tag(line, tag as u32);
             while matches != 0 {
                 let n = matches.trailing_zeros() as usize;
-                if is_it(line[n % LINE_WORDS] as u32) {
-                    return Some(place + n);
+                let value = line[n % LINE_WORDS] as u32;
+                if is_it(value) {
+                    return Some((place + n, value));
                 }
                 matches &= matches - 1;
             }
@@ -156,7 +157,7 @@ impl Index {
     /// The value under `tag` that `is_it` accepts.
     #[inline(always)]
     pub fn find(&self, tag: u32, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        self.place_of(tag, is_it).map(|place| self.at(place) as u32)
+        self.search(tag, is_it).map(|(_, value)| value)
     }
 
     /// Adds an entry. False when there is no room, which takes more entries than the index was made for.
@@ -173,7 +174,7 @@ impl Index {
 
     /// Takes an entry away; false when there is none.
     pub fn remove(&mut self, tag: u32, value: u32) -> bool {
-        let Some(place) = self.place_of(tag, |v| v == value) else { return false };
+        let Some((place, _)) = self.search(tag, |v| v == value) else { return false };
         if !self.clear_in_line(place) {
             self.clear(place..place + 1);
         }
@@ -207,8 +208,8 @@ impl Index {
 
     /// Puts `new` in the place of `old`; false when there is none.
     pub fn replace(&mut self, tag: u32, old: u32, new: u32) -> bool {
-        let place = self.place_of(tag, |v| v == old);
-        let found = place.and_then(|place| self.words.get_mut(place));
+        let place = self.search(tag, |v| v == old);
+        let found = place.and_then(|(place, _)| self.words.get_mut(place));
         found.map(|found| *found = word((*found >> 32) as u32, new)).is_some()
     }
 

@@ -14,8 +14,8 @@ pub struct Vacancies {
     slots: Segmented<u64>,
     words: Vec<u64>,
     groups: Vec<u64>,
-    /// No group before this one has a bit set.
-    first: usize,
+    /// No word of `slots` before this one has a bit set.
+    first: u32,
 }
 
 const fn bit(index: u32) -> u64 {
@@ -33,31 +33,47 @@ impl Vacancies {
 
     pub fn insert(&mut self, slot: u32) {
         let [word, group, top] = SHIFTS.map(|shift| slot >> shift);
-        if let Some(bits) = self.slots.get_mut(word) {
-            *bits |= bit(slot);
-        } else {
-            self.slots.put(word, bit(slot), || 0);
+        match self.slots.get_mut(word) {
+            // The levels above know of the word already.
+            Some(bits) if *bits != 0 => return *bits |= bit(slot),
+            Some(bits) => *bits = bit(slot),
+            None => self.slots.put(word, bit(slot), || 0),
         }
         set(&mut self.words, group, word);
         set(&mut self.groups, top, group);
-        self.first = self.first.min(top as usize);
+        self.first = self.first.min(word);
     }
 
     /// Takes the lowest slot out.
     pub fn pop_lowest(&mut self) -> Option<u32> {
-        while *self.groups.get(self.first)? == 0 {
-            self.first += 1;
+        if self.slots.get(self.first).is_none_or(|bits| *bits == 0) {
+            self.find_first()?;
         }
-        let top = self.first as u32;
-        let group = top * WORD_BITS + lowest(&self.groups, top)?;
-        let word = group * WORD_BITS + lowest(&self.words, group)?;
+        let word = self.first;
         let bits = self.slots.get_mut(word)?;
         let slot = word * WORD_BITS + bits.trailing_zeros();
         *bits &= *bits - 1;
-        if *bits == 0 && clear(&mut self.words, group, word) {
-            clear(&mut self.groups, top, group);
+        if *bits == 0 {
+            let [group, top] = [word / WORD_BITS, word / WORD_BITS / WORD_BITS];
+            if clear(&mut self.words, group, word) {
+                clear(&mut self.groups, top, group);
+            }
         }
         Some(slot)
+    }
+
+    /// Looks for the first word that has a bit set, from where it was last on.
+    #[inline(never)]
+    fn find_first(&mut self) -> Option<()> {
+        const WORDS: u32 = WORD_BITS * WORD_BITS;
+        let mut top = self.first / WORDS;
+        while *self.groups.get(top as usize)? == 0 {
+            top += 1;
+            self.first = top * WORDS;
+        }
+        let group = top * WORD_BITS + lowest(&self.groups, top)?;
+        self.first = group * WORD_BITS + lowest(&self.words, group)?;
+        Some(())
     }
 
     pub fn memory_bytes(&self) -> usize {

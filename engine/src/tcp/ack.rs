@@ -49,7 +49,9 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
     }
     let outstanding = t.snd_nxt.since(t.snd_una);
     if ack.after(t.snd_una) {
-        advance(t, seg, env, out);
+        let advance = advance(t, seg, env);
+        out.acked_bytes = advance.acked_bytes;
+        out.happened |= advance.happened;
     } else if ack == t.snd_una {
         not_advanced(t, seg, env);
     }
@@ -72,16 +74,24 @@ fn unacceptable(t: &Tcb, env: &mut Env<'_>) -> Outcome {
     Outcome { drop: Some(DropReason::AckUnacceptable), reply, ..Outcome::default() }
 }
 
+/// What the acknowledgement of something new brings.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Advance {
+    /// Data bytes, to be released from the send queue.
+    pub acked_bytes: u32,
+    pub happened: Happened,
+}
+
 /// New data (or our FIN) is acknowledged.
-#[inline]
-pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mut Outcome) {
+#[inline(always)]
+pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Advance {
     let flight = t.flight();
     let resends = t.snd_nxt != t.snd_max;
     let acked = seg.ack.since(t.snd_una);
     let data_before = t.queued_bytes();
     t.snd_una = seg.ack;
     t.snd_nxt = t.snd_nxt.max(t.snd_una);
-    out.acked_bytes = data_before - t.queued_bytes();
+    let acked_bytes = data_before - t.queued_bytes();
     measure(t, seg, env);
     let mut wait = None;
     if t.recovery != NONE {
@@ -99,23 +109,28 @@ pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
     // RFC 6298 5.2 and 5.3.
     recovery::timer::after_ack(t, true, wait, env);
     t.clear(flag::PROBE | flag::PERSIST);
-    if t.fin_acked() {
-        fin_acked(t, env, out);
-    }
+    let happened = if t.fin_acked() { fin_acked(t, env) } else { Happened::default() };
+    Advance { acked_bytes, happened }
 }
 
 /// RFC 6298 4 and RFC 7323 4: a segment that was sent once, or, after a time-out, an echoed timestamp. With records of
 /// what was sent, these give the former.
-#[inline]
+#[inline(always)]
 fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
-    if t.has(flag::RTT_TIMING) {
-        if seg.ack.at_or_after(t.rtt_seq) && !recovery::is_tracking(t, env.recovery) {
-            t.clear(flag::RTT_TIMING);
-            rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
+    if !t.has(flag::RTT_TIMING) {
+        if t.retries > 0 || t.recovery != NONE {
+            measure_by_echo(t, seg, env);
         }
-        return;
+    } else if seg.ack.at_or_after(t.rtt_seq) && !recovery::is_tracking(t, &env.recovery) {
+        t.clear(flag::RTT_TIMING);
+        rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
     }
-    let repairs_blindly = recovery::is_recovering(t, env.recovery) && !recovery::is_tracking(t, env.recovery);
+}
+
+/// No segment is timed.
+#[inline(never)]
+fn measure_by_echo(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
+    let repairs_blindly = recovery::is_recovering(t, &env.recovery) && !recovery::is_tracking(t, &env.recovery);
     if t.retries == 0 && !repairs_blindly {
         return;
     }
@@ -162,7 +177,7 @@ fn not_advanced(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
 }
 
 /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2.
-#[inline]
+#[inline(always)]
 pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     if t.snd_wl1.after(seg.seq) || seg.ack.before(t.snd_una) {
         return;
@@ -189,7 +204,8 @@ pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
 }
 
 /// Our FIN is acknowledged.
-fn fin_acked(t: &mut Tcb, env: &Env<'_>, out: &mut Outcome) {
+#[inline(always)]
+fn fin_acked(t: &mut Tcb, env: &Env<'_>) -> Happened {
     match t.state() {
         State::FinWait1 => {
             transition(t, State::FinWait2);
@@ -197,12 +213,13 @@ fn fin_acked(t: &mut Tcb, env: &Env<'_>, out: &mut Outcome) {
         }
         State::Closing => {
             transition(t, State::TimeWait);
-            out.happened |= Happened::TIME_WAIT;
+            return Happened::TIME_WAIT;
         }
         State::LastAck => {
             transition(t, State::Closed);
-            out.happened |= Happened::FINISHED;
+            return Happened::FINISHED;
         }
         _ => {}
     }
+    Happened::default()
 }

@@ -14,7 +14,7 @@ pub fn begin(t: &mut Tcb, env: &Env<'_>) {
 
 /// The next `len` bytes have come: acknowledge at once what is full-sized while the connection is young, and the second of two
 /// segments (RFC 5681 4.2 asks for that of full ones only), else within the delay.
-#[inline]
+#[inline(always)]
 pub fn data_received(t: &mut Tcb, len: u16, env: &Env<'_>) {
     if t.has(flag::QUICK_ACKS) {
         let is_small = len < env.config.quick_ack_bytes_min;

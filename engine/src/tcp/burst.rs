@@ -16,7 +16,7 @@ const NEAR_SHIFT: u32 = 9;
 /// How many segments make a burst: what leaves in a millisecond, but not more than half of either window.
 pub fn segments(t: &Tcb, env: &Env<'_>) -> u32 {
     let mss = u64::from(t.mss).max(1);
-    let by_rate = if t.has(flag::RTT_VALID) { by_rate(t, recovery::rtts_us(t, env.recovery)) } else { BYTES_MAX };
+    let by_rate = if t.has(flag::RTT_VALID) { by_rate(t, recovery::rtts_us(t, &env.recovery)) } else { BYTES_MAX };
     let by_rate = by_rate.min(BYTES_MAX).max(u64::from(env.config.burst_segments_min) * mss);
     let by_windows = u64::from(t.cwnd.min(t.max_snd_wnd()) / 2);
     (by_rate.min(by_windows) / mss).max(1) as u32

@@ -5,6 +5,7 @@ use super::recovery::Pool;
 use crate::base::time::{Instant, Tick, ticks_for_nanos};
 use crate::base::{Counters, Rng};
 use crate::table::FlowKey;
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
 /// [`TcpConfig`] with its durations in ticks.
@@ -49,20 +50,42 @@ impl Times {
     }
 }
 
-/// The moment in which a segment or a timer is handled.
+/// What the connections of a shard have in common.
+pub struct Common {
+    pub clock: Clock,
+    pub counters: Counters,
+    pub challenge: ChallengeLimiter,
+    pub recovery: Pool,
+}
+
+/// Borrowed parts of the shard, for the length of one call: few references, since it is made anew for every segment.
 pub struct Env<'a> {
-    pub clock: &'a Clock,
     pub config: &'a TcpConfig,
     pub times: &'a Times,
-    pub counters: &'a mut Counters,
-    pub challenge: &'a mut ChallengeLimiter,
-    pub recovery: &'a mut Pool,
+    pub common: &'a mut Common,
+}
+
+impl Deref for Env<'_> {
+    type Target = Common;
+
+    #[inline(always)]
+    fn deref(&self) -> &Common {
+        self.common
+    }
+}
+
+impl DerefMut for Env<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Common {
+        self.common
+    }
 }
 
 impl Env<'_> {
     /// An ACK may answer a segment of this connection that has no effect.
     pub fn may_challenge(&mut self, key: &FlowKey) -> bool {
-        self.challenge.allow(self.clock.now, key)
+        let Common { clock, challenge, .. } = &mut *self.common;
+        challenge.allow(clock.now, key)
     }
 }
 

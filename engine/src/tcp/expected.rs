@@ -3,9 +3,10 @@
 //! ([`receive`](super::receive)), which alone knows all of RFC 9293 3.10.7.4; for what is taken here the outcome is the
 //! same.
 
+use super::ack::Advance;
 use super::env::Env;
 use super::output::{self, Plan};
-use super::receive::{Happened, Outcome};
+use super::receive::Happened;
 use super::state::transition;
 use super::tcb::{NONE, Tcb, flag};
 use super::timers;
@@ -61,15 +62,12 @@ pub fn receive(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Expec
         (false, None) => {}
         _ => return None,
     }
-    let mut out = Outcome::default();
-    if acked > 0 {
-        ack::advance(t, seg, env, &mut out);
-    }
+    let advance = if acked > 0 { ack::advance(t, seg, env) } else { Advance::default() };
     ack::update_window(t, seg, env);
     if t.has(flag::LIFE_ON) {
         timers::alive(t, env);
     }
-    Some(Expected { acked_bytes: out.acked_bytes, progress: acked > 0, happened: out.happened })
+    Some(Expected { acked_bytes: advance.acked_bytes, progress: acked > 0, happened: advance.happened })
 }
 
 /// The segment that says everything there is to say, taken note of as sent. `None`: nothing has changed, and

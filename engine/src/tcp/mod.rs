@@ -38,7 +38,7 @@ pub mod timewait;
 pub use config::{Keepalive, Pacing, SynCookies, TcpConfig};
 pub use cookie::CookieJar;
 pub use ecn::Ecn;
-pub use env::{ChallengeLimiter, Clock, Env, Times};
+pub use env::{ChallengeLimiter, Clock, Common, Env, Times};
 pub use fast_open::{FastOpen, FastOpenKeys};
 pub use half_open::{HalfOpen, HalfVerdict};
 pub use isn::IsnGenerator;

@@ -55,7 +55,7 @@ fn repair(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
     if !t.has(flag::RESEND) {
         return None;
     }
-    let recovery::Again { seq, len: numbers, pushed, is_joined } = recovery::to_resend(t, env.recovery)?;
+    let recovery::Again { seq, len: numbers, pushed, is_joined } = recovery::to_resend(t, &env.recovery)?;
     let left = if seq.before(t.snd_end) { t.snd_end.since(seq) } else { 0 };
     let len = left.min(numbers).min(u32::from(t.mss));
     let mut flags = TcpFlags::ACK;
@@ -99,7 +99,7 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
     let len = waiting.min(room).min(full);
     // A FIN alone weighs nothing: the congestion window need not have room for it, unless it comes down just then.
     let is_light =
-        waiting == 0 && t.snd_wnd > used && !t.has(flag::RESEND) && !recovery::is_recovering(t, env.recovery);
+        waiting == 0 && t.snd_wnd > used && !t.has(flag::RESEND) && !recovery::is_recovering(t, &env.recovery);
     let fin = fin_due && len == waiting && (room > len || is_light);
     if len == 0 && !fin {
         return None;
@@ -132,7 +132,7 @@ pub(super) fn restart_if_idle(t: &mut Tcb, rto_ticks: u32, env: &Env<'_>) {
 
 /// Bytes that may be sent from snd_nxt on: the peer's window and ours, less what is under way.
 fn usable_window(t: &Tcb, used: u32, env: &Env<'_>) -> u32 {
-    let room = t.snd_wnd.saturating_sub(used).min(recovery::room(t, env.recovery));
+    let room = t.snd_wnd.saturating_sub(used).min(recovery::room(t, &env.recovery));
     if t.has(flag::PROBE) && used == 0 { room.max(1) } else { room }
 }
 

@@ -278,6 +278,7 @@ fn payload(t: &mut Tcb, seg: &TcpSegment, out: &mut Outcome) {
 
 /// Enters the state that follows from the peer's FIN (RFC 9293 3.10.7.4, eighth check), its number just having been
 /// taken into rcv_nxt.
+#[inline(always)]
 pub fn on_fin(t: &mut Tcb, env: &Env<'_>) {
     match t.state() {
         State::Established => acknowledge::fin_received(t, env),

@@ -18,6 +18,7 @@ pub fn us(ticks: u32) -> u32 {
 }
 
 /// Takes a measurement in units of 1024 ns (RFC 6298 2.2 and 2.3).
+#[inline(always)]
 pub fn sample(t: &mut Tcb, rtt_us: u32) {
     let r = rtt_us.clamp(1, 1 << 28);
     // Only a measurement ends the back-off (RFC 6298 section 5, Karn).
@@ -35,7 +36,7 @@ pub fn sample(t: &mut Tcb, rtt_us: u32) {
 
 /// The current time-out in ticks, back-off included (RFC 6298 2.3, 2.4, 2.5, 5.5), and no longer than the user timeout
 /// leaves time for.
-#[inline]
+#[inline(always)]
 pub fn rto_ticks(t: &Tcb, times: &Times) -> u32 {
     let shifted = u64::from(base_ticks(t, times)) << t.backoff.min(20);
     let rto = shifted.min(u64::from(times.rto_max)) as u32;
@@ -46,13 +47,13 @@ pub fn rto_ticks(t: &Tcb, times: &Times) -> u32 {
 }
 
 /// The time-out without back-off.
-#[inline]
+#[inline(always)]
 fn base_ticks(t: &Tcb, times: &Times) -> u32 {
     if t.has(flag::RTT_VALID) {
         let margin = (u64::from(t.rttvar_us) << 2).max(times.rto_margin_min_us.into());
         let us = u64::from(t.srtt_us) + margin;
         // One tick of granularity, rounded up.
-        ((us >> US_PER_TICK_SHIFT) as u32 + 2).clamp(times.rto_min, times.rto_max)
+        ((us >> US_PER_TICK_SHIFT) as u32 + 2).max(times.rto_min).min(times.rto_max)
     } else if t.has(flag::SYN_LOST) {
         times.rto_syn_lost
     } else {
@@ -62,6 +63,7 @@ fn base_ticks(t: &Tcb, times: &Times) -> u32 {
 
 /// How long the time-outs since the last sign of life have taken together: what the back-off says, so that no connection
 /// has to remember when they began.
+#[inline(never)]
 pub fn waited_ticks(t: &Tcb, times: &Times) -> u32 {
     let first = base_ticks(t, times);
     let each = |n: u8| (u64::from(first) << n.min(20)).min(u64::from(times.rto_max)) as u32;

@@ -111,6 +111,7 @@ pub fn is_limited(t: &Tcb, env: &Env<'_>) -> bool {
 
 /// A sign of life puts keepalive and the half-closed limit off (that of an orphan is a limit); the wheel learns of it when
 /// it next looks.
+#[inline(never)]
 pub(super) fn alive(t: &mut Tcb, env: &Env<'_>) {
     t.keepalive_probes = 0;
     if is_limited(t, env) {

@@ -145,11 +145,17 @@ impl Wheel {
     /// Moves the wheel's time on to `now` and appends the slots whose timers are due (disarmed thereby) to `out`, in an
     /// order that depends only on the calls made before. Looks at no more than `budget` timers; true when that was
     /// too few: call again, with the same or a later time.
+    #[inline(always)]
     pub fn advance(&mut self, now: Tick, budget: usize, out: &mut Vec<u32>) -> bool {
         if self.len == 0 {
             self.at = now;
             return false;
         }
+        self.turn(now, budget, out)
+    }
+
+    #[inline(never)]
+    fn turn(&mut self, now: Tick, budget: usize, out: &mut Vec<u32>) -> bool {
         let mut left = budget;
         loop {
             while let Some(slot) = self.first(CURRENT) {

@@ -38,6 +38,18 @@ impl Sum {
         Sum(self.0 + halve(add_words(0, header)) + last_word(header))
     }
 
+    /// As [`Sum::bytes`], inlined for segments that are nothing but a header of a usual length.
+    #[inline(always)]
+    pub(super) fn segment(self, bytes: &[u8]) -> Sum {
+        if let Ok(with_timestamps) = <&[u8; 32]>::try_from(bytes) {
+            self.header(with_timestamps)
+        } else if let Ok(of_syn) = <&[u8; 40]>::try_from(bytes) {
+            self.header(of_syn)
+        } else {
+            self.bytes(bytes)
+        }
+    }
+
     /// Adds a 32-bit number as it stands in a header.
     #[inline(always)]
     pub fn u32(self, value: u32) -> Sum {

@@ -123,25 +123,50 @@ pub struct SegmentOut<'a> {
     pub checksum: ChecksumMode,
 }
 
-/// Writes headers and payload of a segment into `frame`, replacing what it held. `payload` is called once, with
-/// exactly `payload_len` bytes to fill. Returns false (frame emptied) when the chunk is too small, when the
-/// datagram would exceed 65,535 bytes, or when the addresses are of different families.
+/// Writes headers and payload of a segment into `frame`, replacing what it held. `payload` is called with exactly
+/// `payload_len` bytes to fill: once, or never if that is none. Returns false (frame emptied) when the chunk is too small,
+/// when the datagram would exceed 65,535 bytes, or when the addresses are of different families.
 ///
 /// IPv4: DF set, identification 0 (atomic datagram, RFC 6864). IPv6: flow label 0.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn tcp(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload: impl FnOnce(&mut [u8])) -> bool {
-    let payload_len = usize::from(segment.payload_len);
-    segment.src.is_v4() == segment.dst.is_v4()
-        && room_for(frame, headers_len(link, segment) + payload_len)
-        && write(frame, link, segment, Sum::ZERO, payload)
-        || empty(frame)
+    let mut payload = Some(payload);
+    tcp_with(frame, link, segment, &mut |out| {
+        if let Some(payload) = payload.take() {
+            payload(out);
+        }
+    })
+}
+
+/// One piece of code for all who send: whatever they had in registers would not stay there anyway.
+#[inline(never)]
+fn tcp_with(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload: &mut dyn FnMut(&mut [u8])) -> bool {
+    let written = match (segment.src.is_v4(), segment.dst.is_v4()) {
+        (true, true) => write_whole(frame, link, segment, true, payload),
+        (false, false) => write_whole(frame, link, segment, false, payload),
+        _ => None,
+    };
+    written.is_some() || empty(frame)
+}
+
+#[inline(always)]
+fn write_whole(
+    frame: &mut Frame,
+    link: &LinkOut,
+    segment: &SegmentOut<'_>,
+    v4: bool,
+    payload: &mut dyn FnMut(&mut [u8]),
+) -> Option<()> {
+    let lens = Lens::of(link, segment, v4);
+    let has_room = room_for(frame, lens.headers() + usize::from(segment.payload_len));
+    has_room.then(|| write(frame, link, segment, &lens, Sum::ZERO, payload)).flatten()
 }
 
 /// Gives the segment just written into `frame`, which has URG, its urgent pointer.
 #[cold]
 pub fn set_urgent(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, pointer: u16) {
-    let at = headers_len(link, segment) - tcp::HEADER_LEN - segment.options.len_bytes();
+    let at = Lens::of(link, segment, segment.src.is_v4()).lower;
     tcp::set_urgent(frame.bytes_mut().get_mut(at..).unwrap_or_default(), pointer, segment.checksum);
 }
 
@@ -156,8 +181,8 @@ pub fn tcp_in_parts(
     segment: &SegmentOut<'_>,
     mut payload: impl FnMut(usize, &mut [u8]),
 ) -> bool {
-    let headers_len = headers_len(link, segment);
-    if segment.src.is_v4() != segment.dst.is_v4() || !room_for(frame, headers_len) {
+    let lens = Lens::of(link, segment, segment.src.is_v4());
+    if segment.src.is_v4() != segment.dst.is_v4() || !room_for(frame, lens.headers()) {
         return empty(frame);
     }
     let mut left = usize::from(segment.payload_len);
@@ -177,42 +202,59 @@ pub fn tcp_in_parts(
         (at, left) = (at + len, left - len);
         rest = part.rest_mut();
     }
-    left == 0 && frame.set_len(headers_len + here) && write(frame, link, segment, sum, |out| payload(0, out))
+    left == 0
+        && frame.set_len(lens.headers() + here)
+        && write(frame, link, segment, &lens, sum, &mut |out| payload(0, out)).is_some()
         || empty(frame)
 }
 
-#[inline(always)]
-fn headers_len(link: &LinkOut, segment: &SegmentOut<'_>) -> usize {
-    let ip_len = if segment.src.is_v4() { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
-    eth::header_len(link.vlan) + ip_len + tcp::HEADER_LEN + segment.options.len_bytes()
+/// Lengths of a segment's headers in bytes, and which they are.
+struct Lens {
+    /// Link and network header.
+    lower: usize,
+    /// TCP header, options included.
+    tcp: usize,
+    v4: bool,
 }
 
-/// Writes headers, and payload over the rest of `frame`. `behind` is the sum of what follows elsewhere.
+impl Lens {
+    #[inline(always)]
+    fn of(link: &LinkOut, segment: &SegmentOut<'_>, v4: bool) -> Lens {
+        let ip_len = if v4 { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
+        Lens { lower: eth::header_len(link.vlan) + ip_len, tcp: tcp::HEADER_LEN + segment.options.len_bytes(), v4 }
+    }
+
+    #[inline(always)]
+    fn headers(&self) -> usize {
+        self.lower + self.tcp
+    }
+}
+
+/// Writes headers, and payload over the rest of `frame`. `behind` is the sum of what follows elsewhere. `None` if the lengths
+/// do not fit.
 #[inline(always)]
 fn write(
     frame: &mut Frame,
     link: &LinkOut,
     segment: &SegmentOut<'_>,
+    lens: &Lens,
     behind: Sum,
-    payload: impl FnOnce(&mut [u8]),
-) -> bool {
-    let v4 = segment.src.is_v4();
-    let header_len = tcp::HEADER_LEN + segment.options.len_bytes();
-    let tcp_len = header_len + usize::from(segment.payload_len);
-    let ether_type = if v4 { eth::TYPE_IPV4 } else { eth::TYPE_IPV6 };
-    let body = eth::write(frame.bytes_mut(), link, ether_type).and_then(|out| match v4 {
-        true => ipv4::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, segment.ip),
-        false => ipv6::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, segment.ip),
-    });
-    let written = body.and_then(|(out, addresses)| {
-        let pseudo = addresses.u32(tcp_len as u32).u16(u16::from(tcp::PROTOCOL));
-        tcp::write(out, segment, header_len, pseudo, behind, payload)
-    });
-    if written.is_some() && segment.checksum == ChecksumMode::Offload {
-        let ip_len = if v4 { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
-        frame.request_checksum((eth::header_len(link.vlan) + ip_len) as u16, tcp::CHECKSUM_OFFSET as u16);
+    payload: &mut dyn FnMut(&mut [u8]),
+) -> Option<()> {
+    let tcp_len = lens.tcp + usize::from(segment.payload_len);
+    let (out, addresses) = if lens.v4 {
+        let out = eth::write(frame.bytes_mut(), link, eth::TYPE_IPV4)?;
+        ipv4::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, segment.ip)?
+    } else {
+        let out = eth::write(frame.bytes_mut(), link, eth::TYPE_IPV6)?;
+        ipv6::write(out, &segment.src, &segment.dst, tcp::PROTOCOL, tcp_len, segment.ip)?
+    };
+    let pseudo = addresses.u32(tcp_len as u32).u16(u16::from(tcp::PROTOCOL));
+    tcp::write(out, segment, lens.tcp, pseudo, behind, payload)?;
+    if segment.checksum == ChecksumMode::Offload {
+        frame.request_checksum(lens.lower as u16, tcp::CHECKSUM_OFFSET as u16);
     }
-    written.is_some()
+    Some(())
 }
 
 /// False, with the frame emptied.

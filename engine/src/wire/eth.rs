@@ -87,29 +87,31 @@ pub(super) fn header_len(vlan: VlanTags) -> usize {
 /// Writes the link header and returns what follows it; `None` if it does not fit.
 #[inline(always)]
 pub(super) fn write<'a>(out: &'a mut [u8], link: &LinkOut, ether_type: u16) -> Option<&'a mut [u8]> {
-    let (h, rest) = out.split_first_chunk_mut::<12>()?;
+    if link.vlan.count > 0 {
+        return write_tagged(out, link, ether_type);
+    }
+    let (h, rest) = out.split_first_chunk_mut::<14>()?;
     put::<0, 6, _>(h, link.dst.0);
     put::<6, 6, _>(h, link.src.0);
-    let rest = if link.vlan.count == 0 { rest } else { write_tags(rest, link.vlan)? };
-    let (h, rest) = rest.split_first_chunk_mut::<2>()?;
-    *h = ether_type.to_be_bytes();
+    put::<12, 2, _>(h, ether_type.to_be_bytes());
     Some(rest)
 }
 
 #[inline(never)]
-fn write_tags(out: &mut [u8], vlan: VlanTags) -> Option<&mut [u8]> {
-    let [outer, inner] = vlan.ids.map(|id| (id & VLAN_ID_MASK).to_be_bytes());
-    let (h, rest) = out.split_first_chunk_mut::<4>()?;
-    if vlan.count == 1 {
-        put::<0, 2, _>(h, TYPE_8021Q.to_be_bytes());
-        put::<2, 2, _>(h, outer);
-        return Some(rest);
+fn write_tagged<'a>(out: &'a mut [u8], link: &LinkOut, ether_type: u16) -> Option<&'a mut [u8]> {
+    put_addresses(out, link.dst, link.src);
+    let [outer, inner] = link.vlan.ids.map(|id| (id & VLAN_ID_MASK).to_be_bytes());
+    let tags = [(TYPE_8021AD, outer), (TYPE_8021Q, inner)];
+    let tags = if link.vlan.count == 1 { &[(TYPE_8021Q, outer)][..] } else { &tags[..] };
+    let mut rest = out.get_mut(12..)?;
+    for (tag_type, tag) in tags {
+        let (h, behind) = rest.split_first_chunk_mut::<4>()?;
+        put::<0, 2, _>(h, tag_type.to_be_bytes());
+        put::<2, 2, _>(h, *tag);
+        rest = behind;
     }
-    put::<0, 2, _>(h, TYPE_8021AD.to_be_bytes());
-    put::<2, 2, _>(h, outer);
-    let (h, rest) = rest.split_first_chunk_mut::<4>()?;
-    put::<0, 2, _>(h, TYPE_8021Q.to_be_bytes());
-    put::<2, 2, _>(h, inner);
+    let (h, rest) = rest.split_first_chunk_mut::<2>()?;
+    *h = ether_type.to_be_bytes();
     Some(rest)
 }
 

@@ -10,6 +10,8 @@ use super::{Addr, Mac, Seq, TcpFlags, TcpOptions, TcpSegment, eth, ipv4, ipv6, o
 
 /// Length of an untagged Ethernet header.
 const LINK: usize = 14;
+const IPV4: u16 = eth::TYPE_IPV4.to_be();
+const IPV6: u16 = eth::TYPE_IPV6.to_be();
 
 /// What the IP header said.
 struct Network {
@@ -28,10 +30,6 @@ pub fn read(bytes: &[u8], own: Mac, verify_checksums: bool, seg: &mut TcpSegment
     let Some(network) = network(bytes, own, seg) else { return false };
     let Some(tcp_bytes) = bytes.get(network.tcp_at..network.end) else { return false };
     let Some((h, rest)) = tcp_bytes.split_first_chunk::<{ tcp::HEADER_LEN }>() else { return false };
-    let pseudo = network.addresses.u32(tcp_bytes.len() as u32).u16(u16::from(tcp::PROTOCOL));
-    if verify_checksums && !pseudo.bytes(tcp_bytes).is_valid() {
-        return false;
-    }
     let flags = TcpFlags(h[13]);
     let header_len = usize::from(h[12] >> 4) * 4;
     match header_len {
@@ -55,7 +53,12 @@ pub fn read(bytes: &[u8], own: Mac, verify_checksums: bool, seg: &mut TcpSegment
     seg.payload_start = (network.tcp_at + header_len) as u16;
     seg.payload_len = (tcp_bytes.len() - header_len) as u16;
     seg.ecn = network.ecn;
-    seg.src_port != 0 && seg.dst_port != 0
+    if seg.src_port == 0 || seg.dst_port == 0 {
+        return false;
+    }
+    // Last, so that nothing has to be kept meanwhile.
+    let pseudo = network.addresses.u32(tcp_bytes.len() as u32).u16(u16::from(tcp::PROTOCOL));
+    !verify_checksums || pseudo.segment(tcp_bytes).is_valid()
 }
 
 /// Link and network header; the addresses go into `seg`.
@@ -65,9 +68,9 @@ fn network(bytes: &[u8], own: Mac, seg: &mut TcpSegment) -> Option<Network> {
     if get::<0, 6, _>(h) != own.0 {
         return None;
     }
-    match u16_at::<12, _>(h) {
-        eth::TYPE_IPV4 => network_v4(h.first_chunk()?, seg),
-        eth::TYPE_IPV6 => network_v6(h, seg),
+    match u16_at::<12, _>(h).to_be() {
+        IPV4 => network_v4(h.first_chunk()?, seg),
+        IPV6 => network_v6(h, seg),
         _ => None,
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn write(
     header_len: usize,
     pseudo: Sum,
     behind: Sum,
-    payload: impl FnOnce(&mut [u8]),
+    payload: &mut dyn FnMut(&mut [u8]),
 ) -> Option<()> {
     let (h, rest) = out.split_first_chunk_mut::<HEADER_LEN>()?;
     let words = [
@@ -100,13 +100,17 @@ pub(super) fn write(
     put::<4, 4, _>(h, words[1].to_be_bytes());
     put::<8, 4, _>(h, words[2].to_be_bytes());
     put::<12, 4, _>(h, words[3].to_be_bytes());
+    // At once, so that one number is kept and not four.
+    let header = words.iter().fold(pseudo.plus(behind), |sum, w| sum.u32(*w));
     let (body, option_sum) = options::write(rest, segment.options)?;
-    payload(body);
+    // Most segments of short connections carry nothing.
+    if !body.is_empty() {
+        payload(body);
+    }
     let field = match segment.checksum {
         ChecksumMode::Offload => pseudo.unfinished(),
         ChecksumMode::Full => {
-            let header = words.iter().fold(pseudo.plus(option_sum).plus(behind), |sum, w| sum.u32(*w));
-            // Most segments of short connections carry nothing.
+            let header = header.plus(option_sum);
             if body.is_empty() { header.finish() } else { header.bytes(body).finish() }
         }
     };

@@ -1,8 +1,8 @@
 //! Segments that take several frames.
 
 use crate::base::frame::chain::PARTS_MAX;
-use crate::base::{Event, Frame, FramePool};
-use crate::shard::core::Core;
+use crate::base::{Counters, Event, Frame, FramePool};
+use crate::shard::send_queue::SendPool;
 use crate::wire::emit::{self, HEADERS_BYTES_MAX, LinkOut, SegmentOut};
 
 /// Whether a segment with `len` bytes of payload fits into the chunk of `frame`, whatever its headers.
@@ -42,14 +42,18 @@ fn extended(mut frame: Frame, len: u32, pool: &mut FramePool) -> Option<Frame> {
     Some(frame)
 }
 
-impl Core {
-    /// Writes a segment with the bytes queued in `block` over `frame` and those behind it.
-    #[cold]
-    pub(super) fn write_parts(&mut self, frame: &mut Frame, link: &LinkOut, s: &SegmentOut<'_>, block: u32) -> bool {
-        let read = |at: usize, out: &mut [u8]| self.send.read(block, s.seq + at as u32, out);
-        let written = emit::tcp_in_parts(frame, link, s, read);
-        let behind = frame.parts().skip(1).map(Frame::len).sum::<usize>();
-        self.proto.counters.add(Event::BytesOut, behind as u64);
-        written
-    }
+/// Writes a segment with the bytes queued in a block over `frame` and those behind it.
+#[cold]
+pub(super) fn write_parts(
+    frame: &mut Frame,
+    link: &LinkOut,
+    s: &SegmentOut<'_>,
+    (send, block): (&SendPool, u32),
+    counters: &mut Counters,
+) -> bool {
+    let read = |at: usize, out: &mut [u8]| send.read(block, s.seq + at as u32, out);
+    let written = emit::tcp_in_parts(frame, link, s, read);
+    let behind = frame.parts().skip(1).map(Frame::len).sum::<usize>();
+    counters.add(Event::BytesOut, behind as u64);
+    written
 }

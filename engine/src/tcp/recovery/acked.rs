@@ -8,7 +8,7 @@ use super::tlp::ProbeVerdict;
 use super::{Block, Phase, enter_recovery, reno, undo};
 use crate::base::{Counters, Event};
 use crate::tcp::congestion::{self, Algorithm, Growth};
-use crate::tcp::env::{Clock, Env};
+use crate::tcp::env::{Clock, Common, Env};
 use crate::tcp::rtt;
 use crate::tcp::tcb::{Tcb, flag};
 use crate::wire::segment::SackBlock;
@@ -48,7 +48,7 @@ struct Report {
 
 /// Handles an ACK at or beyond SND.UNA. Returns in how many units of 1024 ns segments have to be judged again.
 pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, env: &mut Env<'_>) -> Option<u32> {
-    let Env { clock, counters, recovery, .. } = env;
+    let Env { common: Common { clock, counters, recovery, .. }, .. } = env;
     let (b, chunks) = recovery.parts(t.recovery)?;
     b.take_note(advanced, clock.us);
     let ack = Ack {

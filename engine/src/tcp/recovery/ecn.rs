@@ -36,15 +36,16 @@ impl Notice {
 
 /// An ACK echoes a mark. False: the window has come down for it already.
 pub fn reduce(t: &mut Tcb, outstanding: u32, env: &mut Env<'_>) -> bool {
-    if t.recovery == NONE && !env.recovery.open(t, env.clock) {
+    if t.recovery == NONE && !env.open_recovery(t) {
         // Nothing can remember that it was done: the peer repeats its echo, and the window goes down as after a time-out.
         env.counters.event(Event::RecoveryExhausted);
         t.ssthresh = (t.cwnd / 2).max(2 * u32::from(t.mss));
         t.cwnd = u32::from(t.mss);
         return true;
     }
+    let now_us = env.clock.us;
     let Some((b, _)) = env.recovery.parts(t.recovery) else { return false };
-    b.take_note(0, env.clock.us);
+    b.take_note(0, now_us);
     if b.phase != Phase::Open || is_known(t, b) {
         return false;
     }

@@ -34,7 +34,7 @@ pub(super) use acked::on_ack;
 pub(super) use sent::{Again, on_sent, room, to_resend};
 
 use super::congestion::{self, Memory};
-use super::env::Clock;
+use super::env::{Clock, Common};
 use super::tcb::{NONE, Tcb, flag};
 use crate::base::time::Tick;
 use crate::table::Recycler;
@@ -173,9 +173,9 @@ enum Rest {
 }
 
 /// What is under way is on record.
-#[inline]
+#[inline(always)]
 pub(super) fn is_tracking(t: &Tcb, pool: &Pool) -> bool {
-    pool.get(t.recovery).is_some_and(|b| b.is_tracking)
+    t.recovery != NONE && pool.get(t.recovery).is_some_and(|b| b.is_tracking)
 }
 
 /// A loss is being repaired.
@@ -215,6 +215,13 @@ pub struct Pool {
     blocks: Recycler<Block>,
     chunks: Chunks,
     paths: Paths,
+}
+
+impl Common {
+    /// As [`Pool::open`].
+    fn open_recovery(&mut self, t: &mut Tcb) -> bool {
+        self.recovery.open(t, &self.clock)
+    }
 }
 
 impl Pool {

@@ -11,7 +11,7 @@ use super::{Block, Phase, rewind};
 use crate::base::time::{Tick, ticks_for_nanos};
 use crate::base::{Counters, Event};
 use crate::tcp::State;
-use crate::tcp::env::{Clock, Env};
+use crate::tcp::env::{Clock, Common, Env};
 use crate::tcp::options::TIMESTAMP_BYTES;
 use crate::tcp::tcb::{NONE, Tcb, flag};
 use crate::wire::Seq;
@@ -126,7 +126,8 @@ pub fn too_big(t: &mut Tcb, seq: Seq, mtu: u32, datagram_len: u16, env: &mut Env
     if mss >= sent {
         return false;
     }
-    env.recovery.paths.learn(t.key.remote, mtu, env.clock.now);
+    let now = env.clock.now;
+    env.recovery.paths.learn(t.key.remote, mtu, now);
     if !t.state().is_synchronized() {
         t.mss = mss;
         // Only a SYN with data can be what was too big: it goes out again at once, without them. Otherwise it is the
@@ -152,7 +153,8 @@ pub fn inherit(t: &mut Tcb, env: &mut Env<'_>) {
 
 #[cold]
 fn inherit_from(t: &mut Tcb, env: &mut Env<'_>) {
-    let Some(mtu) = env.recovery.paths.mtu(&t.key.remote, env.clock.now) else { return };
+    let now = env.clock.now;
+    let Some(mtu) = env.recovery.paths.mtu(&t.key.remote, now) else { return };
     let mss = mss_for(t, mtu);
     // Data behind the SYN,ACK are under way already: a router will tell of them.
     if mss < t.mss && !t.is_outstanding() {
@@ -173,16 +175,17 @@ fn narrow(t: &mut Tcb, mss: u16, is_told: bool, env: &mut Env<'_>) {
 fn shrink(t: &mut Tcb, mss: u16, is_told: bool, env: &mut Env<'_>) {
     if t.recovery == NONE && t.has(flag::SACK) {
         // Without a block to remember what was, the size stays.
-        env.recovery.open(t, env.clock);
+        env.open_recovery(t);
     }
-    if let Some((b, _)) = env.recovery.parts(t.recovery).filter(|_| t.has(flag::SACK)) {
+    let Common { clock, recovery, .. } = &mut *env.common;
+    if let Some((b, _)) = recovery.parts(t.recovery).filter(|_| t.has(flag::SACK)) {
         let path = &mut b.path;
         path.ceiling = path.ceiling.max(t.mss);
         if is_told {
             path.too_big = mss + 1;
-            path.aim(mss, env.clock);
+            path.aim(mss, clock);
         } else {
-            (path.too_big, path.next, path.next_at) = (path.ceiling.saturating_add(1), path.ceiling, env.clock.tick);
+            (path.too_big, path.next, path.next_at) = (path.ceiling.saturating_add(1), path.ceiling, clock.tick);
         }
     }
     t.mss = mss;
@@ -190,11 +193,12 @@ fn shrink(t: &mut Tcb, mss: u16, is_told: bool, env: &mut Env<'_>) {
 
 /// The retransmission timer has run out, and what that means for recovery is done.
 pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
-    if let Some((b, chunks)) = env.recovery.parts(t.recovery)
+    let Common { clock, recovery, .. } = &mut *env.common;
+    if let Some((b, chunks)) = recovery.parts(t.recovery)
         && b.path.is_probing()
     {
         let is_first = b.path.is_first(t.snd_una);
-        return give_up(t, b, chunks, is_first, env.clock);
+        return give_up(t, b, chunks, is_first, clock);
     }
     let mtu = match (t.key.remote.is_v4(), t.retries) {
         (true, SUSPICIOUS) => BASE_V4,
@@ -273,14 +277,13 @@ mod tests {
     /// The segment size after a router's word about a segment of 1460 bytes (IPv6: 1440) that is under way.
     fn after(remote: Addr, mtu: u32, datagram_len: u16) -> u16 {
         let config = TcpConfig::default();
-        let mut env = Env {
-            clock: &Clock::at(Instant::from_nanos(1 << 40)),
-            times: &Times::new(&config),
-            config: &config,
-            counters: &mut Counters::default(),
-            challenge: &mut ChallengeLimiter::new(1, 1),
-            recovery: &mut Pool::new(1, 64),
+        let mut common = Common {
+            clock: Clock::at(Instant::from_nanos(1 << 40)),
+            counters: Counters::default(),
+            challenge: ChallengeLimiter::new(1, 1),
+            recovery: Pool::new(1, 64),
         };
+        let mut env = Env { config: &config, times: &Times::new(&config), common: &mut common };
         let mss = if remote.is_v4() { 1460 } else { 1440 };
         let mut t = Tcb { mss, snd_max: Seq(1000), snd_nxt: Seq(1000), snd_end: Seq(1000), ..Tcb::default() };
         t.key.remote = remote;

@@ -4,7 +4,7 @@ use super::frto::{self, Frto};
 use super::records::{Marks, Record};
 use super::{Phase, Pool, SEGMENTS_MAX, is_tracking};
 use crate::base::Event;
-use crate::tcp::env::Env;
+use crate::tcp::env::{Common, Env};
 use crate::tcp::output::Plan;
 use crate::tcp::tcb::{NONE, Tcb, flag};
 use crate::wire::{Seq, TcpFlags};
@@ -80,15 +80,16 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
         if t.snd_nxt == t.snd_una || plan.flags.syn() {
             return;
         }
-        if !env.recovery.open(t, env.clock) {
+        if !env.open_recovery(t) {
             return env.counters.event(Event::RecoveryExhausted);
         }
-        if t.has(flag::SACK) && !is_tracking(t, env.recovery) {
+        if t.has(flag::SACK) && !is_tracking(t, &env.recovery) {
             env.counters.event(Event::RecoveryExhausted);
         }
     }
-    let now_us = env.clock.us;
-    let Some((b, chunks)) = env.recovery.parts(t.recovery) else { return };
+    let Common { clock, recovery, counters, .. } = &mut *env.common;
+    let now_us = clock.us;
+    let Some((b, chunks)) = recovery.parts(t.recovery) else { return };
     let len = end.since(plan.seq);
     if b.is_tracking {
         let is_kept = if plan.out_of_turn {
@@ -110,12 +111,12 @@ pub fn on_sent(t: &mut Tcb, plan: &Plan, end: Seq, env: &mut Env<'_>) {
             b.board.clear(chunks);
             b.is_tracking = false;
             t.clear(flag::RTT_TIMING);
-            env.counters.event(Event::RecoveryExhausted);
+            counters.event(Event::RecoveryExhausted);
         }
     }
     if plan.len > u32::from(t.mss) {
         b.path.sent(plan.seq, end);
-        env.counters.event(Event::PathProbes);
+        counters.event(Event::PathProbes);
     }
     if plan.retransmit && b.in_recovery() {
         b.undo.resent(end, plan.seq == t.snd_una, now_us);

@@ -8,7 +8,7 @@ use super::{Block, Phase, Rest, rewind};
 use crate::base::Event;
 use crate::base::time::Tick;
 use crate::tcp::congestion::{self, HyStart};
-use crate::tcp::env::{Clock, Env, Times};
+use crate::tcp::env::{Clock, Common, Env, Times};
 use crate::tcp::output::Plan;
 use crate::tcp::rtt;
 use crate::tcp::tcb::{NONE, Tcb, flag};
@@ -17,17 +17,23 @@ use crate::tcp::tcb::{NONE, Tcb, flag};
 const PROBE_MIN_US: u32 = 4_883;
 
 /// After an ACK. `advanced`: it moved SND.UNA. `wait`: when segments have to be judged again.
+#[inline(always)]
 pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'_>) {
-    if !t.is_outstanding() {
-        // What was timed may have been sent again, and so gave no measurement: the next segment gets a time of its own.
-        t.clear(flag::RTT_TIMING);
-        if !t.is_resting() {
-            t.stop_rtx();
-            settle(t, env);
-        }
-        return;
+    if t.is_outstanding() {
+        return rearm(t, advanced, wait, env);
     }
-    let Env { clock, times, recovery, .. } = env;
+    // What was timed may have been sent again, and so gave no measurement: the next segment gets a time of its own.
+    t.clear(flag::RTT_TIMING);
+    if !t.is_resting() {
+        t.stop_rtx();
+        settle(t, env);
+    }
+}
+
+/// As [`after_ack`], with something still under way.
+#[inline(never)]
+fn rearm(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'_>) {
+    let Env { times, common: Common { clock, recovery, .. }, .. } = env;
     let rto_at = clock.tick.plus(rtt::rto_ticks(t, times));
     let Some((b, _)) = recovery.parts(t.recovery).filter(|(b, _)| b.is_tracking) else {
         if advanced {
@@ -47,8 +53,11 @@ pub fn after_ack(t: &mut Tcb, advanced: bool, wait: Option<u32>, env: &mut Env<'
 }
 
 /// Nothing is under way any more: the block goes, at once or when the connection has rested.
+#[inline(always)]
 pub(super) fn settle(t: &mut Tcb, env: &mut Env<'_>) {
-    if let Some(rest) = env.recovery.settle(t) {
+    if t.recovery != NONE
+        && let Some(rest) = env.recovery.settle(t)
+    {
         let ticks = match rest {
             Rest::TimeOut => rtt::rto_ticks(t, env.times),
             Rest::PathAge => path_mtu::REST_TICKS,
@@ -60,7 +69,7 @@ pub(super) fn settle(t: &mut Tcb, env: &mut Env<'_>) {
 /// After `plan` was sent. New data put the probe off (RFC 8985 7.2), but not the time-out; that runs anew from the
 /// retransmission of the first segment on, whose ACK cannot come before another round trip (RFC 6675 section 6).
 pub fn after_send(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
-    let Env { clock, times, recovery, .. } = env;
+    let Env { times, common: Common { clock, recovery, .. }, .. } = env;
     let Some((b, _)) = recovery.parts(t.recovery).filter(|(b, _)| b.is_tracking) else { return };
     if plan.out_of_turn && plan.seq == t.snd_una {
         let rto_at = clock.tick.plus(rtt::rto_ticks(t, times));
@@ -125,7 +134,7 @@ pub fn on_deadline(t: &mut Tcb, env: &mut Env<'_>) -> bool {
 
 /// The reordering window has passed.
 fn judge_again(t: &mut Tcb, env: &mut Env<'_>) {
-    let Env { clock, times, recovery, counters, .. } = env;
+    let Env { times, common: Common { clock, recovery, counters, .. }, .. } = env;
     let Some((b, chunks)) = recovery.parts(t.recovery) else { return t.stop_rtx() };
     b.take_note(0, clock.us);
     let in_recovery = b.in_recovery();
@@ -141,7 +150,7 @@ fn judge_again(t: &mut Tcb, env: &mut Env<'_>) {
 /// RFC 8985 7.3: new data if there is some and the peer has room for it, else the last segment again. False: there is no
 /// block any more, and this is a time-out.
 fn send_probe(t: &mut Tcb, env: &mut Env<'_>) -> bool {
-    let Env { clock, times, recovery, counters, .. } = env;
+    let Env { times, common: Common { clock, recovery, counters, .. }, .. } = env;
     let Some((b, chunks)) = recovery.parts(t.recovery).filter(|(b, _)| b.is_tracking) else { return false };
     if b.path.is_probing() {
         // Nothing behind it has come either, or that would have shown its loss: this says nothing about its size.
@@ -165,7 +174,7 @@ fn send_probe(t: &mut Tcb, env: &mut Env<'_>) -> bool {
 /// The retransmission time-out (RFC 5681 3.1, RFC 8985 6.3). SND.NXT falls back if there are no records of what
 /// was sent.
 pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
-    if t.recovery == NONE && !env.recovery.open(t, env.clock) {
+    if t.recovery == NONE && !env.open_recovery(t) {
         env.counters.event(Event::RecoveryExhausted);
         if t.retries == 1 {
             t.ssthresh = (t.flight() / 2).max(2 * u32::from(t.mss));
@@ -174,7 +183,7 @@ pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
         t.snd_nxt = t.snd_una;
         return;
     }
-    let Env { clock, recovery, .. } = env;
+    let Env { common: Common { clock, recovery, .. }, .. } = env;
     let Some((b, chunks)) = recovery.parts(t.recovery) else { return };
     let is_first = !b.in_recovery() || t.snd_una.at_or_after(b.recover);
     if is_first {

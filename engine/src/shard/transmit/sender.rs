@@ -1,0 +1,225 @@
+//! A segment, from what is to be said to the frame in the burst.
+
+use super::parts::write_parts;
+use crate::base::{Counters, DropReason, Event, Frame, Instant};
+use crate::neigh::NeighTable;
+use crate::shard::config::ShardConfig;
+use crate::shard::core::{Core, Cx, Protocol};
+use crate::shard::fast_open::FastOpens;
+use crate::shard::locals::Locals;
+use crate::shard::recv_queue::RecvPool;
+use crate::shard::send_queue::SendPool;
+use crate::shard::trace::{Trace, TraceEvent};
+use crate::table::{FlowKey, NamedSlab};
+use crate::tcp::output::{self, Plan};
+use crate::tcp::reset::Bare;
+use crate::tcp::{State, Tcb, ecn, flag, options};
+use crate::timer::Wheel;
+use crate::wire::emit::{self, IpFields, LinkOut, OptionsOut, SegmentOut};
+use crate::wire::{FastOpenCookie, Mac, Seq, TcpFlags, TcpOptions};
+
+/// What sending takes besides the connection that sends: so that who has its control block at hand can pass it on.
+pub(in crate::shard) struct Sender<'a> {
+    pub proto: &'a mut Protocol,
+    config: &'a ShardConfig,
+    locals: &'a Locals,
+    fast: &'a FastOpens,
+    pub send: &'a SendPool,
+    recv: &'a RecvPool,
+    trace: &'a mut Trace,
+    pub link: &'a mut LinkOut,
+}
+
+/// A shard's core in parts that can be changed side by side.
+pub(super) struct Apart<'a> {
+    pub conns: &'a mut NamedSlab<Tcb>,
+    pub neigh: &'a mut NeighTable,
+    pub wheel: &'a mut Wheel,
+    pub sender: Sender<'a>,
+}
+
+impl Core {
+    #[inline(always)]
+    pub(super) fn apart(&mut self) -> Apart<'_> {
+        let Core { conns, neigh, wheel, proto, config, locals, fast, send, recv, trace, link, .. } = self;
+        Apart { conns, neigh, wheel, sender: Sender { proto, config, locals, fast, send, recv, trace, link } }
+    }
+
+    #[inline(always)]
+    pub(in crate::shard) fn sender(&mut self) -> Sender<'_> {
+        self.apart().sender
+    }
+}
+
+impl Sender<'_> {
+    /// The segment of a plan that is taken note of as sent; the connection was in state `before` then.
+    #[inline(always)]
+    pub fn send_plan(
+        &mut self,
+        (slot, t): (u32, &mut Tcb),
+        plan: &Plan,
+        before: State,
+        dst_mac: Mac,
+        mut frame: Frame,
+        cx: &mut Cx<'_>,
+    ) {
+        let is_syn = plan.flags.syn();
+        let unread = self.recv.unread(t.recv, t.rcv_nxt);
+        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let of_syn;
+        let options = if is_syn {
+            // Whatever a router has said meanwhile: that is about our direction (RFC 8201 5.4).
+            let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
+            let cookie = self.fast.option(slot, plan);
+            of_syn = syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val, cookie);
+            OptionsOut::Any(&of_syn)
+        } else {
+            timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
+        };
+        let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), is_syn);
+        let (block, ip) = (t.send, self.proto.config_of(slot, t.flags).ip);
+        let data_at = plan.seq + u32::from(is_syn);
+        let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
+        let (flags, ecn) = match t.has(flag::ECN) {
+            true => ecn::outgoing(t, plan, &mut self.proto.env_of(slot, t.flags)),
+            false => (plan.flags, 0),
+        };
+        // What is urgent is told with the data that follow: a SYN with URG is what many take for an attack.
+        let urgent = if is_syn { None } else { self.proto.urgent_pointer(slot, t, plan.seq) };
+        let flags = if urgent.is_some() { flags | TcpFlags::URG } else { flags };
+        let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
+        let bare = Bare { seq: plan.seq, ack, flags: flags | push };
+        let (key, states) = (t.key, (before, t.state()));
+        let segment = self.bare(&key, bare, window, options, ip.with_ecn(ecn));
+        let segment = SegmentOut { payload_len: plan.len as u16, ..segment };
+        self.note(&segment, states);
+        self.link.dst = dst_mac;
+        let written = match frame.has_more() {
+            false => emit::tcp(&mut frame, self.link, &segment, |out| self.send.read(block, data_at, out)),
+            true => write_parts(&mut frame, self.link, &segment, (self.send, block), &mut self.proto.counters),
+        };
+        if let Some(pointer) = urgent.filter(|_| written) {
+            emit::set_urgent(&mut frame, self.link, &segment, pointer);
+        }
+        self.push(frame, written, cx);
+    }
+
+    /// A segment without payload from our end of `key` to the other.
+    #[inline(always)]
+    pub fn bare<'a>(
+        &self,
+        key: &FlowKey,
+        bare: Bare,
+        window: u16,
+        options: OptionsOut<'a>,
+        ip: IpFields,
+    ) -> SegmentOut<'a> {
+        SegmentOut {
+            src: self.locals.addr(key.local),
+            dst: key.remote,
+            src_port: key.local_port,
+            dst_port: key.remote_port,
+            seq: bare.seq,
+            ack: bare.ack,
+            flags: bare.flags,
+            window,
+            options,
+            payload_len: 0,
+            ip,
+            checksum: self.config.checksum,
+        }
+    }
+
+    /// Sends a segment without payload. `states`: of its connection before and after.
+    #[inline(always)]
+    pub fn send_bare(
+        &mut self,
+        mut frame: Frame,
+        dst: Mac,
+        s: &SegmentOut<'_>,
+        states: (State, State),
+        cx: &mut Cx<'_>,
+    ) {
+        self.note(s, states);
+        self.link.dst = dst;
+        let written = emit::tcp(&mut frame, self.link, s, |_| {});
+        self.push(frame, written, cx);
+    }
+
+    /// For the trace, if there is one.
+    #[inline(always)]
+    fn note(&mut self, segment: &SegmentOut<'_>, (before, after): (State, State)) {
+        if self.trace.is_on() {
+            trace_out(self.trace, self.proto.clock.now, segment, before, after);
+        }
+    }
+
+    /// A segment into the burst. `written`: there was room for it in the frame.
+    #[inline(always)]
+    fn push(&mut self, frame: Frame, written: bool, cx: &mut Cx<'_>) {
+        if !written {
+            return unwritten(&mut self.proto.counters, frame, cx);
+        }
+        self.proto.counters.event(Event::SegmentsOut);
+        self.push_frame(frame, cx);
+    }
+
+    /// Puts a finished frame into the burst.
+    #[inline(always)]
+    pub fn push_frame(&mut self, frame: Frame, cx: &mut Cx<'_>) {
+        self.proto.counters.event(Event::FramesOut);
+        self.proto.counters.add(Event::BytesOut, frame.len() as u64);
+        cx.tx.push(frame);
+    }
+}
+
+pub(super) fn timestamp_option(on: bool, ts_val: u32, ts_recent: u32) -> OptionsOut<'static> {
+    if on { OptionsOut::Timestamp(ts_val, ts_recent) } else { OptionsOut::None }
+}
+
+/// Options of our SYN, or of the SYN,ACK of a simultaneous open (where only what the peer offered is repeated).
+fn syn_options(
+    t: &Tcb,
+    config: &crate::tcp::TcpConfig,
+    own_mss: u16,
+    ts_val: u32,
+    fast_open: Option<FastOpenCookie>,
+) -> TcpOptions {
+    let mut o = TcpOptions { fast_open, ..options::for_syn(config, own_mss, ts_val) };
+    if t.state() == State::SynReceived {
+        o.timestamp = t.has(flag::TIMESTAMPS).then_some((ts_val, t.ts_recent));
+        o.sack_permitted = t.has(flag::SACK);
+        if t.scales == 0 {
+            o.window_scale = None;
+        }
+    }
+    o
+}
+
+// What follows has no sender as an argument: then none has to stand in memory for what nearly never happens.
+
+#[cold]
+fn trace_out(trace: &mut Trace, at: Instant, s: &SegmentOut<'_>, before: State, after: State) {
+    trace.push(TraceEvent {
+        at,
+        outgoing: true,
+        src: s.src,
+        dst: s.dst,
+        src_port: s.src_port,
+        dst_port: s.dst_port,
+        seq: s.seq,
+        ack: s.ack,
+        flags: s.flags,
+        window: s.window,
+        options: s.options.to_options(),
+        payload_len: s.payload_len,
+        before,
+        after,
+    });
+}
+
+#[cold]
+fn unwritten(counters: &mut Counters, frame: Frame, cx: &mut Cx<'_>) {
+    counters.drop(DropReason::NoFrame);
+    cx.pool.free(frame);
+}
