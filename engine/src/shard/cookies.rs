@@ -81,12 +81,13 @@ impl Core {
         let ts_offset = self.isn.ts_offset(&key);
         let own_mss = self.own_mss(key.remote.is_v4());
         let config = self.proto.config_at(key.local_port);
-        let options = self.cookies.redeem(&key, ack, ts_offset, own_mss, config, &self.proto.clock)?;
+        let (options, own_scale) = self.cookies.redeem(&key, ack, ts_offset, own_mss, config, &self.proto.clock)?;
         let hop = self.locals.next_hop(key.local, &key.remote).ok_or(DropReason::NeighbourUnresolved)?;
         let neighbour = self.neigh.caller(hop, item.sender(), cx.now, true).ok_or(DropReason::TableFull)?;
         let (around, _) = self.surroundings(key, neighbour);
         let syn = TcpSegment { seq: ack.seq - 1, flags: TcpFlags::SYN, options, ..*ack };
         let mut half = HalfOpen::new(&syn, &around, ack.ack - 1, &mut self.proto.env_at(key.local_port));
+        half.was_announced(own_scale);
         // Nobody knows when the SYN,ACK went out.
         half.flags |= HalfOpen::RESENT;
         Ok((half, around))

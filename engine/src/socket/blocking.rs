@@ -76,6 +76,25 @@ pub fn send_fast<W: World>(
     fd: Fd,
     bytes: &[u8],
     flags: Flags,
+    remote: (Addr, u16),
+) -> Result<usize, Errno> {
+    let sent = open_and_send(world, fd, bytes, flags, remote);
+    tell_copied(world, fd, flags, sent)
+}
+
+/// The bytes of one call were copied.
+fn tell_copied<W: World>(world: &mut W, fd: Fd, flags: Flags, sent: Result<usize, Errno>) -> Result<usize, Errno> {
+    if flags.zero_copy && matches!(sent, Ok(1..)) {
+        world.act(|s| s.note_copied(fd))?;
+    }
+    sent
+}
+
+fn open_and_send<W: World>(
+    world: &mut W,
+    fd: Fd,
+    bytes: &[u8],
+    flags: Flags,
     (remote, port): (Addr, u16),
 ) -> Result<usize, Errno> {
     let nonblocking = flags.dont_wait || world.act(|s| s.is_nonblocking(fd))?;
@@ -96,7 +115,7 @@ pub fn send_fast<W: World>(
     if rest.is_empty() {
         return Ok(done);
     }
-    send(world, fd, &rest, flags).map(|n| done + n).or_else(|e| if done > 0 { Ok(done) } else { Err(e) })
+    send_all(world, fd, &rest, flags).map(|n| done + n).or_else(|e| if done > 0 { Ok(done) } else { Err(e) })
 }
 
 /// Waits until something has come (or, with `wait_all`, until `out` is full or the stream ends).
@@ -119,8 +138,13 @@ pub fn recv<W: World>(world: &mut W, fd: Fd, out: &mut [u8], flags: Flags) -> Re
 
 /// Waits until all bytes are queued. An error after some of them were is kept for the next call.
 pub fn send<W: World>(world: &mut W, fd: Fd, bytes: &[u8], flags: Flags) -> Result<usize, Errno> {
+    let sent = send_all(world, fd, bytes, flags);
+    tell_copied(world, fd, flags, sent)
+}
+
+fn send_all<W: World>(world: &mut W, fd: Fd, bytes: &[u8], flags: Flags) -> Result<usize, Errno> {
     if let Some(remote) = world.act(|s| s.deferred(fd))? {
-        return send_fast(world, fd, bytes, flags, remote);
+        return open_and_send(world, fd, bytes, flags, remote);
     }
     let mut done = 0;
     loop {

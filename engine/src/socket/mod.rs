@@ -19,6 +19,7 @@
 
 pub mod blocking;
 mod calls;
+mod copied;
 mod epoll;
 mod errno;
 mod fast_open;

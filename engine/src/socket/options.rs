@@ -34,6 +34,8 @@ pub struct Options {
     pub send_timeout: Option<Duration>,
     pub nodelay: bool,
     pub cork: bool,
+    /// SO_ZEROCOPY: calls with MSG_ZEROCOPY are told of.
+    pub zero_copy: bool,
     /// TCP_MAXSEG; 0: what the link carries.
     pub mss: u16,
     /// TCP_SYNCNT; 0: as the shard has it.
@@ -82,6 +84,7 @@ impl Default for Options {
             send_timeout: None,
             nodelay: false,
             cork: false,
+            zero_copy: false,
             mss: 0,
             syn_retries: 0,
             user_timeout_ms: 0,
@@ -185,7 +188,7 @@ macro_rules! int_option {
 /// Linux doubles what is asked for, to have room for its bookkeeping, and says so.
 const BUFFER_MAX: i32 = 1 << 29;
 
-static INT_OPTIONS: [IntOption; 29] = [
+static INT_OPTIONS: [IntOption; 31] = [
     int_option!(SOL_SOCKET, SO_REUSEADDR, switch reuse_address),
     int_option!(SOL_SOCKET, SO_KEEPALIVE, switch keepalive),
     int_option!(SOL_SOCKET, SO_SNDBUF, |o| o.send_buffer_bytes as i32, |o, v| {
@@ -202,8 +205,13 @@ static INT_OPTIONS: [IntOption; 29] = [
     }),
     // Urgent bytes are bytes of the stream like all others (RFC 6093).
     int_option!(SOL_SOCKET, SO_OOBINLINE, |_| 1, |_, _| Ok(())),
-    // Kept, without effect: every packet of a socket has the same rank.
+    int_option!(SOL_SOCKET, SO_ZEROCOPY, |o| o.zero_copy.into(), |o, v| {
+        o.zero_copy = within(v, 0, 1)? == 1;
+        Ok(())
+    }),
+    // Without effect: every packet of a socket has the same rank, and none meets the host's filters and routing rules.
     int_option!(SOL_SOCKET, SO_PRIORITY, |_| 0, |_, _| Ok(())),
+    int_option!(SOL_SOCKET, SO_MARK, |_| 0, |_, _| Ok(())),
     int_option!(IPPROTO_TCP, TCP_NODELAY, switch nodelay),
     int_option!(IPPROTO_TCP, TCP_CORK, switch cork),
     int_option!(IPPROTO_TCP, TCP_KEEPIDLE, keepalive_idle_s in 1..=32_767),

@@ -1,5 +1,6 @@
 //! The table of descriptors, and what the shard tells it.
 
+use super::copied::Copied;
 use super::epoll::Epoll;
 use super::leftover::{Leftover, Room};
 use super::{Errno, Fd, Options};
@@ -44,6 +45,7 @@ pub struct Socket {
     pub nonblocking: bool,
     /// SO_ERROR.
     pub error: Option<Errno>,
+    pub copied: Copied,
     pub read_shut: bool,
     pub write_shut: bool,
     /// Until when TCP_CORK or MSG_MORE hold back less than a segment.
@@ -79,6 +81,7 @@ impl Socket {
             options,
             nonblocking: false,
             error: None,
+            copied: Copied::default(),
             read_shut: false,
             write_shut: false,
             corked_until: None,

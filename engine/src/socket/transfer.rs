@@ -23,6 +23,8 @@ pub struct Flags {
     pub dont_wait: bool,
     /// MSG_WAITALL.
     pub wait_all: bool,
+    /// MSG_ZEROCOPY: with SO_ZEROCOPY, a waiting call tells in the error queue that its bytes are not needed any more.
+    pub zero_copy: bool,
 }
 
 impl Sockets<'_> {

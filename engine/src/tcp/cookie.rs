@@ -16,6 +16,7 @@
 //! the next. MSS is the index of the largest entry of a table that is not above what the peer can take. Window
 //! scale and SACK-permitted travel in the low five bits of our timestamp, which the peer echoes: the timestamp goes
 //! back by less than 34 ms for it, so those that follow are never below. Without timestamps both are given up.
+//! Our own shift count is only sealed: it is one of the few that went out with cookies.
 //!
 //! Of 2^32 guesses 16 are right at a time. Given up as well: the peer's window until its ACK tells it, the round-trip
 //! time of the handshake, and the repetition of a lost SYN,ACK (the peer repeats its SYN).
@@ -37,6 +38,8 @@ const IRS_SHIFT: u32 = MSS_BITS + 1;
 const HANDSHAKE_SHIFT: u32 = IRS_SHIFT + 16;
 /// From nanoseconds to the count: 2^36 ns are 69 s.
 const COUNT_SHIFT: u32 = 36;
+/// Where our own shift count stands in what is sealed.
+const SCALE_SHIFT: u32 = 12;
 /// In the timestamp: the window scale in four bits, or 15 for none, and above it SACK-permitted.
 const NOTE_MASK: u32 = 31;
 const NO_SCALE: u32 = 15;
@@ -51,6 +54,9 @@ pub struct CookieJar {
     pressed: bool,
     /// The count in which a cookie was baked last.
     last: Option<u64>,
+    /// The shift counts that went out with cookies since they were last needed, as a set: mostly one, and another when the
+    /// listener's buffer is changed meanwhile.
+    scales: u16,
 }
 
 /// The answer to a SYN.
@@ -65,7 +71,7 @@ pub struct Cookie {
 
 impl CookieJar {
     pub fn new(secret: [u64; 2], when: SynCookies) -> CookieJar {
-        CookieJar { key: SipKey { k0: secret[0], k1: secret[1] }, when, pressed: false, last: None }
+        CookieJar { key: SipKey { k0: secret[0], k1: secret[1] }, when, pressed: false, last: None, scales: 0 }
     }
 
     /// Whether the next SYN gets a cookie, with `half_open` records held of at most `limit`. The last quarter of the
@@ -100,14 +106,17 @@ impl CookieJar {
             scale | if options.sack_permitted { SACK_NOTE } else { 0 }
         });
         let count = count_at(clock.now);
+        let own_scale = agreed.scales & 15;
+        self.scales = if self.are_out(clock.now) { self.scales } else { 0 } | 1 << own_scale;
         self.last = Some(count);
         let tuple = siphash13(self.key, key.words());
         let low = mss_index(mss, own_mss) | if count & 1 == 1 { COUNT_BIT } else { 0 };
-        let iss = mask(tuple) + self.seal(tuple, syn.seq, notes, count, low);
+        let said = Said { notes, own_scale, count, low };
+        let iss = mask(tuple) + self.seal(tuple, syn.seq, &said);
         Cookie { iss, ts: notes.map_or(clock.ts, |n| annotated(clock.ts, n)), options }
     }
 
-    /// What the SYN must have said to which `ack` is the third segment.
+    /// What the SYN must have said to which `ack` is the third segment, and the shift count that the answer announced.
     ///
     /// # Errors
     /// `CookieAhead`: the cookie is good, but a segment before this one is missing. `CookieBad`: it is none, or too old.
@@ -119,7 +128,7 @@ impl CookieJar {
         own_mss: u16,
         config: &TcpConfig,
         clock: &Clock,
-    ) -> Result<TcpOptions, DropReason> {
+    ) -> Result<(TcpOptions, u8), DropReason> {
         let timestamp = ack.options.timestamp.filter(|_| config.timestamps);
         let notes = timestamp.map(|(_, echo)| echo.wrapping_sub(ts_offset) & NOTE_MASK);
         let tuple = siphash13(self.key, key.words());
@@ -128,32 +137,45 @@ impl CookieJar {
         let now = count_at(clock.now);
         let baked_before = (low & COUNT_BIT != 0) != (now & 1 == 1);
         let count = now.wrapping_sub(u64::from(baked_before));
-        let wrong = brought ^ self.seal(tuple, ack.seq - 1, notes, count, low);
-        if wrong >> HANDSHAKE_SHIFT != 0 {
-            return Err(DropReason::CookieBad);
-        }
+        let mut scales = (0..15).filter(|scale| self.scales & 1 << scale != 0);
+        let wrong = |own_scale| brought ^ self.seal(tuple, ack.seq - 1, &Said { notes, own_scale, count, low });
+        let is_sealed = |&(_, wrong): &(u8, u32)| wrong >> HANDSHAKE_SHIFT == 0;
+        let (own_scale, wrong) =
+            scales.find_map(|s| Some((s, wrong(s))).filter(is_sealed)).ok_or(DropReason::CookieBad)?;
         if wrong != 0 {
             return Err(DropReason::CookieAhead);
         }
         let index = low & (COUNT_BIT - 1);
         let scale = notes.map_or(NO_SCALE, |n| n & NO_SCALE);
-        Ok(TcpOptions {
+        let options = TcpOptions {
             mss: Some(MSS_TABLE.get(index as usize).copied().unwrap_or(own_mss)),
             window_scale: (scale != NO_SCALE).then_some(scale as u8),
             sack_permitted: notes.is_some_and(|n| n & SACK_NOTE != 0),
             timestamp,
             ..TcpOptions::default()
-        })
+        };
+        Ok((options, own_scale))
     }
 
-    /// The number whose low bits are `low`, not yet hidden.
-    fn seal(&self, tuple: u64, irs: Seq, notes: Option<u32>, count: u64, low: u32) -> u32 {
+    /// The number whose low bits are `said.low`, not yet hidden.
+    fn seal(&self, tuple: u64, irs: Seq, said: &Said) -> u32 {
+        let &Said { notes, own_scale, count, low } = said;
         let options = u64::from(notes.map_or(0, |n| n + 1)) << MSS_BITS | u64::from(low & (COUNT_BIT - 1));
-        let said = count << 16 | options;
+        let said = count << 16 | u64::from(own_scale) << SCALE_SHIFT | options;
         let of_handshake = siphash13(self.key, [tuple, said, 0]) as u32;
         let of_irs = siphash13(self.key, [tuple, said, 1 << 32 | u64::from(irs.0)]) as u16;
         of_handshake << HANDSHAKE_SHIFT | u32::from(of_irs) << IRS_SHIFT | low
     }
+}
+
+/// What a cookie is about, besides the 4-tuple and the peer's initial number.
+struct Said {
+    /// In the low bits of the timestamp.
+    notes: Option<u32>,
+    own_scale: u8,
+    count: u64,
+    /// In the low bits of the cookie.
+    low: u32,
 }
 
 /// Hides the low bits from others.
@@ -224,7 +246,7 @@ mod tests {
     }
 
     fn redeem(jar: &CookieJar, ack: &TcpSegment, seconds: u64) -> Result<TcpOptions, DropReason> {
-        jar.redeem(&key(1), ack, OFFSET, OWN, &TcpConfig::default(), &at(seconds))
+        jar.redeem(&key(1), ack, OFFSET, OWN, &TcpConfig::default(), &at(seconds)).map(|(options, _)| options)
     }
 
     fn round_trip(offered: TcpOptions) -> Result<TcpOptions, DropReason> {
@@ -276,7 +298,7 @@ mod tests {
             let syn = syn(TcpOptions { mss: Some(own), ..TcpOptions::default() });
             let cookie = jar.bake(&key(1), &syn, own, &TcpConfig::default(), &at(5));
             let back = jar.redeem(&key(1), &ack(&syn, &cookie), OFFSET, own, &TcpConfig::default(), &at(5));
-            assert_eq!(back.unwrap().mss, Some(own));
+            assert_eq!(back.unwrap().0.mss, Some(own));
         }
     }
 
@@ -339,8 +361,26 @@ mod tests {
     }
 
     #[test]
+    fn own_shift_count_is_that_of_the_answer_whatever_is_configured_since() {
+        let mut jar = jar();
+        let buffers = [0xffff, 1 << 20, 1 << 24].map(|bytes| TcpConfig::default().with_fixed_receive_buffer(bytes));
+        let syn = syn(TcpOptions { timestamp: Some((5, 0)), window_scale: Some(7), ..TcpOptions::default() });
+        let cookies = buffers.each_ref().map(|c| jar.bake(&key(1), &syn, OWN, c, &at(5)));
+        for (cookie, baked_with) in cookies.iter().zip(&buffers) {
+            for config in &buffers {
+                let back = jar.redeem(&key(1), &ack(&syn, cookie), OFFSET, OWN, config, &at(6));
+                assert_eq!(back.map(|(_, scale)| scale), Ok(options::own_scale(baked_with)));
+            }
+        }
+        // Once no cookie of theirs is out, they count no more.
+        jar.bake(&key(2), &syn, OWN, &buffers[0], &at(500));
+        assert_eq!(jar.scales, 1);
+    }
+
+    #[test]
     fn guessing_hardly_ever_succeeds() {
-        let jar = jar();
+        let mut jar = jar();
+        jar.bake(&key(2), &syn(TcpOptions::default()), OWN, &TcpConfig::default(), &at(5));
         let mut rng = Rng::new(6);
         let guess = |rng: &mut Rng| TcpSegment {
             seq: Seq(rng.next_u32()),

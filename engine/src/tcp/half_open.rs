@@ -101,6 +101,11 @@ impl HalfOpen {
         self.tries >> 4
     }
 
+    /// The SYN,ACK has announced this shift count.
+    pub fn was_announced(&mut self, own_scale: u8) {
+        self.tries = own_scale << 4 | self.retries();
+    }
+
     #[inline(always)]
     pub fn retries(&self) -> u8 {
         self.tries & Self::RETRIES_MAX

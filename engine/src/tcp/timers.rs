@@ -88,6 +88,7 @@ fn is_lone_probe(t: &Tcb) -> bool {
 /// The segment again; the time-out behind it is not longer than the first.
 fn probe_alone(t: &mut Tcb, env: &mut Env<'_>) {
     env.counters.event(Event::LossProbes);
+    path_mtu::share(t, env);
     t.snd_nxt = t.snd_una;
     t.clear(flag::RTT_TIMING);
     t.stop_rtx();

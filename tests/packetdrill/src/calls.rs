@@ -5,9 +5,8 @@
 //! the manual page says, and `userdata` is what `packetdrill_interface_init` has put there, until `free`.
 
 use crate::adapter::Adapter;
-use crate::convert;
-use crate::fast_open;
 use crate::interface::Interface;
+use crate::{convert, error_queue, fast_open};
 use libc::{epoll_event, iovec, msghdr, pollfd, sockaddr, socklen_t, timeval};
 use std::ffi::{c_int, c_longlong, c_uint, c_ulong, c_void};
 use std::time::Duration;
@@ -208,6 +207,10 @@ extern "C" fn recvfrom(
 }
 
 extern "C" fn recvmsg(user: User, fd: c_int, message: *mut msghdr, bits: c_int) -> isize {
+    if bits & libc::MSG_ERRQUEUE != 0 {
+        // SAFETY: as the module says.
+        return result(unsafe { error_queue::receive(adapter(user), fd, message) });
+    }
     // SAFETY: as the module says.
     let parts = unsafe { convert::message_parts(message) };
     result(parts.and_then(|parts| {

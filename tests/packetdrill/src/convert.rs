@@ -167,7 +167,7 @@ pub unsafe fn message_parts<'a>(message: *const msghdr) -> Result<&'a [iovec], E
 /// Flags of one call.
 pub fn flags(flags: c_int) -> Result<Flags, Errno> {
     if flags & libc::MSG_ERRQUEUE != 0 {
-        // There is never anything in it.
+        // There is never anything in it but reports, and those are no bytes.
         return Err(Errno::AGAIN);
     }
     Ok(Flags {
@@ -176,5 +176,6 @@ pub fn flags(flags: c_int) -> Result<Flags, Errno> {
         peek: flags & libc::MSG_PEEK != 0,
         dont_wait: flags & libc::MSG_DONTWAIT != 0,
         wait_all: flags & libc::MSG_WAITALL != 0,
+        zero_copy: flags & libc::MSG_ZEROCOPY != 0,
     })
 }

@@ -18,6 +18,7 @@
 mod adapter;
 mod calls;
 mod convert;
+mod error_queue;
 mod fast_open;
 pub mod interface;
 mod machine;

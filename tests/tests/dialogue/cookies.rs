@@ -5,7 +5,7 @@ use synfin_engine::base::{DropReason, Event};
 use synfin_engine::shard::ShardConfig;
 use synfin_engine::tcp::{State, SynCookies};
 use synfin_engine::wire::{TcpFlags, TcpOptions};
-use synfin_tests::host::{Host, Sent, Told, plain_config, seg};
+use synfin_tests::host::{Host, OUR_PORT, Sent, Told, plain_config, seg};
 
 /// Cookies whatever the pressure.
 fn always() -> ShardConfig {
@@ -114,6 +114,24 @@ fn with_timestamps_window_scale_sack_and_mss_are_as_offered() {
     let ack = host.next().seg;
     assert_eq!(ack.options.sack_blocks().len(), 1);
     over(&mut host, 101);
+}
+
+#[test]
+fn window_scale_is_the_one_that_went_out_with_the_cookie_whatever_is_configured_since() {
+    let buffer = |config: &ShardConfig, bytes| config.tcp.with_fixed_receive_buffer(bytes);
+    for (before, after) in [(256 << 10, 16 << 20), (16 << 20, 0xffff)] {
+        let mut config = rich();
+        config.tcp = buffer(&config, before);
+        let after = buffer(&config, after);
+        let mut host = Host::server(config);
+        host.send(seg("S", 100, 0).options(offer()));
+        let answer = cookie(&mut host).seg;
+        host.shard.with_net(host.now, |_, net| net.listen(OUR_PORT, Some(&after)));
+        let (val, _) = answer.options.timestamp.expect("timestamps were offered");
+        host.send(seg(".", 101, answer.seq.0 + 1).ts(1001, val));
+        host.act(|c| assert_eq!(c.info().map(|i| i.receive_scale), answer.options.window_scale));
+        over(&mut host, 101);
+    }
 }
 
 #[test]

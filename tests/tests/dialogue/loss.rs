@@ -170,6 +170,20 @@ fn first_two_duplicate_acks_let_one_new_segment_out_each() {
 }
 
 #[test]
+fn what_limited_transmit_has_let_out_already_does_not_let_the_window_grow_once_more() {
+    let mut host = under_way(10);
+    host.send(ack(0));
+    host.send(ack(0));
+    host.out.clear();
+    // It was reordering. Nine segments are under way, and the third alone lets the window grow.
+    host.send(ack(3));
+    host.expect_data(12_301, 501, &BYTES[12_000..13_000]);
+    host.expect_data(13_301, 501, &BYTES[13_000..14_000]);
+    host.expect_nothing();
+    over(&mut host, 501);
+}
+
+#[test]
 fn partial_ack_in_recovery_brings_the_next_hole_at_once() {
     // NewReno, RFC 6582: segments 0 and 4 of ten are lost.
     let mut host = under_way(10);

@@ -320,6 +320,36 @@ fn what_one_connection_was_told_of_the_path_counts_for_the_next_ones_for_ten_min
 }
 
 #[test]
+fn what_one_connection_was_told_of_the_path_counts_for_the_others_at_their_next_time_out() {
+    for sack in [true, false] {
+        let mut config = plain_config();
+        config.tcp.sack = true;
+        let mut host = Host::server(config);
+        let port = host.remote.1;
+        opened_by(&mut host, port, sack);
+        let first = host.shard.app().conn;
+        opened_by(&mut host, port + 1, sack);
+        tell_narrow(&mut host);
+        host.send(seg("R", 101, 0));
+        host.out.clear();
+        host.remote.1 = port;
+        host.shard.app_mut().conn = first;
+        host.write(&BYTES[..1400]);
+        host.expect_data(301, 101, &BYTES[..1400]);
+        // No router tells this one, and the segment is lost.
+        host.pass_until_output(seconds(4));
+        host.expect_data(301, 101, &BYTES[..960]);
+        host.out.clear();
+        host.send(seg(".", 101, 1261));
+        host.out.clear();
+        host.send(seg(".", 101, 1701));
+        host.act(|c| assert_eq!(c.info().map(|i| i.mss), Some(960)));
+        host.send(seg("R", 101, 0));
+        host.assert_clean();
+    }
+}
+
+#[test]
 fn what_is_lost_is_repeated_also_on_a_connection_that_opened_into_a_narrow_path() {
     for simultaneous in [false, true] {
         let mut config = plain_config();

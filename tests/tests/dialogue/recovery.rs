@@ -56,7 +56,7 @@ pub fn sent(host: &mut Host) -> Vec<u32> {
     all.iter().filter(|s| !s.data.is_empty()).map(|s| s.seg.seq.since(Seq(301)) / 1000).collect()
 }
 
-fn window(host: &mut Host) -> u32 {
+pub fn window(host: &mut Host) -> u32 {
     host.shard.with_net(host.now, |app, net| net.conn(app.conn.expect("one")).expect("live").info().expect("live").cwnd)
 }
 

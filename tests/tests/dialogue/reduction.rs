@@ -1,6 +1,7 @@
-//! How the window comes down during a recovery with SACK, and what may be sent meanwhile (RFC 6937).
+//! How the window comes down during a recovery with SACK (RFC 6937) or goes on growing where none was called for, and what
+//! may be sent meanwhile.
 
-use crate::recovery::{sack, sack_config, sent, under_way};
+use crate::recovery::{sack, sack_config, sent, under_way, window};
 use crate::{ms, over};
 use synfin_tests::host::seg;
 
@@ -30,4 +31,22 @@ fn fin_alone_waits_for_the_window_of_a_recovery() {
     host.expect("F.", 10_301, 501);
     host.send(seg("R", 501, 0));
     host.assert_clean();
+}
+
+#[test]
+fn sacked_segments_have_let_new_ones_out_and_do_not_let_the_window_grow_once_more() {
+    let mut host = under_way(sack_config(), 30_000);
+    host.pass(ms(100));
+    host.send(sack(0, &[(1, 2)]));
+    host.send(sack(0, &[(1, 3)]));
+    assert_eq!(sent(&mut host), [10, 11]);
+    host.send(sack(3, &[]));
+    assert_eq!(sent(&mut host), [12, 13]);
+    // On a path that is known to reorder, the window grows with all that is acknowledged.
+    host.send(sack(3, &[(4, 6)]));
+    sent(&mut host);
+    let before = window(&mut host);
+    host.send(sack(6, &[]));
+    assert_eq!(window(&mut host) - before, 3000);
+    over(&mut host, 501);
 }

@@ -1,6 +1,6 @@
 //! Calls that wait.
 
-use crate::{PLAIN, close, ms, recv, send};
+use crate::{PLAIN, close, ms, recv, send, set};
 use std::time::Duration;
 use synfin_engine::socket::blocking::{self, World};
 use synfin_engine::socket::{Errno, Fd, Flags, Poll, bits};
@@ -136,4 +136,35 @@ fn lingering_waits_until_all_is_acknowledged_or_the_time_is_over() {
         assert_eq!(closed, Ok(()));
         assert!(took >= shortest && took < longest, "{took:?}, the peer reads: {reads}");
     }
+}
+
+#[test]
+fn calls_with_msg_zerocopy_are_told_of_in_the_error_queue_by_their_numbers() {
+    let mut net = Net::default();
+    let (_, client, server) = net.connected();
+    let poll = |net: &mut Net| {
+        let mut one = [Poll { fd: client, events: bits::IN, revents: 0 }];
+        net.on(Host::A, |s| s.poll(&mut one));
+        one[0].revents
+    };
+    let zero_copy = Flags { zero_copy: true, ..PLAIN };
+    let call = |net: &mut Net, bytes: &[u8]| blocking::send(&mut net.program(Host::A), client, bytes, zero_copy);
+    // Without SO_ZEROCOPY it is a call like any other.
+    assert_eq!(call(&mut net, b"ab"), Ok(2));
+    assert_eq!(poll(&mut net), 0);
+    set(&mut net, Host::A, client, libc::SOL_SOCKET, libc::SO_ZEROCOPY, 1).expect("an option");
+    assert_eq!(net.on(Host::A, |s| s.take_copied(client)), Err(Errno::AGAIN));
+    // One that has to wait for room is one call all the same.
+    let drain = move |net: &mut Net| drop(recv(net, Host::B, server, 1 << 20));
+    (1..20).for_each(|n| net.after(ms(50 * n), drain));
+    assert_eq!(call(&mut net, &vec![7; 1_000_000]), Ok(1_000_000));
+    assert_eq!(call(&mut net, b""), Ok(0));
+    assert_eq!(call(&mut net, b"c"), Ok(1));
+    assert_eq!(poll(&mut net), bits::ERR);
+    assert_eq!(net.on(Host::A, |s| s.take_copied(client)), Ok((0, 1)));
+    assert_eq!(poll(&mut net), 0);
+    assert_eq!(call(&mut net, b"d"), Ok(1));
+    assert_eq!(net.on(Host::A, |s| s.take_copied(client)), Ok((2, 2)));
+    close(&mut net, Host::A, client);
+    assert_eq!(net.on(Host::A, |s| s.take_copied(client)), Err(Errno::BADF));
 }

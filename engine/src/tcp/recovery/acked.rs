@@ -62,6 +62,7 @@ pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, 
         reno::on_ack(t, b, chunks, &ack, counters);
         return None;
     }
+    let is_reordering = b.rack.reordering_seen;
     let report = read(t, b, chunks, &ack);
     if let Some((rtt_us, end)) = report.rtt {
         measure(t, b, rtt_us, end);
@@ -83,7 +84,10 @@ pub fn on_ack(t: &mut Tcb, seg: &TcpSegment, advanced: u32, is_duplicate: bool, 
     let is_safe = advanced > 0 && !has_new_loss;
     after_detection(t, b, Progress { advanced, delivered: report.delivered, is_safe }, counters);
     if b.phase != Phase::Recovery && !was_recovering && advanced > 0 && was_limited {
-        grow(t, b, advanced, report.rtt.map(|(rtt, _)| rtt), clock.us);
+        // What duplicate ACKs have reported has let new segments out already (limited transmit). Where segments often arrive out
+        // of order it counts, or the window would never grow.
+        let acked = if is_reordering { advanced } else { advanced.min(report.delivered) };
+        grow(t, b, acked, report.rtt.map(|(rtt, _)| rtt), clock.us);
     }
     wait
 }

@@ -3,7 +3,7 @@
 //! One job a file: [`records`] and [`scoreboard`] which segments are under way (RFC 2018, 6675), [`rack`] which of them
 //! are lost (RFC 8985), [`tlp`] probes at the tail, [`prr`] the window during a recovery (RFC 6937), [`undo`] taking a
 //! reduction back (RFC 3522, 3708), `frto` how a time-out without timestamps shows to be spurious (RFC 5682),
-//! [`path_mtu`] how large segments may be, `paths` what later connections are told of that, `reno` recovery without SACK (RFC 6582), `ecn` marks of congestion (RFC
+//! [`path_mtu`] how large segments may be, `paths` what other connections are told of that, `reno` recovery without SACK (RFC 6582), `ecn` marks of congestion (RFC
 //! 3168); `acked`, `sent` and `timer` what an ACK, a transmission and a deadline do to all of that.
 //!
 //! The state lives in a side block that a connection has only while there is something to remember: more than one segment

@@ -191,8 +191,27 @@ fn shrink(t: &mut Tcb, mss: u16, is_told: bool, env: &mut Env<'_>) {
     t.mss = mss;
 }
 
+/// A time-out of more than the path takes, as another connection to the same place was told since this one has opened (RFC
+/// 8201 5.2): routers do not tell each of many. False: nobody was.
+pub fn share(t: &mut Tcb, env: &mut Env<'_>) -> bool {
+    let now = env.clock.now;
+    let Some(mtu) = env.recovery.paths.mtu(&t.key.remote, now) else { return false };
+    let mss = mss_for(t, mtu);
+    // Whoever has learnt something of the path by itself knows better.
+    let is_plain = env.recovery.get(t.recovery).is_none_or(|b| b.path.is_plain());
+    let is_news = is_plain && mss < t.mss && t.flight() > u32::from(mss);
+    if is_news {
+        narrow(t, mss, true, env);
+    }
+    is_news
+}
+
 /// The retransmission timer has run out, and what that means for recovery is done.
 pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
+    if share(t, env) {
+        t.cwnd = u32::from(t.mss);
+        return;
+    }
     let Common { clock, recovery, .. } = &mut *env.common;
     if let Some((b, chunks)) = recovery.parts(t.recovery)
         && b.path.is_probing()

@@ -1,5 +1,5 @@
-//! What routers said of paths, for connections that begin later: the size that each destination takes, as long as it counts
-//! as known (RFC 8201 5.3). Empty nearly always, and looked at when a connection becomes established.
+//! What routers said of paths, for other connections: the size that each destination takes, as long as it counts as known (RFC
+//! 8201 5.3). Empty nearly always, and looked at when a connection becomes established and when one has a time-out.
 
 use crate::base::Instant;
 use crate::wire::Addr;

@@ -10,6 +10,8 @@ use crate::tcp::tcb::{Tcb, flag};
 
 /// Duplicate ACKs that mean a loss (RFC 5681 3.2).
 const DUP_ACK_THRESHOLD: u8 = 3;
+/// So many let a new segment out each (RFC 3042).
+pub const LIMITED_TRANSMIT: u8 = 2;
 
 pub fn on_ack(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, counters: &mut Counters) {
     if b.frto != Frto::Off && (ack.advanced > 0 || ack.is_duplicate) {
@@ -55,7 +57,9 @@ pub fn on_ack(t: &mut Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>, co
         b.phase = Phase::Open;
     }
     if b.was_limited(t.snd_una - ack.advanced) {
-        grow(t, b, ack.advanced, None, ack.at.now_us);
+        // Limited transmit has let new segments out for what the duplicate ACKs told.
+        let ahead = u32::from(t.dup_acks.min(LIMITED_TRANSMIT)) * u32::from(t.mss);
+        grow(t, b, ack.advanced.saturating_sub(ahead), None, ack.at.now_us);
     }
 }
 

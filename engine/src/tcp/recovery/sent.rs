@@ -2,6 +2,7 @@
 
 use super::frto::{self, Frto};
 use super::records::{Marks, Record};
+use super::reno::LIMITED_TRANSMIT;
 use super::{Phase, Pool, SEGMENTS_MAX, is_tracking};
 use crate::base::Event;
 use crate::tcp::env::{Common, Env};
@@ -68,8 +69,7 @@ pub fn room(t: &Tcb, pool: &Pool) -> u32 {
     if b.frto == Frto::Testing {
         return frto::room(t, b);
     }
-    // Limited transmit (RFC 3042): the first two duplicate ACKs let a new segment out each.
-    let extra = if b.in_recovery() { 0 } else { u32::from(t.dup_acks.min(2)) * u32::from(t.mss) };
+    let extra = if b.in_recovery() { 0 } else { u32::from(t.dup_acks.min(LIMITED_TRANSMIT)) * u32::from(t.mss) };
     t.cwnd.saturating_add(extra).saturating_sub(used)
 }
 
