@@ -4,6 +4,7 @@
 //! [`check`]. Nothing here touches the system.
 
 pub mod check;
+pub mod doctor;
 pub mod impair;
 pub mod load;
 pub mod net;
@@ -13,6 +14,7 @@ pub mod values;
 #[cfg(test)]
 mod tests;
 
+pub use doctor::DoctorArgs;
 pub use impair::ImpairArgs;
 pub use load::LoadArgs;
 pub use net::NetArgs;
@@ -59,4 +61,5 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     Load(Box<LoadArgs>),
     Impair(Box<ImpairArgs>),
+    Doctor(Box<DoctorArgs>),
 }

@@ -289,4 +289,4 @@ fn by_name(named: &Named) -> String {
 
 #[cfg(test)]
 #[path = "text_tests.rs"]
-mod tests;
+pub mod tests;

@@ -1,5 +1,6 @@
 //! `synfin serve`, from the command line to the report.
 
+use super::record::Recorder;
 use super::stop::StopRequests;
 use super::watch::{End, Watch};
 use super::{CoreOrder, Runner, start};
@@ -74,6 +75,7 @@ where
     let clock = Clock::start();
     let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
     let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
+    let mut recorder = Recorder::new(&args.net.output)?;
     device.tell_notes();
     let config = shard::config(&args.net, site, Vec::new(), &device, args.max_connections, false)?;
     let signals = Arc::new(Signals::default());
@@ -98,11 +100,15 @@ where
         grace: GRACE,
     };
     let control = running.control().clone();
-    let end = watch.run(|| control.drain(), || running.is_ending());
+    let end = watch.run(&mut recorder, || control.drain(), || running.is_ending());
     let seconds = clock.now().as_nanos() as f64 / 1e9;
-    let finished = parts.finish(running, device.guard)?;
+    let mut finished = parts.finish(running, device.guard)?;
     let mut tally = Tally::default();
-    finished.runners.into_iter().for_each(|r| tally.merge(&tally_of(r.into_app())));
+    for own in finished.runners.into_iter().map(|r| tally_of(r.into_app())) {
+        own.show();
+        tally.merge(&own);
+    }
+    finished.facts.add_recorded(recorder.finish(&boards));
     let counters = &finished.total.counters;
     let section = section(args, &tally, seconds, counters.count(Event::PayloadIn), counters.count(Event::PayloadOut));
     let summary = summary(&section, end);
