@@ -11,7 +11,7 @@ Examples:
   The same, and a network card with two workers on it, its XDP modes tried out:
       synfin doctor -i veth0 --workers 2 --try
 
-What is found is 'ok', a 'warn'ing (a run works, but slower or less evenly than it could) or a 'fail'ure (a run cannot
+What is found is 'ok', a 'warn'ing (a run works, but slower or less evenly than it could) or a 'fail'ure (a run cannot \
 work), with the command that mends it. Nothing is changed. Exit code 0 without a failure, 1 with one, 2 for bad usage.";
 
 /// Look at the machine: what stands in the way of a run, what would slow it down, and the command that mends it

@@ -169,5 +169,5 @@ fn the_examples_in_the_help_texts_are_accepted() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 14);
+    assert_eq!(examples, 16);
 }

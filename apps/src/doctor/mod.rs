@@ -102,9 +102,9 @@ impl Diagnosis {
         }
         let (warnings, failures) = (self.count(Level::Warn), self.count(Level::Fail));
         out.push_str(&match (failures, warnings) {
-            (0, 0) => paint.green("\nok: nothing stands in the way\n"),
-            (0, n) => format!("\nok: nothing stands in the way; {n} things could be better\n"),
-            (n, _) => paint.red(&format!("\nfailed: {n} things stand in the way\n")),
+            (0, 0) => format!("\n{}: nothing stands in the way\n", paint.green("ok")),
+            (0, n) => format!("\n{}: nothing stands in the way, {n} could be better\n", paint.green("ok")),
+            (n, _) => format!("\n{}: {n} of {} in the way of a run\n", paint.red("failed"), self.findings.len()),
         });
         out
     }
@@ -123,10 +123,14 @@ mod tests {
         let text = fine.text(Paint::PLAIN);
         let want = "ok    kernel        new enough\nwarn  queues        too many\n";
         assert!(text.starts_with(want), "{text}");
-        assert!(text.contains("→ ethtool -L v combined 1\n") && text.ends_with("1 things could be better\n"), "{text}");
+        assert!(
+            text.contains("→ ethtool -L v combined 1\n")
+                && text.ends_with("ok: nothing stands in the way, 1 could be better\n"),
+            "{text}"
+        );
         let bad = Diagnosis { findings: vec![ok, warn, Finding::fail("privileges", "none", "sudo")] };
         assert_eq!(bad.exit_code(), 1);
-        assert!(bad.text(Paint::PLAIN).contains("failed: 1 things stand in the way"));
+        assert!(bad.text(Paint::PLAIN).contains("failed: 1 of 3 in the way of a run"));
         assert_eq!(serde_json::to_value(&bad).unwrap()["findings"][2]["level"], "fail");
     }
 }

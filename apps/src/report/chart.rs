@@ -6,6 +6,9 @@ use plotters::prelude::*;
 const SIZE: (u32, u32) = (960, 300);
 /// More would be less than a pixel apart; of neighbours the highest is drawn, so that no peak is lost.
 const POINTS_MAX: usize = 480;
+/// On the right, for the names of the lines.
+const LEGEND_WIDTH: u32 = 110;
+const LEGEND_DISTANCE: i32 = 20;
 const FONT: &str = "sans-serif";
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0x1f, 0x6f, 0xb4),
@@ -74,7 +77,8 @@ impl Chart {
         Y::CoordDescType: ValueFormatter<f64>,
     {
         area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(area)
+        let (left, right) = area.split_horizontally(SIZE.0 - LEGEND_WIDTH);
+        let mut chart = ChartBuilder::on(&left)
             .caption(&self.title, (FONT, 16))
             .margin(8)
             .margin_right(24)
@@ -90,17 +94,12 @@ impl Chart {
             .y_labels(6)
             .label_style((FONT, 12))
             .draw()?;
-        for ((name, points), colour) in lines.iter().zip(COLOURS.iter().cycle()) {
-            let style = colour.stroke_width(2);
-            let drawn = chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
-            drawn.label(*name).legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], style));
+        for (((name, points), colour), n) in lines.iter().zip(COLOURS.iter().cycle()).zip(2..) {
+            let (style, y) = (colour.stroke_width(2), n * LEGEND_DISTANCE);
+            chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
+            right.draw(&PathElement::new([(0, y), (16, y)], style))?;
+            right.draw(&Text::new(*name, (22, y - 6), (FONT, 12)))?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.8))
-            .label_font((FONT, 12))
-            .draw()?;
         area.present()?;
         Ok(())
     }

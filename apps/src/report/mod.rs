@@ -14,3 +14,8 @@ pub mod paint;
 pub mod text;
 
 pub use model::Report;
+
+#[cfg(test)]
+mod described_tests;
+#[cfg(test)]
+mod html_tests;

@@ -120,7 +120,7 @@ pub struct Connections {
     /// Due, but never begun.
     pub missed: u64,
     pub missed_by_reason: Named,
-    /// Established, per second of launching.
+    /// Completed, per second of `active_seconds`.
     pub per_second: f64,
 }
 
@@ -161,7 +161,7 @@ pub struct Requests {
     pub failed: u64,
     /// Not made, since the target announced that it would close.
     pub cut_short: u64,
-    /// Responses per second of launching.
+    /// Responses per second of `active_seconds`.
     pub per_second: f64,
 }
 
