@@ -48,6 +48,7 @@ pub fn main() -> ExitCode {
 fn carry_out(cli: &Cli) -> Result<u8, Failure> {
     match &cli.command {
         Command::Serve(args) => with_report(&args.net.output, || run::serve::run(args)),
+        Command::Load(args) if args.search => with_report(&args.net.output, || run::search::run(args)),
         Command::Load(args) => with_report(&args.net.output, || run::load::run(args)),
         Command::Impair(args) => {
             args.json.as_deref().map_or(Ok(()), json::check_place)?;

@@ -1,5 +1,6 @@
 //! `synfin load`.
 
+use super::limit::{self, Limit};
 use super::net::NetArgs;
 use super::values::{self, Allowance, Ports, Target};
 use clap::{ArgGroup, Args, ValueEnum};
@@ -24,6 +25,10 @@ thousand of them a second, chosen at random, and close them all:
   Exactly 10,000 connections from 200 addresses, IPv4 and IPv6 in rotation:
       synfin load -i veth0 -a 198.18.0.10-198.18.0.209/24 -a 2001:2::10/64 \\
           -t 198.18.0.2:80 -t [2001:2::2]:80 --concurrency 100 --connections 10k
+
+  The highest rate, up to a million a second, at which 99 of 100 requests take a millisecond at most:
+      synfin load -i veth0 -a 198.18.0.10-198.18.0.73/24 -t 198.18.0.2:80 \\
+          --rate 1M --search --limit request.p99=1ms --duration 5s
 
   Keep what was measured: as data, as a page with charts, and a line a second as the run goes on:
       synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --concurrency 100 \\
@@ -191,9 +196,23 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N|P%", default_value = "0", value_parser = values::allowance)]
     pub max_errors: Allowance,
 
-    /// Missed launches that still let the run succeed [default: any number]
+    /// Missed launches that still let the run succeed [default: any number; with --search 0.1%]
     #[arg(long, value_name = "N|P%", value_parser = values::allowance)]
     pub max_missed: Option<Allowance>,
+
+    /// Latency beyond which the run has failed, as in request.p99=1ms; may be given several times
+    ///
+    /// Measures: handshake, first_byte, request, close, connection. Figures: p50, p90, p99, p99.9, max, mean.
+    #[arg(long, value_name = "MEASURE.FIGURE=TIME", value_parser = limit::limit)]
+    pub limit: Vec<Limit>,
+
+    /// Open loop: find the highest rate, up to --rate, at which a run succeeds
+    ///
+    /// One run of --duration after the other, each with its XDP program attached anew: from a sixty-fourth of --rate on the
+    /// rate doubles until a run fails by --max-errors, --max-missed or --limit, then the gap is halved until it is below 5 %.
+    /// The report is that of the best run.
+    #[arg(long, requires = "rate", conflicts_with_all = ["hold", "connections", "csv", "pcap"])]
+    pub search: bool,
 
     #[command(flatten)]
     pub net: NetArgs,

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod doctor;
 pub mod impair;
+pub mod limit;
 pub mod load;
 pub mod net;
 pub mod serve;
@@ -41,7 +42,8 @@ Examples:
 
 Exit status:
   0  the run did what was asked; doctor: nothing stands in the way of one
-  1  it ran, but more connections failed or were missed than --max-errors and --max-missed allow; doctor: something stands \
+  1  it ran, but more connections failed or were missed than --max-errors and --max-missed allow, or a --limit was exceeded; \
+doctor: something stands \
 in the way
   2  bad usage, or the run could not be set up: one sentence on standard error, and what to do
 

@@ -79,6 +79,9 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (L, "--max-errors 200%", "between 0% and 100%"),
         (L, "--timeout 0s", "longer than zero"),
         (L, "--csv run.csv --interval 1ms", "at least 100ms"),
+        (L, "--limit request.p99", "is no limit; write for example"),
+        (L, "--search --csv run.csv", "cannot be used with"),
+        (B, "-t 198.18.0.2:80 --concurrency 5 --search", "--rate <N>"),
         ("synfin doctor --try", "", "--interface <IF>"),
         ("synfin doctor --workers 0", "", "not in 1..=256"),
         (L, "--listen 80", "unexpected argument '--listen'"),
@@ -169,5 +172,5 @@ fn the_examples_in_the_help_texts_are_accepted() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 16);
+    assert_eq!(examples, 17);
 }

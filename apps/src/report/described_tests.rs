@@ -1,7 +1,7 @@
 //! REPORT.md describes every name that the JSON file has.
 
 use super::html_tests::row;
-use super::model::{HoldSection, MemorySection, Named, ServeSection};
+use super::model::{HoldSection, MemorySection, Named, SearchStep, ServeSection};
 use super::text::tests::report;
 use serde_json::Value;
 
@@ -62,6 +62,7 @@ fn every_name_in_the_file_is_described() {
         bytes_per_connection: 1.0,
     });
     report.memory = MemorySection::default();
+    report.search = Some(vec![SearchStep { rate_per_second: 1, ok: true, summary: String::new() }]);
     report.serve = Some(ServeSection {
         app: "http",
         ports: vec![80],

@@ -53,6 +53,9 @@ pub struct Report {
     pub load: Option<LoadSection>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serve: Option<ServeSection>,
+    /// With `--search`: the rates tried; everything else is about the best of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<Vec<SearchStep>>,
     pub packets: Packets,
     /// Every reason there is, zeros included.
     pub drops: Named,
@@ -73,6 +76,15 @@ pub struct Report {
 pub struct Outcome {
     pub exit_code: u8,
     /// One sentence.
+    pub summary: String,
+}
+
+/// A run of a search.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SearchStep {
+    pub rate_per_second: u64,
+    /// It went well.
+    pub ok: bool,
     pub summary: String,
 }
 

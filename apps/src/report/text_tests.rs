@@ -64,6 +64,7 @@ pub fn report() -> Report {
         outcome: Outcome { exit_code: 1, summary: "9 of 1,000 connections failed".into() },
         load: Some(load),
         serve: None,
+        search: None,
         packets: Packets::of(&counters, 1000, 2.5),
         drops: drops(&counters),
         events: events(&counters),

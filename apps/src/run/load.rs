@@ -1,6 +1,7 @@
 //! `synfin load`, from the command line to the report.
 
 use super::engine::FirstHop;
+use super::limits;
 use super::record::Recorder;
 use super::stop::StopRequests;
 use super::summary::{Facts, Parts};
@@ -87,13 +88,15 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
         seed: args.net.output.seed.map_or_else(shard::random_u64, Ok)?,
     };
     let hosts: Vec<String> = args.target.iter().map(ToString::to_string).collect();
-    match args.app {
+    let mut report = match args.app {
         LoadApp::Http => {
             let expected = args.expect_body.as_deref().map(expected_body).transpose()?;
-            load(&order, || Http::new(&args.path, &hosts, expected))
+            load(&order, || Http::new(&args.path, &hosts, expected))?
         }
-        LoadApp::Echo => load(&order, || Echo::new(args.message_bytes)),
-    }
+        LoadApp::Echo => load(&order, || Echo::new(args.message_bytes))?,
+    };
+    limits::judge(&args.limit, &mut report);
+    Ok(report)
 }
 
 /// Read once; lives until the process ends, as the run does.

@@ -115,6 +115,7 @@ impl Facts {
             outcome,
             load: None,
             serve: None,
+            search: None,
             packets: Packets::of(counters, connections, seconds),
             drops: drops(counters),
             events: events(counters),
