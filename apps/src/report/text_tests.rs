@@ -9,14 +9,7 @@ use synfin_engine::base::{Counters, Event};
 use synfin_engine::control::Snapshot;
 use synfin_engine::io::sys::Usage;
 
-pub fn report() -> Report {
-    let mut latencies = Latencies::default();
-    (1..=1000u64).for_each(|n| latencies.record(Measure::Handshake, n * 1000));
-    let mut counters = Counters::default();
-    counters.add(Event::SegmentsOut, 5000);
-    counters.add(Event::SegmentsIn, 4000);
-    counters.add(Event::Retransmits, 50);
-    counters.drop(DropReason::TcpChecksumBad);
+fn load_section(latencies: &Latencies) -> LoadSection {
     let connections = Connections {
         started: 1000,
         established: 999,
@@ -37,7 +30,7 @@ pub fn report() -> Report {
         cut_short: 0,
         per_second: 495.0,
     };
-    let load = LoadSection {
+    LoadSection {
         model: "open",
         rate_per_second: Some(500),
         concurrency: None,
@@ -53,16 +46,26 @@ pub fn report() -> Report {
         hold: None,
         received_bytes: 250_000,
         sent_bytes: 100,
-        latency_ns: LatencySection::of(&latencies),
+        latency_ns: LatencySection::of(latencies),
         starved_seconds: 0.0,
-    };
+    }
+}
+
+pub fn report() -> Report {
+    let mut latencies = Latencies::default();
+    (1..=1000u64).for_each(|n| latencies.record(Measure::Handshake, n * 1000));
+    let mut counters = Counters::default();
+    counters.add(Event::SegmentsOut, 5000);
+    counters.add(Event::SegmentsIn, 4000);
+    counters.add(Event::Retransmits, 50);
+    counters.drop(DropReason::TcpChecksumBad);
     Report {
         command: "load",
         arguments: vec!["synfin".into(), "load".into()],
         started_unix_seconds: 1,
         seconds: 2.5,
         outcome: Outcome { exit_code: 1, summary: "9 of 1,000 connections failed".into() },
-        load: Some(load),
+        load: Some(load_section(&latencies)),
         serve: None,
         search: None,
         packets: Packets::of(&counters, 1000, 2.5),
