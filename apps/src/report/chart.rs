@@ -41,7 +41,8 @@ impl Chart {
         let lines: Vec<Line> = self.lines.iter().map(|line| self.drawn(line)).filter(|l| l.1.len() > 1).collect();
         let values = || lines.iter().flat_map(|l| l.1.iter().map(|p| p.1));
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
-        let end = lines.iter().flat_map(|l| l.1.iter().map(|p| p.0)).fold(0.0, f64::max);
+        // Of all that was measured, so that charts of one run have the same axis.
+        let end = self.lines.iter().flat_map(|l| l.1.iter().map(|p| p.0)).fold(0.0, f64::max);
         if lines.is_empty() {
             return None;
         }
