@@ -3,10 +3,11 @@
 //!
 //! [`cli`] says what can be asked for, [`setup`] turns it into queues and shards, [`run`] lets workers run and watches
 //! over them, [`serve`] and [`load`] are the applications on the engine, [`http`] and [`pattern`] what they speak,
-//! [`impair`] is the link between two devices,
+//! [`impair`] is the link between two devices, [`doctor`] looks at the machine,
 //! [`live`] and [`report`] what people and programs get to see, [`trace`] the segments one by one.
 
 pub mod cli;
+pub mod doctor;
 pub mod failure;
 pub mod http;
 pub mod impair;
@@ -22,9 +23,10 @@ pub mod setup;
 pub mod trace;
 
 use clap::Parser;
+use cli::net::OutputArgs;
 use cli::{Cli, Command};
 use failure::{EXIT_USAGE, Failure};
-use report::{Report, json, paint::Paint, text};
+use report::{Report, file, html, json, paint::Paint, text};
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
@@ -44,27 +46,34 @@ pub fn main() -> ExitCode {
 }
 
 fn carry_out(cli: &Cli) -> Result<u8, Failure> {
-    let place = match &cli.command {
-        Command::Serve(args) => &args.net.output.json,
-        Command::Load(args) => &args.net.output.json,
-        Command::Impair(args) => &args.json,
-    };
-    if let Some(path) = place {
-        json::check_place(path)?;
-    }
-    let end = |report: Report| {
-        show(&report, |paint| text::render(&report, paint), place.as_deref())?;
-        Ok(report.outcome.exit_code)
-    };
     match &cli.command {
-        Command::Serve(args) => end(run::serve::run(args)?),
-        Command::Load(args) => end(run::load::run(args)?),
+        Command::Serve(args) => with_report(&args.net.output, || run::serve::run(args)),
+        Command::Load(args) if args.search => with_report(&args.net.output, || run::search::run(args)),
+        Command::Load(args) => with_report(&args.net.output, || run::load::run(args)),
         Command::Impair(args) => {
+            args.json.as_deref().map_or(Ok(()), json::check_place)?;
             let report = run::impair::run(args)?;
-            show(&report, |paint| report.text(paint), place.as_deref())?;
+            show(&report, |paint| report.text(paint), args.json.as_deref())?;
             Ok(0)
         }
+        Command::Doctor(args) => {
+            args.json.as_deref().map_or(Ok(()), json::check_place)?;
+            let diagnosis = doctor::run(args)?;
+            show(&diagnosis, |paint| diagnosis.text(paint), args.json.as_deref())?;
+            Ok(diagnosis.exit_code())
+        }
     }
+}
+
+/// Places are checked before a run, and written to after it.
+fn with_report(output: &OutputArgs, run: impl FnOnce() -> Result<Report, Failure>) -> Result<u8, Failure> {
+    output.json.as_deref().map_or(Ok(()), json::check_place)?;
+    output.html.as_deref().map_or(Ok(()), |path| file::check_place(path, "--html"))?;
+    output.csv.as_deref().map_or(Ok(()), |path| file::check_place(path, "--csv"))?;
+    let report = run()?;
+    show(&report, |paint| text::render(&report, paint), output.json.as_deref())?;
+    output.html.as_deref().map_or(Ok(()), |path| file::write(&html::render(&report), path, "--html"))?;
+    Ok(report.outcome.exit_code)
 }
 
 fn show(report: &impl Serialize, text: impl Fn(Paint) -> String, place: Option<&Path>) -> Result<(), Failure> {

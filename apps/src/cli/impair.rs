@@ -20,17 +20,17 @@ Examples:
       synfin impair -a veth-a -b veth-b --both loss=0.1% \\
           --seed 7 --duration 30s --json link.json
 
-A specification is a list of name=value. Shares, from 0 to 1 or 0% to 100%: loss, dup, reorder, corrupt. Times: delay,
-jitter (random, on top of the delay; never changes the order), reorder-delay (how long a packet is held back at most).
-rate: bits per second of whole frames, such as 100mbit; what comes faster waits, up to queue (bytes, such as 64k), and is
-dropped at the tail beyond that. Numbers: reorder-frames (how many packets overtake one that is held back; 0: as many as
+A specification is a list of name=value. Shares, from 0 to 1 or 0% to 100%: loss, dup, reorder, corrupt. Times: delay, \
+jitter (random, on top of the delay; never changes the order), reorder-delay (how long a packet is held back at most). \
+rate: bits per second of whole frames, such as 100mbit; what comes faster waits, up to queue (bytes, such as 64k), and is \
+dropped at the tail beyond that. Numbers: reorder-frames (how many packets overtake one that is held back; 0: as many as \
 come), corrupt-bits. A direction without any specification passes everything on at once.
 
-The kernel's offloads: over a veth pair a kernel hands over segments of up to 64 KiB and no checksums. While synfin's XDP
-program is on a veth interface, the kernel has TSO off at the other end, so that packets are packets; checksums are filled
-in on the way. Neither needs a setting, and both are over when the program ends, even by kill -9: nothing is left behind.
-Packets up to an MTU of 3498 bytes pass. The interfaces should have no addresses of their own: all they receive goes to the
-other one, and nothing to this machine's kernel.
+The kernel's offloads: over a veth pair a kernel hands over segments of up to 64 KiB and no checksums. While synfin's XDP \
+program is on a veth interface, the kernel has TSO off at the other end, so that packets are packets; checksums are filled \
+in on the way. Neither needs a setting, and both are over when the program ends, even by kill -9: nothing is left behind. \
+Packets up to an MTU of 3498 bytes pass. The interfaces should have no addresses of their own: all they receive goes to \
+the other one, and nothing to this machine's kernel.
 
 The report says how late packets were handed over. If that is much against the delay asked for, the machine is too slow.";
 

@@ -1,5 +1,6 @@
 //! `synfin load`.
 
+use super::limit::{self, Limit};
 use super::net::NetArgs;
 use super::values::{self, Allowance, Ports, Target};
 use clap::{ArgGroup, Args, ValueEnum};
@@ -9,35 +10,48 @@ use std::time::Duration;
 const EXAMPLES: &str = "\
 Examples:
   Open loop: 20,000 new connections a second, whatever the target does, after a ramp of 2 s:
-      synfin load -i veth0 -a 198.18.0.10-198.18.0.13/24 -t 198.18.0.2:80 --rate 20k --ramp 2s --duration 10s
+      synfin load -i veth0 -a 198.18.0.10-198.18.0.13/24 -t 198.18.0.2:80 \\
+          --rate 20k --ramp 2s --duration 10s
 
   Closed loop: 1,000 connections at any time, 100 requests each:
-      synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --concurrency 1000 --requests-per-connection 100
+      synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 \\
+          --concurrency 1000 --requests-per-connection 100
 
-  Hold: open a million connections as fast as the target takes them, keep them for a minute, ask something over a
-  thousand of them a second, chosen at random, and close them all:
-      synfin load -i veth0 -a 198.18.0.10-198.18.0.25/24 -t 198.18.0.2:80 --hold 1M --hold-time 60s --hold-requests 1k
+  Hold: open a million connections as fast as the target takes them, keep them for a minute, ask something over a \
+thousand of them a second, chosen at random, and close them all:
+      synfin load -i veth0 -a 198.18.0.10-198.18.0.25/24 -t 198.18.0.2:80 \\
+          --hold 1M --hold-time 60s --hold-requests 1k
 
   Exactly 10,000 connections from 200 addresses, IPv4 and IPv6 in rotation:
       synfin load -i veth0 -a 198.18.0.10-198.18.0.209/24 -a 2001:2::10/64 \\
           -t 198.18.0.2:80 -t [2001:2::2]:80 --concurrency 100 --connections 10k
 
-Latency is measured per connection: 'handshake' from the moment at which the connection was due (open loop) or begun
-(closed loop) until it is established; 'first byte' and 'request' from sending a request until the first and the last
-byte of the response; 'close' from the end of the last response until both sides have closed (with --close half-close
-the closing has begun before that, so it is nearly nothing); 'connection' from when it was due until
-it is over. In open loop a launch that comes late counts its lateness as latency, and one that comes more than
---max-lateness late is not made but counted as missed. In hold mode every connection is opened, however late; a request
-is measured from when it was due, and 'close' from the beginning of the closing.
+  The highest rate, up to a million a second, at which 99 of 100 requests take a millisecond at most:
+      synfin load -i veth0 -a 198.18.0.10-198.18.0.73/24 -t 198.18.0.2:80 \\
+          --rate 1M --search --limit request.p99=1ms --duration 5s
 
-Ports: a client that closes first cannot use an address and port again for --time-wait, so a high rate needs many of
-them: give address ranges. Source ports default to 1024-65535 for addresses that only synfin has; for an address that
-the kernel has too, to those below the kernel's own ephemeral ports (1024-32767 unless ip_local_port_range says
+  Keep what was measured: as data, as a page with charts, and a line a second as the run goes on:
+      synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --concurrency 100 \\
+          --duration 60s --json run.json --html run.html --csv run.csv
+
+Latency is measured per connection: 'handshake' from the moment at which the connection was due (open loop) or begun \
+(closed loop) until it is established; 'first byte' and 'request' from sending a request until the first and the last \
+byte of the response; 'close' from the end of the last response until both sides have closed (with --close half-close \
+the closing has begun before that, so it is nearly nothing); 'connection' from when it was due until it is over. In open \
+loop a launch that comes late counts its lateness as latency, and one that comes more than --max-lateness late is not \
+made but counted as missed. In hold mode every connection is opened, however late; a request is measured from when it \
+was due, and 'close' from the beginning of the closing.
+
+Ports: a client that closes first cannot use an address and port again for --time-wait, so a high rate needs many of \
+them: give address ranges. Source ports default to 1024-65535 for addresses that only synfin has; for an address that \
+the kernel has too, to those below the kernel's own ephemeral ports (1024-32767 unless ip_local_port_range says \
 otherwise), since replies to the ports in use here no longer reach the kernel.
 
-Memory: where --hold means 1,048,576 connections or more for each worker, or --concurrency half as many (there is room
-for twice its number), the table that finds them takes its memory at the start (11 bytes for each that there is room
-for); else it grows as they come.";
+Memory: where --hold means 1,048,576 connections or more for each worker, or --concurrency half as many (there is room \
+for twice its number), the table that finds them takes its memory at the start (11 bytes for each that there is room \
+for); else it grows as they come.
+
+Ctrl-C ends a run early: what is open may finish (--drain), and the report follows. A second Ctrl-C cuts it.";
 
 /// What is spoken to the target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -182,9 +196,23 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N|P%", default_value = "0", value_parser = values::allowance)]
     pub max_errors: Allowance,
 
-    /// Missed launches that still let the run succeed [default: any number]
+    /// Missed launches that still let the run succeed [default: any number; with --search 0.1%]
     #[arg(long, value_name = "N|P%", value_parser = values::allowance)]
     pub max_missed: Option<Allowance>,
+
+    /// Latency beyond which the run has failed, as in request.p99=1ms; may be given several times
+    ///
+    /// Measures: handshake, first_byte, request, close, connection. Figures: p50, p90, p99, p99.9, max, mean.
+    #[arg(long, value_name = "MEASURE.FIGURE=TIME", value_parser = limit::limit)]
+    pub limit: Vec<Limit>,
+
+    /// Open loop: find the highest rate, up to --rate, at which a run succeeds
+    ///
+    /// One run of --duration after the other, each with its XDP program attached anew: from a sixty-fourth of --rate on the
+    /// rate doubles until a run fails by --max-errors, --max-missed or --limit, then the gap is halved until it is below 5 %.
+    /// The report is that of the best run.
+    #[arg(long, requires = "rate", conflicts_with_all = ["hold", "connections", "csv", "pcap"])]
+    pub search: bool,
 
     #[command(flatten)]
     pub net: NetArgs,

@@ -4,7 +4,9 @@
 //! [`check`]. Nothing here touches the system.
 
 pub mod check;
+pub mod doctor;
 pub mod impair;
+pub mod limit;
 pub mod load;
 pub mod net;
 pub mod serve;
@@ -13,6 +15,7 @@ pub mod values;
 #[cfg(test)]
 mod tests;
 
+pub use doctor::DoctorArgs;
 pub use impair::ImpairArgs;
 pub use load::LoadArgs;
 pub use net::NetArgs;
@@ -26,17 +29,23 @@ Examples:
       synfin serve --interface veth1 --address 198.18.0.2/24 --listen 80
 
   Open 20,000 connections a second to it for ten seconds, one request each:
-      synfin load --interface veth0 --address 198.18.0.10-198.18.0.13/24 --target 198.18.0.2:80 \\
-          --rate 20k --duration 10s
+      synfin load --interface veth0 --address 198.18.0.10-198.18.0.13/24 \\
+          --target 198.18.0.2:80 --rate 20k --duration 10s
 
   Keep 1,000 connections busy with 100 requests each, over IPv6, and keep the figures:
       synfin load --interface veth0 --address 2001:2::1/64 --target [2001:2::2]:80 \\
-          --concurrency 1000 --requests-per-connection 100 --duration 30s --json run.json
+          --concurrency 1000 --requests-per-connection 100 --duration 30s \\
+          --json run.json --html run.html
+
+  See what this machine lacks, and the command that mends it:
+      synfin doctor --interface veth0
 
 Exit status:
-  0  the run did what was asked
-  1  it ran, but more connections failed than --max-errors allows
-  2  bad usage, or the run could not be set up
+  0  the run did what was asked; doctor: nothing stands in the way of one
+  1  it ran, but more connections failed or were missed than --max-errors and --max-missed allow, or a --limit was exceeded; \
+doctor: something stands \
+in the way
+  2  bad usage, or the run could not be set up: one sentence on standard error, and what to do
 
 Privileges: root, or the capabilities cap_net_raw, cap_net_admin and cap_bpf:
   sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep $(command -v synfin)";
@@ -59,4 +68,5 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     Load(Box<LoadArgs>),
     Impair(Box<ImpairArgs>),
+    Doctor(Box<DoctorArgs>),
 }

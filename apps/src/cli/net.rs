@@ -254,6 +254,20 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
+    /// Write the report as a page with charts too: rates and latencies over time
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Write a line for each --interval as the run goes on: what came, and percentiles of the latencies
+    ///
+    /// Each line is in the file as soon as its time is over, so that a run that is killed keeps what it has measured.
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
+    /// Distance of the rows of --csv and of those in --json and --html
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::interval)]
+    pub interval: Duration,
+
     /// Record every frame, sent and received, in a pcap file with nanosecond times
     ///
     /// With several workers, frames of different workers may be out of order by up to a second (reordercap sorts them).

@@ -8,7 +8,8 @@ use std::time::Duration;
 const EXAMPLES: &str = "\
 Examples:
   Pages of 1 KiB on ports 80 and 8080, IPv4 and IPv6:
-      synfin serve -i veth1 -a 198.18.0.2/24 -a 2001:2::2/64 --listen 80,8080 --body-bytes 1KiB
+      synfin serve -i veth1 -a 198.18.0.2/24 -a 2001:2::2/64 \\
+          --listen 80,8080 --body-bytes 1KiB
 
   One connection per request, whatever the client asks for:
       synfin serve -i veth1 -a 198.18.0.2/24 --listen 80 --keepalive off
@@ -16,7 +17,7 @@ Examples:
   See each segment of a small run:
       synfin serve -i veth1 -a 198.18.0.2/24 --listen 7 --app echo --trace
 
-HTTP: GET and HEAD of /, /index.html and /bytes/N (N bytes, at most 1 GiB). Other paths are answered with 404, other
+HTTP: GET and HEAD of /, /index.html and /bytes/N (N bytes, at most 1 GiB). Other paths are answered with 404, other \
 methods with 405, what is no HTTP/1.x with 400, more than 8 KiB of header with 431. Stop with Ctrl-C: the report follows.";
 
 /// What is served.

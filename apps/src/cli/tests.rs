@@ -13,6 +13,7 @@ fn refusal(line: &str) -> Option<String> {
         Ok(Cli { command: Command::Serve(args) }) => check::serve(&args).err().map(|f| f.to_string()),
         Ok(Cli { command: Command::Load(args) }) => check::load(&args).err().map(|f| f.to_string()),
         Ok(Cli { command: Command::Impair(args) }) => check::impair(&args).err().map(|f| f.to_string()),
+        Ok(Cli { command: Command::Doctor(_) }) => None,
     }
 }
 
@@ -77,6 +78,12 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (L, "--source-ports 9-1", "ends before it begins"),
         (L, "--max-errors 200%", "between 0% and 100%"),
         (L, "--timeout 0s", "longer than zero"),
+        (L, "--csv run.csv --interval 1ms", "at least 100ms"),
+        (L, "--limit request.p99", "is no limit; write for example"),
+        (L, "--search --csv run.csv", "cannot be used with"),
+        (B, "-t 198.18.0.2:80 --concurrency 5 --search", "--rate <N>"),
+        ("synfin doctor --try", "", "--interface <IF>"),
+        ("synfin doctor --workers 0", "", "not in 1..=256"),
         (L, "--listen 80", "unexpected argument '--listen'"),
     ];
     check_table(table);
@@ -155,7 +162,9 @@ fn the_definition_is_consistent_and_help_ends_well() {
 #[test]
 fn the_examples_in_the_help_texts_are_accepted() {
     let mut examples = 0;
-    for line in ["synfin --help", "synfin serve --help", "synfin load --help", "synfin impair --help"] {
+    for line in
+        ["synfin --help", "synfin serve --help", "synfin load --help", "synfin impair --help", "synfin doctor --help"]
+    {
         let help = Cli::try_parse_from(line.split_whitespace()).unwrap_err().to_string();
         let joined = help.replace("\\\n", " ");
         for example in joined.lines().map(str::trim).filter(|l| l.starts_with("synfin ") && l.contains("veth")) {
@@ -163,5 +172,5 @@ fn the_examples_in_the_help_texts_are_accepted() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 13);
+    assert_eq!(examples, 17);
 }

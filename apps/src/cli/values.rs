@@ -186,6 +186,13 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|d| if d.is_zero() { Err("must be longer than zero".into()) } else { Ok(d) })
 }
 
+/// Shorter than this the main thread does not look, and rows would hold little.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+pub fn interval(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|d| if d < INTERVAL_MIN { Err("must be at least 100ms".into()) } else { Ok(d) })
+}
+
 /// `5000`, `20k`, `1.5M`: a whole number after scaling by thousands.
 pub fn count(text: &str) -> Result<u64, String> {
     scaled(text, &[("k", 1e3), ("K", 1e3), ("M", 1e6), ("G", 1e9)])

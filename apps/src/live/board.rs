@@ -1,5 +1,6 @@
 //! Figures from a worker to the thread that prints: written by one, read by the other, without locks.
 
+use super::buckets::Buckets;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A worker's running totals.
@@ -40,6 +41,9 @@ impl Figures {
 #[repr(align(128))]
 pub struct Board {
     words: [AtomicU64; 6],
+    /// Latencies, as they come. A server has none.
+    pub handshakes: Buckets,
+    pub requests: Buckets,
 }
 
 impl Board {

@@ -26,7 +26,8 @@ const TRIES_PER_LAUNCH: u32 = 64;
 const EXPIRIES_PER_TURN: usize = 256;
 /// After a search for a free tuple in vain, closed loop waits this long.
 const RETRY_NS: u64 = 1_000_000;
-const PUBLISH_NS: u64 = 50_000_000;
+/// How often figures are published: so much at most is missing from what is shown.
+const PUBLISH_NS: u64 = 2_000_000;
 
 /// Whether replies to a tuple reach this worker.
 pub type Steer = Box<dyn Fn(&Connect) -> bool + Send>;
@@ -121,8 +122,8 @@ impl<P: Protocol> Client<P> {
         signals: Arc<Signals>,
     ) -> Client<P> {
         let rng = Rng::new(config.seed);
-        let dialogue =
-            Dialogue { protocol, close: config.close, rng, tally: Tally::default(), latencies: Latencies::default() };
+        let latencies = Latencies::shown_on(board.clone());
+        let dialogue = Dialogue { protocol, close: config.close, rng, tally: Tally::default(), latencies };
         Client {
             dialogue,
             timeouts: Timeouts::new(config.timeout_ns, Instant::ZERO),

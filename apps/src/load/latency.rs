@@ -1,6 +1,8 @@
 //! Latency histograms: one set per worker, merged at the end. Recording allocates nothing.
 
+use crate::live::Board;
 use hdrhistogram::Histogram;
+use std::sync::Arc;
 
 /// Longer is recorded as this: an hour.
 const NS_MAX: u64 = 3_600_000_000_000;
@@ -47,19 +49,30 @@ impl Measure {
 #[derive(Clone)]
 pub struct Latencies {
     histograms: [Histogram<u64>; Measure::ALL.len()],
+    /// Where they are shown while the run goes on.
+    board: Option<Arc<Board>>,
 }
 
 impl Default for Latencies {
     fn default() -> Self {
         let one = || Histogram::new_with_bounds(1, NS_MAX, SIGNIFICANT_DIGITS).expect("bounds and digits are in range");
-        Latencies { histograms: std::array::from_fn(|_| one()) }
+        Latencies { histograms: std::array::from_fn(|_| one()), board: None }
     }
 }
 
 impl Latencies {
+    pub fn shown_on(board: Arc<Board>) -> Latencies {
+        Latencies { board: Some(board), ..Latencies::default() }
+    }
+
     #[inline]
     pub fn record(&mut self, measure: Measure, ns: u64) {
         self.histograms[measure as usize].saturating_record(ns);
+        match (measure, &self.board) {
+            (Measure::Handshake, Some(board)) => board.handshakes.record(ns),
+            (Measure::Request, Some(board)) => board.requests.record(ns),
+            _ => {}
+        }
     }
 
     pub fn of(&self, measure: Measure) -> &Histogram<u64> {

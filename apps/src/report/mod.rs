@@ -1,7 +1,11 @@
-//! What a run has shown, for people ([`text`]) and for programs ([`json`]). Both say the same; [`model`] is what they say
-//! it from. [`impair`] has both for the impaired link.
+//! What a run has shown, for people ([`text`]; [`html`] with charts) and for programs ([`json`]). All say the same;
+//! [`model`] is what they say it from. [`csv`] has the run over time, as it goes on; [`impair`] is the impaired link's.
 
+pub mod chart;
+pub mod csv;
 pub mod environment;
+pub mod file;
+pub mod html;
 pub mod impair;
 pub mod json;
 pub mod model;
@@ -10,3 +14,8 @@ pub mod paint;
 pub mod text;
 
 pub use model::Report;
+
+#[cfg(test)]
+mod described_tests;
+#[cfg(test)]
+mod html_tests;

@@ -2,14 +2,16 @@
 //! `_bytes`, everything else is a plain number.
 
 use super::environment::Environment;
+use crate::live::Row;
 use crate::load::latency::{Latencies, Measure};
 use hdrhistogram::Histogram;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use std::time::Duration;
 use synfin_engine::base::{Counters, DropReason, Event};
 use synfin_engine::control::{Snapshot, Stage};
 use synfin_engine::io::IoStats;
-use synfin_engine::io::sys::Usage;
+use synfin_engine::io::sys::usage::{Usage, waited_by_this_thread};
 
 /// Numbers with names, in an order of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +53,9 @@ pub struct Report {
     pub load: Option<LoadSection>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serve: Option<ServeSection>,
+    /// With `--search`: the rates tried; everything else is about the best of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<Vec<SearchStep>>,
     pub packets: Packets,
     /// Every reason there is, zeros included.
     pub drops: Named,
@@ -63,12 +68,23 @@ pub struct Report {
     pub environment: Environment,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// The run over time, a row for each `--interval`.
+    pub series: Vec<Row>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
     pub exit_code: u8,
     /// One sentence.
+    pub summary: String,
+}
+
+/// A run of a search.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SearchStep {
+    pub rate_per_second: u64,
+    /// It went well.
+    pub ok: bool,
     pub summary: String,
 }
 
@@ -116,7 +132,7 @@ pub struct Connections {
     /// Due, but never begun.
     pub missed: u64,
     pub missed_by_reason: Named,
-    /// Established, per second of launching.
+    /// Completed, per second of `active_seconds`.
     pub per_second: f64,
 }
 
@@ -157,7 +173,7 @@ pub struct Requests {
     pub failed: u64,
     /// Not made, since the target announced that it would close.
     pub cut_short: u64,
-    /// Responses per second of launching.
+    /// Responses per second of `active_seconds`.
     pub per_second: f64,
 }
 
@@ -332,6 +348,8 @@ pub struct WorkerSection {
     /// CPU time of the worker's thread.
     pub user_seconds: f64,
     pub system_seconds: f64,
+    /// How long it was ready to run and did not, because others ran on its processor.
+    pub waited_seconds: f64,
     /// Shares of the worker's whole time, in percent.
     pub time_percent: TimePercent,
     pub io: Named,
@@ -357,16 +375,31 @@ pub struct MemorySection {
     pub resident_peak_bytes: u64,
 }
 
+/// What a worker's thread has used of the machine, and what it was kept waiting for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub usage: Usage,
+    pub waited: Duration,
+}
+
+impl Cost {
+    /// Of the calling thread so far.
+    pub fn of_this_thread() -> Cost {
+        Cost { usage: Usage::of_this_thread(), waited: waited_by_this_thread() }
+    }
+}
+
 impl WorkerSection {
-    pub fn of(worker: usize, queue: String, s: &Snapshot, usage: Usage) -> WorkerSection {
+    pub fn of(worker: usize, queue: String, s: &Snapshot, cost: Cost) -> WorkerSection {
         let percent = |stage| s.time.share(stage).map_or(0.0, |share| (share * 10_000.0).round() / 100.0);
         WorkerSection {
             worker,
             queue,
             turns: s.time.turns,
             busy_turns: s.time.busy_turns,
-            user_seconds: usage.user.as_secs_f64(),
-            system_seconds: usage.system.as_secs_f64(),
+            user_seconds: cost.usage.user.as_secs_f64(),
+            system_seconds: cost.usage.system.as_secs_f64(),
+            waited_seconds: cost.waited.as_secs_f64(),
             time_percent: TimePercent {
                 rx: percent(Stage::Rx),
                 shard: percent(Stage::Shard),

@@ -1,8 +1,8 @@
 //! The report for people. Blocks with a title in the left margin; what is zero and means nothing is left out.
 
 use super::model::{
-    HoldSection, LoadSection, MemorySection, Named, Packets, Report, ServeSection, SteeringSection, WorkerSection,
-    ratio,
+    HoldSection, LoadSection, MemorySection, Named, Packets, Report, SearchStep, ServeSection, SteeringSection,
+    WorkerSection, ratio,
 };
 use super::number::{bits_per_second, bytes, grouped, significant, time};
 use super::paint::Paint;
@@ -21,6 +21,7 @@ pub fn render(report: &Report, paint: Paint) -> String {
     if let Some(serve) = &report.serve {
         page.serve(serve, report.seconds, &report.memory);
     }
+    report.search.iter().for_each(|steps| page.search(steps));
     page.packets(&report.packets);
     page.drops(&report.drops);
     report.steering.iter().for_each(|s| page.steering(s));
@@ -240,6 +241,14 @@ impl Page {
         }
     }
 
+    fn search(&mut self, steps: &[SearchStep]) {
+        for (step, title) in steps.iter().zip(["search"].into_iter().chain(std::iter::repeat(""))) {
+            let rate = format!("{:>11}/s  ", grouped(step.rate_per_second));
+            let verdict = if step.ok { self.paint.green("ok") } else { self.paint.red("failed") };
+            self.line(title, &format!("{rate}{verdict}: {}", step.summary));
+        }
+    }
+
     fn steering(&mut self, s: &SteeringSection) {
         self.line("steering", &format!("by {}: {}", s.policy, s.reason));
         let text = format!(
@@ -289,4 +298,4 @@ fn by_name(named: &Named) -> String {
 
 #[cfg(test)]
 #[path = "text_tests.rs"]
-mod tests;
+pub mod tests;

@@ -2,21 +2,14 @@ use super::*;
 use crate::load::latency::{Latencies, Measure};
 use crate::report::environment::Environment;
 use crate::report::model::{
-    Connections, HoldSection, LatencySection, MemorySection, Outcome, Requests, by_status, drops, events,
+    Connections, Cost, HoldSection, LatencySection, MemorySection, Outcome, Requests, by_status, drops, events,
 };
 use std::time::Duration;
 use synfin_engine::base::{Counters, Event};
 use synfin_engine::control::Snapshot;
 use synfin_engine::io::sys::Usage;
 
-fn report() -> Report {
-    let mut latencies = Latencies::default();
-    (1..=1000u64).for_each(|n| latencies.record(Measure::Handshake, n * 1000));
-    let mut counters = Counters::default();
-    counters.add(Event::SegmentsOut, 5000);
-    counters.add(Event::SegmentsIn, 4000);
-    counters.add(Event::Retransmits, 50);
-    counters.drop(DropReason::TcpChecksumBad);
+fn load_section(latencies: &Latencies) -> LoadSection {
     let connections = Connections {
         started: 1000,
         established: 999,
@@ -37,7 +30,7 @@ fn report() -> Report {
         cut_short: 0,
         per_second: 495.0,
     };
-    let load = LoadSection {
+    LoadSection {
         model: "open",
         rate_per_second: Some(500),
         concurrency: None,
@@ -53,17 +46,28 @@ fn report() -> Report {
         hold: None,
         received_bytes: 250_000,
         sent_bytes: 100,
-        latency_ns: LatencySection::of(&latencies),
+        latency_ns: LatencySection::of(latencies),
         starved_seconds: 0.0,
-    };
+    }
+}
+
+pub fn report() -> Report {
+    let mut latencies = Latencies::default();
+    (1..=1000u64).for_each(|n| latencies.record(Measure::Handshake, n * 1000));
+    let mut counters = Counters::default();
+    counters.add(Event::SegmentsOut, 5000);
+    counters.add(Event::SegmentsIn, 4000);
+    counters.add(Event::Retransmits, 50);
+    counters.drop(DropReason::TcpChecksumBad);
     Report {
         command: "load",
         arguments: vec!["synfin".into(), "load".into()],
         started_unix_seconds: 1,
         seconds: 2.5,
         outcome: Outcome { exit_code: 1, summary: "9 of 1,000 connections failed".into() },
-        load: Some(load),
+        load: Some(load_section(&latencies)),
         serve: None,
+        search: None,
         packets: Packets::of(&counters, 1000, 2.5),
         drops: drops(&counters),
         events: events(&counters),
@@ -72,11 +76,15 @@ fn report() -> Report {
             0,
             "xsk veth0#0 skb copy, rings rx 4096".into(),
             &Snapshot::default(),
-            Usage { user: Duration::from_millis(1500), system: Duration::from_millis(250) },
+            Cost {
+                usage: Usage { user: Duration::from_millis(1500), system: Duration::from_millis(250) },
+                waited: Duration::from_millis(125),
+            },
         )],
         memory: MemorySection { resident_before_bytes: 10 << 20, resident_peak_bytes: 1034 << 20 },
         environment: Environment::new("veth0".into(), "veth".into(), 1500, "xsk", "skb".into()),
         notes: vec!["something to know".into()],
+        series: Vec::new(),
     }
 }
 
@@ -163,6 +171,7 @@ fn the_json_names_every_drop_and_every_measure() {
     assert_eq!(json["load"]["latency_ns"]["handshake"]["count"], 1000);
     assert_eq!(json["outcome"]["exit_code"], 1);
     assert_eq!(json["workers"][0]["user_seconds"], 1.5);
+    assert_eq!(json["workers"][0]["waited_seconds"], 0.125);
     assert!(json["packets"]["sent_bits_per_second"].is_f64() && json["memory"]["resident_peak_bytes"].is_u64());
 }
 

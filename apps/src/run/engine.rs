@@ -2,11 +2,11 @@
 //! begins, and segments are printed if they are to be.
 
 use crate::live::Signals;
+use crate::report::model::Cost;
 use crate::trace::Tracer;
 use std::io::Write;
 use std::sync::Arc;
 use synfin_engine::base::{Counters, Frame, Instant};
-use synfin_engine::io::sys::Usage;
 use synfin_engine::neigh::NeighState;
 use synfin_engine::shard::{App, Cx, Shard};
 use synfin_engine::wire::Addr;
@@ -23,23 +23,23 @@ pub struct Runner<A: App> {
     tracer: Option<Tracer>,
     /// When the current turn began.
     now: Instant,
-    /// CPU time of the worker's thread, known at its end.
-    usage: Usage,
+    /// Of the worker's thread, known at its end.
+    cost: Cost,
 }
 
 impl<A: App> Runner<A> {
     pub fn new(shard: Shard<A>, signals: Arc<Signals>, first_hops: Vec<FirstHop>) -> Runner<A> {
         let tracer = shard.config().trace.then(Tracer::default);
-        Runner { shard, signals, first_hops, tracer, now: Instant::ZERO, usage: Usage::default() }
+        Runner { shard, signals, first_hops, tracer, now: Instant::ZERO, cost: Cost::default() }
     }
 
     pub fn shard(&self) -> &Shard<A> {
         &self.shard
     }
 
-    /// CPU time that the worker's thread has used; zero while it runs.
-    pub fn usage(&self) -> Usage {
-        self.usage
+    /// What the worker's thread has used; zero while it runs.
+    pub fn cost(&self) -> Cost {
+        self.cost
     }
 
     pub fn into_app(self) -> A {
@@ -116,7 +116,7 @@ impl<A: App> Engine for Runner<A> {
         if self.tracer.is_some() {
             self.print_trace();
         }
-        self.usage = Usage::of_this_thread();
+        self.cost = Cost::of_this_thread();
         left == 0
     }
 }

@@ -1,6 +1,8 @@
 //! `synfin load`, from the command line to the report.
 
 use super::engine::FirstHop;
+use super::limits;
+use super::record::Recorder;
 use super::stop::StopRequests;
 use super::summary::{Facts, Parts};
 use super::watch::{End, Watch};
@@ -86,13 +88,15 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
         seed: args.net.output.seed.map_or_else(shard::random_u64, Ok)?,
     };
     let hosts: Vec<String> = args.target.iter().map(ToString::to_string).collect();
-    match args.app {
+    let mut report = match args.app {
         LoadApp::Http => {
             let expected = args.expect_body.as_deref().map(expected_body).transpose()?;
-            load(&order, || Http::new(&args.path, &hosts, expected))
+            load(&order, || Http::new(&args.path, &hosts, expected))?
         }
-        LoadApp::Echo => load(&order, || Echo::new(args.message_bytes)),
-    }
+        LoadApp::Echo => load(&order, || Echo::new(args.message_bytes))?,
+    };
+    limits::judge(&args.limit, &mut report);
+    Ok(report)
 }
 
 /// Read once; lives until the process ends, as the run does.
@@ -176,6 +180,7 @@ where
     let stop = StopRequests::listen()?;
     let clock = Clock::start();
     let mut device = Device::open(&args.net, site, &filter(order), clock, order.seed)?;
+    let mut recorder = Recorder::new(&args.net.output)?;
     device.notes.extend(tuple_note(order));
     device.tell_notes();
     let config = shard::config(&args.net, site, neighbours, &device, limits.connections, limits.is_exact)?;
@@ -205,9 +210,10 @@ where
         look(&signals, before_bytes);
         running.is_ending() || signals.finished() as usize >= boards.len()
     };
-    let end = watch.run(|| {}, is_over);
+    let end = watch.run(&mut recorder, || {}, is_over);
     let seconds = clock.now().as_nanos() as f64 / 1e9;
-    let finished = parts.finish(running, device.guard)?;
+    let mut finished = parts.finish(running, device.guard)?;
+    finished.facts.add_recorded(recorder.finish(&boards));
     if let Some(hop) = signals.unanswered() {
         return Err(reach::unanswered(hop, &site.interface.name));
     }

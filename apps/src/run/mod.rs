@@ -1,10 +1,14 @@
 //! A run: workers at work, one thread that watches over them, and what they leave behind.
 
 pub mod engine;
+pub mod hints;
 pub mod hold;
 pub mod impair;
+pub mod limits;
 pub mod load;
 pub mod memory;
+pub mod record;
+pub mod search;
 pub mod serve;
 pub mod stop;
 pub mod summary;

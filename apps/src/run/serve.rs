@@ -1,5 +1,6 @@
 //! `synfin serve`, from the command line to the report.
 
+use super::record::Recorder;
 use super::stop::StopRequests;
 use super::watch::{End, Watch};
 use super::{CoreOrder, Runner, start};
@@ -76,6 +77,7 @@ where
     let clock = Clock::start();
     let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
     let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
+    let mut recorder = Recorder::new(&args.net.output)?;
     device.tell_notes();
     let (connections, is_exact) = (args.max_connections.unwrap_or(CONNECTIONS_MAX), args.max_connections.is_some());
     let config = shard::config(&args.net, site, Vec::new(), &device, connections, is_exact)?;
@@ -101,11 +103,15 @@ where
         grace: GRACE,
     };
     let control = running.control().clone();
-    let end = watch.run(|| control.drain(), || running.is_ending());
+    let end = watch.run(&mut recorder, || control.drain(), || running.is_ending());
     let seconds = clock.now().as_nanos() as f64 / 1e9;
-    let finished = parts.finish(running, device.guard)?;
+    let mut finished = parts.finish(running, device.guard)?;
     let mut tally = Tally::default();
-    finished.runners.into_iter().for_each(|r| tally.merge(&tally_of(r.into_app())));
+    for own in finished.runners.into_iter().map(|r| tally_of(r.into_app())) {
+        own.show();
+        tally.merge(&own);
+    }
+    finished.facts.add_recorded(recorder.finish(&boards));
     let counters = &finished.total.counters;
     let section = section(args, &tally, seconds, counters.count(Event::PayloadIn), counters.count(Event::PayloadOut));
     let summary = summary(&section, end);

@@ -1,13 +1,14 @@
 //! What all runs have in common at their end: workers are joined, and their numbers go into the report.
 
-use super::{Runner, memory};
+use super::record::Recorded;
+use super::{Runner, hints, memory};
 use crate::cli::NetArgs;
 use crate::cli::net::Backend;
 use crate::failure::Failure;
+use crate::live::Row;
 use crate::report::Report;
 use crate::report::environment::Environment;
 use crate::report::model::{MemorySection, Outcome, Packets, SteeringSection, WorkerSection, drops, events};
-use crate::report::number::grouped;
 use crate::setup::device::Guard;
 use crate::setup::{BoxIo, Device, Site, Steering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -32,6 +33,7 @@ pub struct Facts {
     parts: Parts,
     workers: Vec<WorkerSection>,
     total: Snapshot,
+    series: Vec<Row>,
 }
 
 pub struct Finished<A: App> {
@@ -80,52 +82,29 @@ impl Parts {
         drop(guard);
         let runners: Vec<Runner<A>> = finished.into_iter().map(|f| f.engine).collect();
         let described = queues.into_iter().zip(&runners).enumerate();
-        let workers = described.map(|(n, (q, r))| WorkerSection::of(n, q, &control.snapshot(n), r.usage())).collect();
+        let workers: Vec<WorkerSection> =
+            described.map(|(n, (q, r))| WorkerSection::of(n, q, &control.snapshot(n), r.cost())).collect();
         let total = control.total();
-        self.notes.extend(hints(&total));
+        self.notes.extend(hints::of_frames(&total));
         if let Some(pcap) = &self.pcap {
             self.notes.extend(pcap.error().map(|e| format!("the recording broke off: {e}")));
         }
-        Ok(Finished { runners, total: total.clone(), facts: Facts { parts: self, workers, total } })
+        Ok(Finished { runners, total: total.clone(), facts: Facts { parts: self, workers, total, series: Vec::new() } })
     }
-}
-
-/// What the numbers say to somebody who knows the device.
-fn hints(total: &Snapshot) -> Vec<String> {
-    let io = &total.io;
-    let mut hints = Vec::new();
-    let no_room = io.kernel_fill_ring_empty + io.kernel_rx_ring_full;
-    if no_room > 0 {
-        hints.push(format!(
-            "{} frames came faster than they were taken, and were lost: give each worker a core of its own, use more \
-             workers, or ask for less at a time",
-            grouped(no_room)
-        ));
-    }
-    // The kernel counts frames that found no room as dropped, too.
-    let too_large = io.kernel_rx_dropped.saturating_sub(no_room) + io.rx_fragmented;
-    if too_large > 0 {
-        hints.push(format!(
-            "{} frames were too large for a piece of packet memory, and were lost: switch off GRO here and TSO and GSO \
-             at the peer (ethtool -K DEV gro off tso off gso off)",
-            grouped(too_large)
-        ));
-    }
-    let drops = &total.counters;
-    if drops.dropped(synfin_engine::base::DropReason::TcpChecksumBad) > 0 {
-        hints.push(
-            "segments came with a wrong checksum: a kernel on the other end of a veth pair leaves it out; switch that \
-             off there (ethtool -K PEER tx off), or use --no-verify-checksums"
-                .to_owned(),
-        );
-    }
-    hints
 }
 
 impl Facts {
+    /// The run over time.
+    pub fn add_recorded(&mut self, recorded: Recorded) {
+        self.series = recorded.rows;
+        self.parts.notes.extend(recorded.notes);
+    }
+
     /// The report, its `load` or `serve` section still to be filled in.
     pub fn report(self, command: &'static str, seconds: f64, connections: u64, outcome: Outcome) -> Report {
         let counters = &self.total.counters;
+        let mut notes = self.parts.notes;
+        notes.extend(self.workers.iter().flat_map(|w| hints::of_worker(w, command, seconds)));
         let steering = self.parts.steering;
         let steering = steering.map(|s| SteeringSection::of(s.policy.name(), s.reason, &self.total));
         Report {
@@ -136,6 +115,7 @@ impl Facts {
             outcome,
             load: None,
             serve: None,
+            search: None,
             packets: Packets::of(counters, connections, seconds),
             drops: drops(counters),
             events: events(counters),
@@ -146,25 +126,8 @@ impl Facts {
                 resident_peak_bytes: memory::resident_peak_bytes(),
             },
             environment: self.parts.environment,
-            notes: self.parts.notes,
+            notes,
+            series: self.series,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use synfin_engine::base::DropReason;
-
-    #[test]
-    fn lost_frames_are_explained_by_what_lost_them() {
-        let mut s = Snapshot::default();
-        assert!(hints(&s).is_empty());
-        (s.io.kernel_rx_dropped, s.io.kernel_fill_ring_empty) = (7, 7);
-        assert!(matches!(&hints(&s)[..], [one] if one.starts_with("7 frames came faster")));
-        s.io.kernel_rx_dropped = 9;
-        assert!(hints(&s)[1].starts_with("2 frames were too large"));
-        s.counters.drop(DropReason::TcpChecksumBad);
-        assert!(hints(&s)[2].contains("--no-verify-checksums"));
     }
 }

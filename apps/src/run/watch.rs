@@ -1,5 +1,6 @@
 //! The main thread during a run: shows how it is going, and ends it.
 
+use super::record::Recorder;
 use super::stop::StopRequests;
 use crate::cli::net::Progress;
 use crate::live::{Board, Figures, Signals};
@@ -84,7 +85,7 @@ pub struct Watch<'a> {
 impl Watch<'_> {
     /// Returns when the workers are to be stopped. `begin_end` is called once, when nothing new is to begin;
     /// `is_over` tells that the workers have ended or have nothing left to do.
-    pub fn run(&self, mut begin_end: impl FnMut(), mut is_over: impl FnMut() -> bool) -> End {
+    pub fn run(&self, recorder: &mut Recorder, mut begin_end: impl FnMut(), mut is_over: impl FnMut() -> bool) -> End {
         let mut line = LiveLine::new(self.progress, self.words);
         let start = Instant::now();
         let (mut end, mut deadline) = (End::Done, None::<Instant>);
@@ -103,7 +104,7 @@ impl Watch<'_> {
             if let Some(line) = &mut line {
                 line.tick(self.boards);
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(recorder.tick(self.boards).min(LOOK));
         }
         if let Some(line) = &line {
             line.end();
@@ -126,7 +127,10 @@ mod tests {
     #[test]
     fn a_run_that_finishes_is_done_and_nobody_is_told_to_stop() {
         let (signals, stop) = (Signals::default(), StopRequests::default());
-        assert_eq!(watch(&signals, &stop, None).run(|| panic!("told to stop"), || true), End::Done);
+        assert_eq!(
+            watch(&signals, &stop, None).run(&mut Recorder::default(), || panic!("told to stop"), || true),
+            End::Done
+        );
         assert!(!signals.launching_is_stopped());
     }
 
@@ -134,7 +138,7 @@ mod tests {
     fn time_that_is_up_ends_launching_and_after_the_grace_the_run() {
         let (signals, stop, told) = (Signals::default(), StopRequests::default(), Cell::new(0));
         let it = watch(&signals, &stop, Some(Duration::ZERO));
-        assert_eq!(it.run(|| told.set(told.get() + 1), || false), End::Done);
+        assert_eq!(it.run(&mut Recorder::default(), || told.set(told.get() + 1), || false), End::Done);
         assert!(signals.launching_is_stopped() && told.get() == 1);
     }
 
@@ -142,6 +146,6 @@ mod tests {
     fn an_unanswered_hop_ends_the_run_at_once() {
         let (signals, stop) = (Signals::default(), StopRequests::default());
         signals.report_unanswered(synfin_engine::wire::Addr::v4([198, 18, 0, 9]));
-        assert_eq!(watch(&signals, &stop, None).run(|| {}, || false), End::Done);
+        assert_eq!(watch(&signals, &stop, None).run(&mut Recorder::default(), || {}, || false), End::Done);
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use synfin_engine::base::Instant;
 use synfin_engine::shard::CloseReason;
 
-/// How often figures for the live line are published.
-const PUBLISH_NS: u64 = 50_000_000;
+/// How often figures are published: so much at most is missing from what is shown.
+const PUBLISH_NS: u64 = 2_000_000;
 
 #[derive(Clone, Default)]
 pub struct Tally {
@@ -59,22 +59,25 @@ impl Tally {
         self.closed.iter_mut().zip(other.closed).for_each(|(a, b)| *a += b);
     }
 
-    /// Called on every turn of the poll loop; now and then it tells the live line how things stand.
+    /// Called on every turn of the poll loop; now and then it shows how things stand.
     pub fn publish(&mut self, now: Instant) {
-        if now.nanos_since(self.published) < PUBLISH_NS {
-            return;
+        if now.nanos_since(self.published) >= PUBLISH_NS {
+            self.published = now;
+            self.show();
         }
-        self.published = now;
-        if let Some(board) = &self.board {
-            let graceful = self.closed_by(CloseReason::Graceful);
-            board.publish(&Figures {
-                started: self.accepted,
-                established: self.accepted,
-                completed: graceful,
-                failed: self.closed_total() - graceful,
-                missed: 0,
-                requests: self.requests,
-            });
-        }
+    }
+
+    /// Shows how things stand.
+    pub fn show(&self) {
+        let Some(board) = &self.board else { return };
+        let graceful = self.closed_by(CloseReason::Graceful);
+        board.publish(&Figures {
+            started: self.accepted,
+            established: self.accepted,
+            completed: graceful,
+            failed: self.closed_total() - graceful,
+            missed: 0,
+            requests: self.requests,
+        });
     }
 }

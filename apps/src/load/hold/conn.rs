@@ -76,13 +76,13 @@ pub struct Dialogue<P: Protocol> {
 }
 
 impl<P: Protocol> Dialogue<P> {
-    pub fn new(protocol: P, close: CloseMode, seed: u64) -> Dialogue<P> {
+    pub fn new(protocol: P, close: CloseMode, seed: u64, latencies: Latencies) -> Dialogue<P> {
         Dialogue {
             protocol,
             close,
             rng: Rng::new(seed),
             tally: Tally::default(),
-            latencies: Latencies::default(),
+            latencies,
             held: 0,
             held_peak: 0,
             opening: 0,

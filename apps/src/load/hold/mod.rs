@@ -41,7 +41,8 @@ const TRIES_PER_LAUNCH: u32 = 64;
 const DRAWS_PER_REQUEST: u32 = 16;
 /// Timeouts looked at in one turn.
 const EXPIRIES_PER_TURN: usize = 256;
-const PUBLISH_NS: u64 = 50_000_000;
+/// How often figures are published: so much at most is missing from what is shown.
+const PUBLISH_NS: u64 = 2_000_000;
 
 /// What one worker is to do.
 pub struct HoldConfig {
@@ -144,7 +145,7 @@ impl<P: Protocol> Holder<P> {
         signals: Arc<Signals>,
     ) -> Holder<P> {
         Holder {
-            dialogue: Dialogue::new(protocol, config.close, config.seed),
+            dialogue: Dialogue::new(protocol, config.close, config.seed, Latencies::shown_on(board.clone())),
             waiting: Waiting::default(),
             config,
             tuples,

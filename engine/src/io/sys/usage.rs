@@ -1,6 +1,7 @@
-//! CPU time of the calling thread or of the whole process, split into user and system: what a figure cost.
+//! CPU time of the calling thread or of the whole process, split into user and system: what a figure cost; and how long a
+//! thread has waited for a processor.
 //!
-//! Read from /proc (proc_pid_stat(5)), in steps of 10 ms: measure for a second at least.
+//! CPU time is read from /proc (proc_pid_stat(5)), in steps of 10 ms: measure for a second at least.
 
 use std::time::Duration;
 
@@ -25,6 +26,18 @@ impl Usage {
     fn read(path: &str) -> Usage {
         std::fs::read_to_string(path).ok().and_then(|line| parse(&line)).unwrap_or_default()
     }
+}
+
+/// How long this thread was ready to run and did not, because others ran on the processors that it may use; zero where the
+/// kernel does not tell (CONFIG_SCHED_INFO).
+pub fn waited_by_this_thread() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(waited_ns(&text).unwrap_or(0))
+}
+
+/// Time on a processor, time waiting for one (ns), and how often it got one.
+fn waited_ns(schedstat: &str) -> Option<u64> {
+    schedstat.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 impl std::ops::Sub for Usage {
@@ -52,6 +65,12 @@ mod tests {
         let (user, system) = (Duration::from_millis(2500), Duration::from_millis(330));
         assert_eq!(parse(line), Some(Usage { user, system }));
         assert_eq!(parse("77 (short) R 1 2"), None);
+    }
+
+    #[test]
+    fn time_spent_waiting_is_the_second_figure_of_schedstat() {
+        assert_eq!(waited_ns("126968 3318400 2\n"), Some(3_318_400));
+        assert_eq!(waited_ns(""), None);
     }
 
     #[test]

@@ -1,0 +1,80 @@
+//! The run over time as CSV: a line for each stretch of time, written when it is over, so that a run that is killed keeps
+//! what it has measured.
+
+use super::file;
+use crate::failure::Failure;
+use crate::live::Row;
+use crate::live::buckets::Spread;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+const OPTION: &str = "--csv";
+const COLUMNS: [&str; 9] =
+    ["at_seconds", "seconds", "started", "established", "completed", "failed", "missed", "requests", "open"];
+const SPREADS: [&str; 2] = ["handshake", "request"];
+const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p99_9", "max"];
+
+/// An open file, its first line written.
+pub struct Csv {
+    file: File,
+}
+
+impl Csv {
+    pub fn create(path: &Path) -> Result<Csv, Failure> {
+        let mut file = File::create(path).map_err(|e| file::cannot_write(path, OPTION, &e))?;
+        file.write_all(head().as_bytes()).map_err(|e| file::cannot_write(path, OPTION, &e))?;
+        Ok(Csv { file })
+    }
+
+    pub fn add(&mut self, row: &Row) -> io::Result<()> {
+        self.file.write_all(line(row).as_bytes())
+    }
+}
+
+fn head() -> String {
+    let spreads = SPREADS.iter().flat_map(|s| QUANTILES.iter().map(move |q| format!("{s}_{q}_ns")));
+    let names: Vec<String> = COLUMNS.iter().map(|c| (*c).to_owned()).chain(spreads).collect();
+    names.join(",") + "\n"
+}
+
+/// What has not been measured is left empty.
+fn line(row: &Row) -> String {
+    let counts = [row.started, row.established, row.completed, row.failed, row.missed, row.requests, row.open];
+    let mut cells = vec![format!("{:.3}", row.at_seconds), format!("{:.3}", row.seconds)];
+    cells.extend(counts.map(|n| n.to_string()));
+    cells.extend([row.handshake_ns, row.request_ns].into_iter().flat_map(quantiles));
+    cells.join(",") + "\n"
+}
+
+fn quantiles(spread: Option<Spread>) -> [String; QUANTILES.len()] {
+    let text = |s: Spread| [s.p50, s.p90, s.p99, s.p99_9, s.max].map(|ns| ns.to_string());
+    spread.map_or_else(Default::default, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_has_a_cell_for_each_column_and_nothing_measured_is_an_empty_one() {
+        let spread = Spread { count: 7, p50: 1, p90: 2, p99: 3, p99_9: 4, max: 5 };
+        let row = Row {
+            at_seconds: 2.0,
+            seconds: 1.0004,
+            started: 10,
+            established: 9,
+            completed: 8,
+            failed: 1,
+            missed: 0,
+            requests: 7,
+            open: 1,
+            handshake_ns: Some(spread),
+            request_ns: None,
+        };
+        let text = line(&row);
+        assert_eq!(text, "2.000,1.000,10,9,8,1,0,7,1,1,2,3,4,5,,,,,\n");
+        assert_eq!(text.split(',').count(), head().split(',').count());
+        assert!(head().starts_with("at_seconds,seconds,started,") && head().contains(",handshake_p99_9_ns,"));
+    }
+}
