@@ -26,11 +26,11 @@ impl App for Fetch {
 
     /// Called on every turn of the poll loop: here connections are begun.
     fn poll(&mut self, net: &mut Net<'_, ()>) {
-        if let Some(to) = self.to.take() {
-            if let Err(e) = net.connect(to, ()) {
-                eprintln!("cannot connect: {e:?}");
-                let _ = self.over.send(CloseReason::Unreachable);
-            }
+        if let Some(to) = self.to.take()
+            && let Err(e) = net.connect(to, ())
+        {
+            eprintln!("cannot connect: {e:?}");
+            let _ = self.over.send(CloseReason::Unreachable);
         }
     }
 
