@@ -77,9 +77,7 @@ fn check_addresses(limits: &Limits, workers: u16) -> Result<(), Failure> {
     }
     let (connections, mib) = (limits.connections, bytes >> 20);
     Err(Failure::new(
-        format!(
-            "tables for {connections} connections on each of {workers} workers need {mib} MiB of addresses, more than this process may have"
-        ),
+        format!("{connections} connections on each of {workers} workers need {mib} MiB of addresses: there are fewer"),
         "Choose fewer connections, or raise the limit (ulimit -v).",
     ))
 }
@@ -120,5 +118,18 @@ fn tcp(args: &TcpArgs) -> TcpConfig {
         delayed_ack: args.delayed_ack,
         nodelay: !args.nagle,
         ..args.receive_buffer.map_or(defaults, |bytes| defaults.with_fixed_receive_buffer(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_that_no_process_has_addresses_for_are_refused_with_a_sentence_and_usual_ones_are_not() {
+        let of = |connections| Limits { connections, ..Limits::default() };
+        assert!(check_addresses(&of(16_000_000), 8).is_ok());
+        let said = check_addresses(&of(u32::MAX), u16::MAX).unwrap_err().to_string();
+        assert!(said.contains("4294967295 connections on each of 65535 workers"), "{said}");
     }
 }
