@@ -48,14 +48,21 @@ fn halves(addr: &Addr) -> ([u8; 8], u64) {
     ([a, b, c, d, e, f, g, h], u64::from_be_bytes(rest))
 }
 
+/// The range in two, where its addresses do not all have their first eight bytes in common.
+fn within_halves(net: &LocalNet) -> impl Iterator<Item = LocalNet> {
+    let (_, first) = halves(&net.first);
+    let low = (u64::MAX - first).saturating_add(1).min(net.count.into()) as u32;
+    let rest = LocalNet { first: net.first.plus(low), count: net.count - low, ..*net };
+    [LocalNet { count: low, ..*net }, rest].into_iter().filter(|net| net.count > 0)
+}
+
 impl Locals {
     /// Ids are 16 bits: addresses beyond 65,536 are left out (the programs refuse such a configuration).
     pub fn new(nets: &[LocalNet], gateway_v4: Option<Addr>, gateway_v6: Option<Addr>) -> Locals {
         let mut first_id = 0u32;
         let mut entries = Vec::new();
-        for net in nets {
-            let mut net = *net;
-            net.count = net.count.min(65_536 - first_id);
+        for net in nets.iter().flat_map(within_halves) {
+            let net = LocalNet { count: net.count.min(65_536 - first_id), ..net };
             let (prefix, first) = halves(&net.first);
             entries.push(Entry { net, first_id, v4: net.first.is_v4(), prefix, first, subnet: Subnet::of(&net) });
             first_id += net.count;
@@ -130,7 +137,10 @@ mod tests {
 
     #[test]
     fn every_address_of_ours_has_its_number_and_no_other_has_one() {
-        let nets = [net(Addr::v4([198, 18, 0, 250]), 20, 24), net(v6(0xfffe), 300, 64), net(v6(1 << 40), 1, 64)];
+        // The last one goes beyond what its first eight bytes can name.
+        let border = net(v6(u64::MAX - 3), 10, 60);
+        let nets =
+            [net(Addr::v4([198, 18, 0, 250]), 20, 24), net(v6(0xfffe), 300, 64), net(v6(1 << 40), 1, 64), border];
         let locals = Locals::new(&nets, None, None);
         let all = nets.iter().flat_map(|net| (0..net.count).map(|n| net.first.plus(n)));
         for (id, addr) in (0..).zip(all) {
@@ -138,7 +148,7 @@ mod tests {
         }
         let others = [Addr::v4([198, 18, 0, 249]), Addr::v4([198, 18, 1, 14]), v6(0xfffd), v6(0x1012a), v6(1)];
         assert!(others.iter().all(|addr| locals.id_of(addr).is_none()));
-        assert_eq!(locals.addr(321), Addr::UNSPECIFIED_V6);
+        assert_eq!(locals.addr(331), Addr::UNSPECIFIED_V6);
     }
 
     #[test]
