@@ -56,7 +56,7 @@ const USAGE: &[(&str, &str)] = &[
     ("LOAD --rate 5 --interval 5ms", "must be at least 100ms"),
     ("LOAD --rate 5 --limit request.p95=1ms", "'p95' is no figure of a latency; there are p50, p90"),
     ("LOAD --rate 5 --limit 1ms", "write for example request.p99=1ms"),
-    ("LOAD --concurrency 5 --search", "--rate <N>"),
+    ("LOAD --concurrency 5 --search", "cannot be used with"),
     ("SERVE", "--listen <PORT>"),
     ("SERVE --listen 0", "not a port (1 to 65535)"),
     ("SERVE --listen 70000", "not a port (1 to 65535)"),

@@ -211,7 +211,7 @@ pub struct LoadArgs {
     /// One run of --duration after the other, each with its XDP program attached anew: from a sixty-fourth of --rate on the
     /// rate doubles until a run fails by --max-errors, --max-missed or --limit, then the gap is halved until it is below 5 %.
     /// The report is that of the best run.
-    #[arg(long, requires = "rate", conflicts_with_all = ["hold", "connections", "csv", "pcap"])]
+    #[arg(long, requires = "rate", conflicts_with_all = ["concurrency", "hold", "connections", "csv", "pcap"])]
     pub search: bool,
 
     #[command(flatten)]

@@ -81,7 +81,7 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (L, "--csv run.csv --interval 1ms", "at least 100ms"),
         (L, "--limit request.p99", "is no limit; write for example"),
         (L, "--search --csv run.csv", "cannot be used with"),
-        (B, "-t 198.18.0.2:80 --concurrency 5 --search", "--rate <N>"),
+        (B, "-t 198.18.0.2:80 --concurrency 5 --search", "cannot be used with"),
         ("synfin doctor --try", "", "--interface <IF>"),
         ("synfin doctor --workers 0", "", "not in 1..=256"),
         (L, "--listen 80", "unexpected argument '--listen'"),

@@ -1,5 +1,5 @@
 //! `synfin load --search`: the highest rate at which everything goes well. One run after the other, each as
-//! [`load`](super::load) makes it: the rate doubles until a run fails, then the gap is halved until it is narrow.
+//! [`load`] makes it: the rate doubles until a run fails, then the gap is halved until it is narrow.
 
 use super::load;
 use super::stop::StopRequests;
