@@ -181,7 +181,11 @@ impl<P: Protocol> Client<P> {
     }
 
     fn launch_due(&mut self, net: &mut impl Dialer<ClientConn<P::State>>, start: Instant, now: Instant) {
-        if let Plan::Open(plan) = &self.config.plan {
+        // What has come goes first: launching on would fill the rings until frames are lost.
+        let waits = net.is_behind();
+        if let Plan::Open(plan) = &self.config.plan
+            && !waits
+        {
             let left = self.config.launches_max - self.launches;
             self.prepare(net, plan.due_by(now.nanos_since(start), u64::from(LAUNCHES_PER_TURN).min(left)));
         }
@@ -189,13 +193,14 @@ impl<P: Protocol> Client<P> {
             let Plan::Open(plan) = &mut self.config.plan else { return };
             let due = start.plus_nanos(plan.due_ns());
             let ended = self.config.duration_ns.is_some_and(|d| plan.due_ns() >= d);
-            if due > now || ended || self.launches >= self.config.launches_max {
+            let too_late = now.nanos_since(due) > self.config.max_lateness_ns;
+            if due > now || ended || self.launches >= self.config.launches_max || (waits && !too_late) {
                 return;
             }
             let index = plan.index();
             plan.advance();
             self.launches += 1;
-            if now.nanos_since(due) > self.config.max_lateness_ns {
+            if too_late {
                 self.dialogue.tally.miss(MissReason::Late, 1);
             } else if let Err(reason) = self.dial(net, index, due, now) {
                 self.dialogue.tally.miss(reason, 1);

@@ -42,6 +42,11 @@ impl Rig {
         Rig::new(Plan::Open(OpenLoop::new(rate, 0, Share { worker: 0, workers: 1 })), ports, |_| {})
     }
 
+    fn behind(mut self) -> Rig {
+        self.net.is_behind = true;
+        self
+    }
+
     /// Turns at steps of a millisecond up to (not including) `ms`.
     fn run_to(&mut self, ms: u64, serve: bool) {
         while self.net.now < Instant::from_nanos(ms * MS) {
@@ -95,6 +100,19 @@ fn open_loop_launches_what_is_due_and_ends_after_the_duration() {
     assert_eq!((rig.signals.finished(), rig.board.read().completed), (1, 200));
     assert_eq!(rig.client.due(), None);
     assert_eq!(rig.client.into_outcome().launching_ns, 100 * MS);
+}
+
+#[test]
+fn nothing_is_launched_as_long_as_more_has_come_than_a_turn_takes_and_what_gets_too_late_is_missed() {
+    let mut rig = Rig::open_loop(1000, 1000).behind();
+    rig.run_to(15, true);
+    assert_eq!(rig.net.connects.len(), 0);
+    // Due at 0 to 15 ms; those more than 10 ms late were given up.
+    let missed = rig.client.dialogue.tally.missed_total();
+    assert!((4..=5).contains(&missed), "{missed}");
+    rig.net.is_behind = false;
+    rig.run_to(16, true);
+    assert!(rig.net.connects.len() >= 10, "all others follow at once");
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub trait Dialer<U> {
     where
         Self: 'a;
     fn now(&self) -> Instant;
+    /// More has come than one turn takes.
+    fn is_behind(&self) -> bool;
     /// `connect` to the same place comes soon.
     fn prepare(&mut self, to: &Connect);
     fn connect(&mut self, to: Connect, user: U) -> Result<ConnId, ConnectError>;
@@ -29,6 +31,10 @@ impl<U: Default> Dialer<U> for Net<'_, U> {
 
     fn now(&self) -> Instant {
         Net::now(self)
+    }
+
+    fn is_behind(&self) -> bool {
+        Net::is_behind(self)
     }
 
     fn prepare(&mut self, to: &Connect) {
@@ -74,6 +80,7 @@ pub mod fake {
 
     pub struct FakeNet<U> {
         pub now: Instant,
+        pub is_behind: bool,
         /// By slot; gone when over.
         pub conns: Vec<Option<FakePipe<U>>>,
         pub tuples: HashSet<(Addr, u16)>,
@@ -91,7 +98,8 @@ pub mod fake {
         fn default() -> Self {
             let (conns, connects) = (Vec::new(), Vec::new());
             let (tuples, prepared) = (HashSet::new(), HashSet::new());
-            FakeNet { now: Instant::ZERO, conns, tuples, connects, tries: 0, prepared, expected: 0, full: false }
+            let (now, is_behind) = (Instant::ZERO, false);
+            FakeNet { now, is_behind, conns, tuples, connects, tries: 0, prepared, expected: 0, full: false }
         }
     }
 
@@ -103,6 +111,10 @@ pub mod fake {
 
         fn now(&self) -> Instant {
             self.now
+        }
+
+        fn is_behind(&self) -> bool {
+            self.is_behind
         }
 
         fn prepare(&mut self, to: &Connect) {

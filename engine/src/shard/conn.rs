@@ -218,6 +218,12 @@ impl<U: Default> Net<'_, U> {
         self.core.proto.clock.now
     }
 
+    /// More has come than one turn takes: the last burst was as large as the vector that it came in. Who begins nothing
+    /// new meanwhile keeps the queues short, in which frames would be lost.
+    pub fn is_behind(&self) -> bool {
+        self.core.is_behind
+    }
+
     /// Fetches what [`Net::connect`] to the same place will need. Among millions of connections this takes as long as
     /// everything else: whoever is about to begin several does this for all of them first.
     #[inline]

@@ -60,6 +60,8 @@ pub struct Core {
     pub(super) proto: Protocol,
     /// No VLAN: frames may be plain.
     pub(super) untagged: bool,
+    /// The last burst was as large as one may be: more has come that nobody has looked at yet.
+    pub(super) is_behind: bool,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
     pub(super) conns: NamedSlab<Tcb>,
@@ -123,6 +125,7 @@ impl Core {
                 windows: Windows::new(limits.held_frames),
             },
             untagged: config.vlan.count == 0,
+            is_behind: false,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows,
             conns: NamedSlab::with_limit(limits.connections),

@@ -89,6 +89,7 @@ impl<A: App> Shard<A> {
     /// frame that asked for it and bare ACKs that must not wait.
     pub fn ingest(&mut self, rx: &mut Vec<Frame>, cx: &mut Cx<'_>) {
         self.core.set_clock(cx.now);
+        self.core.is_behind = !rx.is_empty() && rx.len() == rx.capacity();
         let Some(mut batch) = self.batch.take() else { return };
         let mut frames = rx.drain(..);
         while frames.len() > 0 {

@@ -28,6 +28,9 @@ use watch::Watch;
 
 /// Numbers are published this often.
 const PUBLISH_NS: u64 = 1_000_000;
+/// Who may sleep polls on for so long after the last frame, and so long before something is due: falling asleep, being
+/// woken up, and the slack that the kernel gives timers (50 µs) cost more than that.
+const AWAKE_NS: u64 = 50_000;
 /// No sleep is longer: commands and the stop flag are looked at this often at least.
 const SLEEP_NS_MAX: u64 = 100_000_000;
 /// With other workers, whose frames do not wake a sleeper up, no sleep is longer than this.
@@ -49,6 +52,8 @@ pub(crate) struct Worker<E, I> {
     /// The worker's own events; the engine and the taps have theirs.
     counters: Counters,
     watch: Watch,
+    /// When frames last came or went.
+    last_busy: Instant,
     last_publish: Instant,
     draining: bool,
     reported_drained: bool,
@@ -59,7 +64,9 @@ impl<E: Engine, I: PacketIo> Worker<E, I> {
         let mut now = self.clock.now();
         while !self.is_over() {
             let busy = self.turn(now);
-            if !busy && self.sleep {
+            if busy {
+                self.last_busy = now;
+            } else if self.sleep {
                 self.rest(now);
             }
             let next = self.clock.now();
@@ -110,12 +117,12 @@ impl<E: Engine, I: PacketIo> Worker<E, I> {
 
     /// Sleeps until a frame comes or something is due. Never while frames still wait to be sent.
     fn rest(&mut self, now: Instant) {
-        if !self.tx.is_empty() {
+        if !self.tx.is_empty() || now.nanos_since(self.last_busy) < AWAKE_NS {
             return;
         }
         let longest_ns = if self.handoff.is_some() { SLEEP_NS_MAX_WITH_INBOX } else { SLEEP_NS_MAX };
         let due_ns = self.engine.next_deadline(now).map_or(u64::MAX, |at| at.nanos_since(now));
-        let rest_ns = due_ns.min(longest_ns);
+        let rest_ns = due_ns.saturating_sub(AWAKE_NS).min(longest_ns);
         if rest_ns > 0 {
             self.publish(now);
             self.io.wait(Duration::from_nanos(rest_ns));

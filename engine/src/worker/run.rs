@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 pub struct RunOptions {
     /// The largest burst received in one turn; a turn sends up to four times as many.
     pub burst_frames: usize,
-    /// Sleep in poll(2) when idle instead of spinning.
+    /// Sleep in poll(2) instead of spinning, once nothing has come for a while and nothing is due soon.
     pub sleep: bool,
     /// One core for each worker; empty: left to the system.
     pub cores: Vec<usize>,
@@ -232,6 +232,7 @@ impl<F, I: PacketIo> Seat<F, I> {
             tx: Vec::with_capacity(self.burst_frames * 4),
             counters: Counters::default(),
             watch: Watch::new(self.clock),
+            last_busy: Instant::ZERO,
             last_publish: Instant::ZERO,
             draining: false,
             reported_drained: false,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// Chunks are put into the fill ring at least this many at a time: one shared store, one look at shared memory.
 const RESTOCK_FRAMES: u32 = 64;
 /// Chunks that wait for reception at first.
-const FILL_START_FRAMES: u32 = 1024;
+const FILL_START_FRAMES: u32 = 2048;
 
 /// The rings of one socket, as this side holds them.
 pub(super) struct Rings {
@@ -70,7 +70,7 @@ pub(super) struct XskPath {
     /// Checksum requests are passed on, as metadata in front of the packet.
     offload: bool,
     /// Frames that wait for reception: as few as will do, since each goes round before it is used again, and what lies
-    /// between must fit into the cache. Doubled whenever the kernel has nearly used them up, up to `fill_limit`.
+    /// between must fit into the cache. See [`XskPath::deepen`].
     fill_target: u32,
     fill_limit: u32,
     send_reserve: u32,
@@ -247,8 +247,8 @@ impl XskPath {
 
     /// Fills the reception side up to its target, leaving the pool a reserve for sending.
     fn restock(&mut self) {
-        if self.fill_target < self.fill_limit && self.rings.rx.waiting(u32::MAX) > self.fill_target / 4 * 3 {
-            self.fill_target = (self.fill_target * 2).min(self.fill_limit);
+        if self.fill_target < self.fill_limit {
+            self.deepen();
         }
         let missing = self.fill_target.saturating_sub(self.receiving());
         if missing < RESTOCK_FRAMES.min(self.fill_target) {
@@ -266,6 +266,17 @@ impl XskPath {
             let _pushed = self.rings.fill.push(u64::from(index) << self.chunk_shift);
         }
         self.rings.fill.publish();
+    }
+
+    /// More frames wait for reception from now on if the kernel has used up half of them while we were away, and as many as
+    /// there may be if it has used up nearly all: the next such absence must not cost any.
+    fn deepen(&mut self) {
+        let waiting = self.rings.rx.waiting(u32::MAX);
+        if waiting > self.fill_target / 8 * 7 {
+            self.fill_target = self.fill_limit;
+        } else if waiting > self.fill_target / 2 {
+            self.fill_target = (self.fill_target * 2).min(self.fill_limit);
+        }
     }
 
     /// False when another arena's pool was put in the place of ours: then nothing moves but what is sent.

@@ -84,6 +84,19 @@ fn queue(frames: u32) -> (XskPath, Kernel) {
     (path, Kernel { fill, completion, rx, tx, arena, sending: Vec::new() })
 }
 
+/// A queue with the rings of the defaults.
+fn large_queue() -> (XskPath, Kernel) {
+    let config = XskConfig::new("test0", 1, 1);
+    let (fill, kernel_fill) = plain_ring(config.fill_size, 0);
+    let (kernel_completion, completion) = plain_ring(16, 0);
+    let (kernel_rx, rx) = plain_ring(config.rx_size, 0);
+    let (tx, kernel_tx) = plain_ring(16, 0);
+    let arena = Arena::heap(CHUNK as u32, config.frames_per_queue);
+    let path = XskPath::new(&config, Rings { fill, completion, rx, tx }, FramePool::new(arena.clone()));
+    let (fill, completion, rx, tx) = (kernel_fill, kernel_completion, kernel_rx, kernel_tx);
+    (path, Kernel { fill, completion, rx, tx, arena, sending: Vec::new() })
+}
+
 fn burst() -> Vec<Frame> {
     Vec::with_capacity(8)
 }
@@ -121,6 +134,19 @@ fn a_pool_of_another_memory_gets_none_of_the_queues_frames() {
     assert_eq!(path.receive(&mut frames), 1);
     assert_eq!(frames[0].bytes(), [7; 60]);
     path.pool.free(frames.remove(0));
+}
+
+#[test]
+fn the_more_of_the_waiting_frames_were_used_up_at_once_the_more_wait_from_then_on() {
+    // Share of the frames that come while we are away, and how many wait afterwards.
+    for (used, waiting) in [(0.4, FILL_START_FRAMES), (0.6, 2 * FILL_START_FRAMES), (1.0, 8192)] {
+        let (mut path, mut kernel) = large_queue();
+        path.reclaim();
+        assert_eq!(path.receiving(), FILL_START_FRAMES);
+        (0..(f64::from(FILL_START_FRAMES) * used) as u32).for_each(|_| assert!(kernel.receive(&[60], 1)));
+        path.reclaim();
+        assert_eq!(path.receiving(), waiting, "{used}");
+    }
 }
 
 #[test]
