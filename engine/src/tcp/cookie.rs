@@ -18,7 +18,7 @@
 //! back by less than 34 ms for it, so those that follow are never below. Without timestamps both are given up.
 //! Our own shift count is only sealed: it is one of the few that went out with cookies.
 //!
-//! Of 2^32 guesses 16 are right at a time. Given up as well: the peer's window until its ACK tells it, the round-trip
+//! Of 2^32 guesses 16 are right at a time, for each of them. Given up as well: the peer's window until its ACK tells it, the round-trip
 //! time of the handshake, and the repetition of a lost SYN,ACK (the peer repeats its SYN).
 
 use super::env::Clock;
@@ -107,7 +107,12 @@ impl CookieJar {
         });
         let count = count_at(clock.now);
         let own_scale = agreed.scales & 15;
-        self.scales = if self.are_out(clock.now) { self.scales } else { 0 } | 1 << own_scale;
+        if !self.are_out(clock.now) {
+            self.scales = 0;
+        }
+        if is_scaled(notes) {
+            self.scales |= 1 << own_scale;
+        }
         self.last = Some(count);
         let tuple = siphash13(self.key, key.words());
         let low = mss_index(mss, own_mss) | if count & 1 == 1 { COUNT_BIT } else { 0 };
@@ -137,11 +142,14 @@ impl CookieJar {
         let now = count_at(clock.now);
         let baked_before = (low & COUNT_BIT != 0) != (now & 1 == 1);
         let count = now.wrapping_sub(u64::from(baked_before));
-        let mut scales = (0..15).filter(|scale| self.scales & 1 << scale != 0);
+        let scales = if is_scaled(notes) { self.scales } else { 1 };
         let wrong = |own_scale| brought ^ self.seal(tuple, ack.seq - 1, &Said { notes, own_scale, count, low });
-        let is_sealed = |&(_, wrong): &(u8, u32)| wrong >> HANDSHAKE_SHIFT == 0;
-        let (own_scale, wrong) =
-            scales.find_map(|s| Some((s, wrong(s))).filter(is_sealed)).ok_or(DropReason::CookieBad)?;
+        let sealed = (0..15).filter(|scale| scales & 1 << scale != 0).map(|scale| (scale, wrong(scale)));
+        // Of several the one that is right, and not one whose first part looks right by chance.
+        let (own_scale, wrong) = sealed.min_by_key(|&(_, wrong)| wrong).ok_or(DropReason::CookieBad)?;
+        if wrong >> HANDSHAKE_SHIFT != 0 {
+            return Err(DropReason::CookieBad);
+        }
         if wrong != 0 {
             return Err(DropReason::CookieAhead);
         }
@@ -176,6 +184,11 @@ struct Said {
     count: u64,
     /// In the low bits of the cookie.
     low: u32,
+}
+
+/// The SYN that was answered offered window scaling: otherwise our own shift count is 0.
+fn is_scaled(notes: Option<u32>) -> bool {
+    notes.is_some_and(|n| n & NO_SCALE != NO_SCALE)
 }
 
 /// Hides the low bits from others.
@@ -371,6 +384,12 @@ mod tests {
                 let back = jar.redeem(&key(1), &ack(&syn, cookie), OFFSET, OWN, config, &at(6));
                 assert_eq!(back.map(|(_, scale)| scale), Ok(options::own_scale(baked_with)));
             }
+        }
+        // With another count, the first part looks right for one in 4,096.
+        for port in 1..=20_000 {
+            let cookie = jar.bake(&key(port), &syn, OWN, &buffers[2], &at(5));
+            let back = jar.redeem(&key(port), &ack(&syn, &cookie), OFFSET, OWN, &buffers[2], &at(6));
+            assert_eq!(back.map(|(_, scale)| scale), Ok(options::own_scale(&buffers[2])));
         }
         // Once no cookie of theirs is out, they count no more.
         jar.bake(&key(2), &syn, OWN, &buffers[0], &at(500));
