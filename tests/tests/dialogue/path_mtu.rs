@@ -277,7 +277,7 @@ fn tail_loss_probe_goes_out_in_the_size_that_gets_through_though_a_larger_one_is
     let host = &mut path.host;
     host.pass(Duration::from_nanos(due.nanos_since(host.now)) - ms(5));
     host.act(|c| (0..4).for_each(|_| c.send(Payload::Static(&BYTES)).expect("room")));
-    let last = host.out.drain(..).last().expect("a window of them");
+    let last = host.out.drain(..).next_back().expect("a window of them");
     let (probes, timeouts) = (events(host, Event::LossProbes), events(host, Event::RtoExpiries));
     host.pass_until_output(seconds(10));
     let probe = host.next();
