@@ -207,10 +207,14 @@ fn bytes_that_there_is_no_room_to_keep_come_again_and_count_once() {
             let cuts: Vec<usize> = (1..parts).map(|part| HEADERS + (end - done) * part / parts).collect();
             arrive(&mut host, &bytes, &cuts);
             host.pass(Duration::from_millis(300));
-            let acknowledged = host.out.drain(..).last().expect("an acknowledgement").seg.ack.0 as usize - 101;
+            let acknowledged = host.out.drain(..).next_back().expect("an acknowledgement").seg.ack.0 as usize - 101;
             assert!(acknowledged > done, "the application takes something each time");
             done = acknowledged;
-            assert_eq!(host.shard.app().bytes().len(), done, "what was acknowledged was delivered: {parts}, {appetite}");
+            assert_eq!(
+                host.shard.app().bytes().len(),
+                done,
+                "what was acknowledged was delivered: {parts}, {appetite}"
+            );
         }
         assert!(host.shard.app().bytes() == stream, "{parts} parts, {appetite} bytes at a time");
         assert_eq!(host.shard.counters().count(Event::PayloadIn), stream.len() as u64);
