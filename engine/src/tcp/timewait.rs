@@ -76,7 +76,9 @@ pub fn receive(w: &TimeWait, agreed: Agreed, key: &FlowKey, seg: &TcpSegment, en
     if agreed.timestamps() {
         // RFC 7323 5.3 and 3.2.
         match seg.options.timestamp {
-            Some((val, _)) if (val.wrapping_sub(w.ts_recent) as i32) < 0 => return limited(key, env, DropReason::PawsOld),
+            Some((val, _)) if (val.wrapping_sub(w.ts_recent) as i32) < 0 => {
+                return limited(key, env, DropReason::PawsOld);
+            }
             None if !env.config.takes_unstamped => return Ignore(DropReason::TimestampMissing),
             _ => {}
         }
