@@ -46,7 +46,7 @@ fn preloading(named: &OsStr, library: &Path) -> Option<OsString> {
     let is_separator = |b: &u8| matches!(b, b' ' | b':');
     let is_it = |name: &[u8]| fs::canonicalize(OsStr::from_bytes(name)).is_ok_and(|path| path == library);
     let own = library.as_os_str().as_bytes();
-    if own.iter().any(|b| is_separator(b)) || named.as_bytes().split(is_separator).any(is_it) {
+    if own.iter().any(is_separator) || named.as_bytes().split(is_separator).any(is_it) {
         return None;
     }
     Some(OsString::from_vec([own, b":", named.as_bytes()].concat()))
