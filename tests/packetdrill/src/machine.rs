@@ -43,6 +43,7 @@ fn config(s: &Settings) -> ShardConfig {
     config.mtu = s.mtu;
     config.tcp = config.tcp.with_fixed_receive_buffer(s.receive_buffer_bytes);
     (config.tcp.timestamps, config.tcp.sack, config.tcp.ecn) = (s.timestamps, s.sack, s.ecn);
+    config.tcp.takes_unstamped = s.unstamped;
     config.tcp.fast_open = s.fast_open;
     (config.tcp.quick_acks, config.tcp.quick_ack_bytes_min) = (s.quick_acks, 0);
     config.tcp.delays_fin_acks = s.quick_acks > 0;
