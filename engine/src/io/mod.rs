@@ -14,6 +14,8 @@ pub mod sys;
 pub mod tap;
 #[cfg(test)]
 pub(crate) mod test_net;
+#[cfg(test)]
+mod test_skip;
 pub mod xsk;
 
 pub use error::IoError;
