@@ -34,6 +34,7 @@ use std::process::ExitCode;
 
 /// The whole program; returns its exit code.
 pub fn main() -> ExitCode {
+    say_what_a_panic_is();
     // Wrong usage ends here, with clap's words and exit code 2.
     let cli = Cli::parse();
     match carry_out(&cli) {
@@ -43,6 +44,17 @@ pub fn main() -> ExitCode {
             ExitCode::from(EXIT_USAGE)
         }
     }
+}
+
+/// A release build ends with SIGABRT right after it.
+fn say_what_a_panic_is() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        usual(info);
+        eprintln!(
+            "synfin: this is a bug in synfin: please report it with the command line; what --csv has written is kept"
+        );
+    }));
 }
 
 fn carry_out(cli: &Cli) -> Result<u8, Failure> {

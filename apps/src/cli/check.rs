@@ -69,8 +69,15 @@ fn of_the_other_application(args: &LoadArgs) -> Result<(), Failure> {
     if args.expect_body.is_some() && !is_http {
         return Err(Failure::new("--expect-body is for --app http", "Leave it out: echoes are always compared."));
     }
-    if args.path.is_some() && !is_http {
-        return Err(Failure::new("--path is for --app http", "Leave it out."));
+    let shape = &args.request;
+    let given = [
+        ("--path", shape.path.is_some()),
+        ("--header", !shape.header.is_empty()),
+        ("--method", shape.method.is_some()),
+        ("--body-file", shape.body_file.is_some()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, given)| *given && !is_http) {
+        return Err(Failure::new(format!("{option} is for --app http"), "Leave it out."));
     }
     if args.message_bytes.is_some() && is_http {
         return Err(Failure::new("--message-bytes is for --app echo", "Leave it out, or choose --app echo."));
@@ -92,15 +99,21 @@ fn without_effect(args: &LoadArgs) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let launching = args.duration.or(args.connections.is_none().then_some(DEFAULT_DURATION));
-    match launching.filter(|d| !args.ramp.is_zero() && args.ramp >= *d) {
-        Some(d) => Err(Failure::new(
+    let Some(launching) = args.duration.or(args.connections.is_none().then_some(DEFAULT_DURATION)) else {
+        return Ok(());
+    };
+    let whole = [
+        ("--ramp", args.ramp, "what it grows to is never reached"),
+        ("--warmup", args.warmup, "nothing is left to be measured"),
+    ];
+    match whole.iter().find(|(_, part, _)| !part.is_zero() && *part >= launching) {
+        Some((option, part, so)) => Err(Failure::new(
             format!(
-                "--ramp {} s takes all of the {} s of --duration, and what it grows to is never reached",
-                args.ramp.as_secs_f64(),
-                d.as_secs_f64()
+                "{option} {} s takes all of the {} s of --duration, and {so}",
+                part.as_secs_f64(),
+                launching.as_secs_f64()
             ),
-            "Give a longer --duration, or a shorter --ramp.",
+            format!("Give a longer --duration, or a shorter {option}."),
         )),
         None => Ok(()),
     }
