@@ -11,6 +11,7 @@ use crate::load::latency::Measure;
 use crate::report::json;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 use synfin_engine::wire::Addr;
 
@@ -22,6 +23,7 @@ pub const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
 pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
     net(&args.net)?;
+    files(&args.net.output, None)?;
     let unique: BTreeSet<u16> = args.listen.iter().copied().collect();
     if unique.len() != args.listen.len() {
         return Err(Failure::new("the same port is named twice in --listen", "Name each port once."));
@@ -37,6 +39,7 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
 
 pub fn load(args: &LoadArgs) -> Result<(), Failure> {
     net(&args.net)?;
+    files(&args.net.output, args.hdr.as_deref())?;
     if args.rate.is_some_and(|r| r > RATE_MAX) {
         return Err(Failure::new("--rate is beyond 100M connections per second", "Choose a lower rate."));
     }
@@ -135,9 +138,10 @@ fn is_measured(measure: Measure, args: &LoadArgs) -> Result<(), Failure> {
 }
 
 /// Each report has a file of its own.
-fn files(args: &OutputArgs) -> Result<(), Failure> {
+fn files(args: &OutputArgs, hdr: Option<&Path>) -> Result<(), Failure> {
     let all = [("--json", &args.json), ("--html", &args.html), ("--csv", &args.csv), ("--pcap", &args.pcap)];
-    let named: Vec<_> = all.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?))).collect();
+    let named = all.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?)));
+    let named: Vec<_> = named.chain(hdr.map(|path| ("--hdr", path))).collect();
     for (i, (option, path)) in named.iter().enumerate() {
         if json::is_stdout(path) && *option != "--json" {
             return Err(Failure::new(
@@ -211,7 +215,6 @@ pub fn net(args: &NetArgs) -> Result<(), Failure> {
     if args.machine.backend == Backend::Afxdp && !cfg!(feature = "afxdp") {
         return Err(without_afxdp());
     }
-    files(&args.output)?;
     if args.machine.workers == 1 && args.machine.steering != Steering::Auto {
         return Err(Failure::new("--steering is for several workers", "Give --workers, or leave it out."));
     }

@@ -259,6 +259,12 @@ pub struct LoadArgs {
     #[arg(long, requires = "rate", conflicts_with_all = ["concurrency", "hold", "connections", "csv", "pcap"])]
     pub search: bool,
 
+    /// Write all latencies as an HdrHistogram log (V2, compressed), nanoseconds, tagged by measure
+    ///
+    /// HdrHistogram's own tools read and plot it; logs of several runs or machines can be added up.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub hdr: Option<PathBuf>,
+
     #[command(flatten)]
     pub net: NetArgs,
 }

@@ -125,6 +125,8 @@ fn options_that_contradict_each_other_or_would_change_nothing_are_refused() {
         (L, "--json a --html a", "--json and --html name the same file, a"),
         (L, "--csv b --json a --pcap b", "--csv and --pcap name the same file, b"),
         (L, "--html -", "--html cannot be written to standard output"),
+        (L, "--hdr a --csv a", "--csv and --hdr name the same file, a"),
+        (L, "--hdr -", "--hdr cannot be written to standard output"),
         (S, "--csv -", "only --json takes '-'"),
         (S, "--interval 2s", "--csv <FILE>"),
         (L, "--app echo --path /x", "--path is for --app http"),
