@@ -50,7 +50,9 @@ fn the_rows_of_a_run_that_ctrl_c_ends_add_up_to_its_report_on_both_sides() {
     for column in ["started", "established", "completed", "missed"] {
         assert_eq!(sum(&text, column), number(&report, &format!("load/connections/{column}")), "{column}:\n{text}");
     }
-    assert_eq!(sum(&text, "requests"), number(&report, "load/requests/sent"));
+    for (column, path) in [("requests", "sent"), ("responses", "responses")] {
+        assert_eq!(sum(&text, column), number(&report, &format!("load/requests/{path}")), "{column}:\n{text}");
+    }
     let series = report["series"].as_array().expect("rows");
     assert_eq!(series.len(), text.lines().count() - 1);
     let handshakes: u64 = series.iter().filter_map(|row| row["handshake_ns"]["count"].as_u64()).sum();
