@@ -85,6 +85,11 @@ impl Stack {
         self.shard.configure(tcp);
     }
 
+    /// Forgets what is known of servers with TCP Fast Open, as `ip tcp_metrics flush` does on Linux.
+    pub fn forget_fast_open_servers(&mut self) {
+        self.shard.forget_fast_open_servers();
+    }
+
     pub fn shard(&self) -> &Shard<impl App + use<>> {
         &self.shard
     }
