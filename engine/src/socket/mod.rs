@@ -27,6 +27,7 @@ mod info;
 mod leftover;
 mod options;
 mod ready;
+mod stamps;
 mod table;
 mod transfer;
 
@@ -35,6 +36,7 @@ pub use epoll::{Control, EpollEvent};
 pub use errno::Errno;
 pub use options::Options;
 pub use ready::{Poll, bits};
+pub use stamps::{Moment, Stamp};
 pub use transfer::Flags;
 
 use crate::base::{Frame, Instant};
