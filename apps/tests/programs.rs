@@ -192,6 +192,21 @@ fn ctrl_c_ends_a_run_with_its_report_and_kill_9_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_hang_up_is_no_reason_to_end_for_a_run_that_was_told_to_ignore_it() {
+    let Some(lab) = Lab::up(1) else { return };
+    let line = "serve -i veth-b --sleep -a 198.18.0.20/24 --listen 80";
+    let mut server = Running::start_with(&lab, Side::B, &["nohup"], line);
+    thread::sleep(Duration::from_secs(1));
+    server.signal("HUP");
+    let (code, report) = load(&lab, "-a 198.18.0.10/24 -t 198.18.0.20:80 --concurrency 1 -n 10");
+    assert_eq!(code, 0, "it still serves");
+    all_went_well(&report, 10);
+    server.signal("INT");
+    assert_eq!(server.wait(), Some(0));
+    assert_eq!(number(&server.report(), "serve/accepted"), 10);
+}
+
+#[test]
 fn a_recording_holds_every_frame_and_a_trace_every_segment() {
     let Some(lab) = Lab::up(1) else { return };
     let _server = Running::serve(&lab, "-a 198.18.0.20/24 --listen 80");

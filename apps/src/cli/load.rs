@@ -26,9 +26,9 @@ thousand of them a second, chosen at random, and close them all:
       synfin load -i veth0 -a 198.18.0.10-198.18.0.209/24 -a 2001:2::10/64 \\
           -t 198.18.0.2:80 -t [2001:2::2]:80 --concurrency 100 --connections 10k
 
-  The highest rate, up to a million a second, at which 99 of 100 requests take a millisecond at most:
+  The highest rate, up to a million a second, at which 99 of 100 connections have their response within a millisecond:
       synfin load -i veth0 -a 198.18.0.10-198.18.0.73/24 -t 198.18.0.2:80 \\
-          --rate 1M --search --limit request.p99=1ms --duration 5s
+          --rate 1M --search --limit response.p99=1ms --duration 5s
 
   Keep what was measured: as data, as a page with charts, and a line a second as the run goes on:
       synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --concurrency 100 \\
@@ -36,11 +36,13 @@ thousand of them a second, chosen at random, and close them all:
 
 Latency is measured per connection: 'handshake' from the moment at which the connection was due (open loop) or begun \
 (closed loop) until it is established; 'first byte' and 'request' from sending a request until the first and the last \
-byte of the response; 'close' from the end of the last response until both sides have closed (with --close half-close \
+byte of the response; 'response', once for each connection, from when it was due until the last byte of its first \
+response; 'close' from the end of the last response until both sides have closed (with --close half-close \
 the closing has begun before that, so it is nearly nothing); 'connection' from when it was due until it is over. In open \
 loop a launch that comes late counts its lateness as latency, and one that comes more than --max-lateness late is not \
-made but counted as missed. In hold mode every connection is opened, however late; a request is measured from when it \
-was due, and 'close' from the beginning of the closing.
+made but counted as missed. 'request' says how fast a target answers what it is asked, and nothing about what came late \
+since a stall held it up: that is in 'response'. In hold mode every connection is opened, however late; 'response' is \
+measured for every request, from when it was due, and 'close' from the beginning of the closing.
 
 Ports: a client that closes first cannot use an address and port again for --time-wait, so a high rate needs many of \
 them: give address ranges. Source ports default to 1024-65535 for addresses that only synfin has; for an address that \
@@ -51,7 +53,8 @@ Memory: where --hold means 1,048,576 connections or more for each worker, or --c
 for twice its number), the table that finds them takes its memory at the start (11 bytes for each that there is room \
 for); else it grows as they come.
 
-Ctrl-C ends a run early: what is open may finish (--drain), and the report follows. A second Ctrl-C cuts it.";
+Ctrl-C ends a run early: what is open may finish (--drain), and the report follows. A second Ctrl-C cuts it. A run that \
+was ended before anything was completed has failed.";
 
 /// What is spoken to the target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -140,7 +143,9 @@ pub struct LoadArgs {
     #[command(flatten)]
     pub hold: HoldArgs,
 
-    /// How long to launch connections [default: 10s, or no limit with --connections]
+    /// How long to launch connections, and to send requests over them [default: 10s, or no limit with --connections]
+    ///
+    /// Then each connection closes after the response that it waits for.
     #[arg(short, long, value_name = "TIME", value_parser = values::positive_duration)]
     pub duration: Option<Duration>,
 
@@ -160,17 +165,17 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive_count)]
     pub requests_per_connection: u64,
 
-    /// Path to request (HTTP)
-    #[arg(long, value_name = "PATH", default_value = "/", value_parser = values::path)]
-    pub path: String,
+    /// Path to request (HTTP) [default: /]
+    #[arg(long, value_name = "PATH", value_parser = values::path)]
+    pub path: Option<String>,
 
     /// File that the body of every successful response must be equal to (HTTP); others fail with 'mismatch'
     #[arg(long, value_name = "FILE")]
     pub expect_body: Option<PathBuf>,
 
-    /// Size of a message (echo)
-    #[arg(long, value_name = "BYTES", default_value = "100", value_parser = values::bytes)]
-    pub message_bytes: u64,
+    /// Size of a message (echo) [default: 100]
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
+    pub message_bytes: Option<u64>,
 
     /// How connections end
     #[arg(long, value_enum, default_value_t = CloseMode::Fin)]
@@ -184,33 +189,44 @@ pub struct LoadArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::positive_duration)]
     pub timeout: Duration,
 
-    /// At the end, how long connections that are still open may take to finish
+    /// When time is up, how long connections that are still open may take to finish
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub drain: Duration,
 
     /// Open loop: how late a connection may be launched before it is counted as missed instead
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = values::positive_duration)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "100ms",
+        value_parser = values::positive_duration,
+        conflicts_with = "concurrency"
+    )]
     pub max_lateness: Duration,
 
     /// Failed connections that still let the run succeed: a number, or a share of those started, as in 0.1%
     #[arg(long, value_name = "N|P%", default_value = "0", value_parser = values::allowance)]
     pub max_errors: Allowance,
 
-    /// Missed launches that still let the run succeed [default: any number; with --search 0.1%]
-    #[arg(long, value_name = "N|P%", value_parser = values::allowance)]
+    /// Missed launches (--hold: requests) that still let the run succeed [default: 0.1% with --rate, any number with --hold]
+    ///
+    /// Launches are missed for want of a free address and port: give more addresses, a shorter --time-wait or a lower --rate;
+    /// or since the generator comes too late: use more --workers or a lower --rate.
+    #[arg(long, value_name = "N|P%", value_parser = values::allowance, conflicts_with = "concurrency")]
     pub max_missed: Option<Allowance>,
 
-    /// Latency beyond which the run has failed, as in request.p99=1ms; may be given several times
+    /// Latency beyond which the run has failed, as in response.p99=1ms; may be given several times
     ///
-    /// Measures: handshake, first_byte, request, close, connection. Figures: p50, p90, p99, p99.9, max, mean.
+    /// Measures: handshake, first_byte, request, response, close, connection. Figures: p50, p90, p95, p99, p99.9, p99.99, max,
+    /// mean. What was missed or has failed counts as infinitely slow.
     #[arg(long, value_name = "MEASURE.FIGURE=TIME", value_parser = limit::limit)]
     pub limit: Vec<Limit>,
 
     /// Open loop: find the highest rate, up to --rate, at which a run succeeds
     ///
     /// One run of --duration after the other, each with its XDP program attached anew: from a sixty-fourth of --rate on the
-    /// rate doubles until a run fails by --max-errors, --max-missed or --limit, then the gap is halved until it is below 5 %.
-    /// The report is that of the best run.
+    /// rate doubles until a run fails by --max-errors, --max-missed or --limit, then the gap is halved until it is below 5 %. A
+    /// rate has failed when two runs at it have, and the rate that is found has gone well twice. The report is that of the
+    /// last good run at it.
     #[arg(long, requires = "rate", conflicts_with_all = ["concurrency", "hold", "connections", "csv", "pcap"])]
     pub search: bool,
 

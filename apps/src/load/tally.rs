@@ -85,7 +85,7 @@ impl Tally {
         self.responses[usize::from(status / 100).min(5)] += 1;
     }
 
-    /// For the live line.
+    /// How things stand, for those who look on.
     pub fn figures(&self) -> Figures {
         Figures {
             started: self.started,
@@ -93,7 +93,10 @@ impl Tally {
             completed: self.completed,
             failed: self.failed_total(),
             missed: self.missed_total(),
-            requests: self.responses_total(),
+            requests: self.requests,
+            requests_missed: 0,
+            responses: self.responses_total(),
+            open: self.open(),
         }
     }
 

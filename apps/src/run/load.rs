@@ -6,20 +6,21 @@ use super::record::Recorder;
 use super::stop::StopRequests;
 use super::summary::{Facts, Parts};
 use super::watch::{End, Watch};
-use super::{CoreOrder, Runner, start};
+use super::{CoreOrder, Runner, start, verdict};
 use crate::cli::LoadArgs;
+use crate::cli::check::DEFAULT_DURATION;
 use crate::cli::load::LoadApp;
 use crate::cli::values::{AddressRange, Ports};
-use crate::failure::{EXIT_FAILED, Failure};
-use crate::live::{Board, Signals, line};
+use crate::failure::Failure;
+use crate::live::{Board, Shown, Signals, line};
 use crate::load::client::{Client, ClientConfig, Outcome, Plan, Steer};
 use crate::load::protocol::{Echo, Http, Protocol};
 use crate::load::schedule::{ClosedLoop, OpenLoop, Share};
 use crate::load::tuples::Tuples;
 use crate::load::{FailReason, Latencies, MissReason, Tally};
+use crate::report::Report;
 use crate::report::model::{Connections, LatencySection, LoadSection, Named, Requests, by_status, ratio};
-use crate::report::number::grouped;
-use crate::report::{self, Report};
+use crate::report::number::{grouped, time};
 use crate::setup::steering::{self, Role, Steering};
 use crate::setup::{Device, Site, kernel_ports, reach, shard};
 use std::path::Path;
@@ -32,7 +33,8 @@ use synfin_engine::steering::Policy;
 use synfin_engine::wire::Addr;
 use synfin_engine::worker::Clock;
 
-const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+/// Of a message, when nothing is said.
+const MESSAGE_BYTES: u64 = 100;
 /// Connections that a worker can hold at a time, unless more are asked for; nothing is reserved for them.
 const CONNECTIONS_MAX: u64 = 16_000_000;
 /// What tables are made for at least. Those of a closed loop need not be larger: small ones stay in the cache.
@@ -91,9 +93,10 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
     let mut report = match args.app {
         LoadApp::Http => {
             let expected = args.expect_body.as_deref().map(expected_body).transpose()?;
-            load(&order, || Http::new(&args.path, &hosts, expected))?
+            let path = args.path.as_deref().unwrap_or("/");
+            load(&order, || Http::new(path, &hosts, expected))?
         }
-        LoadApp::Echo => load(&order, || Echo::new(args.message_bytes))?,
+        LoadApp::Echo => load(&order, || Echo::new(args.message_bytes.unwrap_or(MESSAGE_BYTES)))?,
     };
     limits::judge(&args.limit, &mut report);
     Ok(report)
@@ -146,10 +149,27 @@ where
     let ran = launch(order, &limits, |_, _| {}, |part| client(order, protocol(), part))?;
     let mut outcome = Outcome::default();
     ran.apps.into_iter().for_each(|app| outcome.merge(&app.into_outcome()));
-    let verdict = verdict(args, &outcome.tally, ran.end);
-    let mut report = ran.facts.report("load", ran.seconds, outcome.tally.started, verdict);
-    report.load = Some(section(order, &outcome));
+    let is_stopped = ran.end == End::Interrupted && outcome.stopped;
+    let verdict = verdict::of(args, &outcome.tally, is_stopped);
+    let active_seconds = outcome.active_ns as f64 / 1e9;
+    let mut report = ran.facts.report("load", (ran.seconds, active_seconds), outcome.tally.started, verdict);
+    report.notes.extend(censored_note(args, &outcome.tally));
+    report.load = Some(LoadSection { stopped_early: is_stopped, ..section(order, &outcome) });
     Ok(report)
+}
+
+/// Percentiles can only be of what was begun.
+fn censored_note(args: &LoadArgs, t: &Tally) -> Option<String> {
+    let late = t.missed[MissReason::Late as usize];
+    (late > 0).then(|| {
+        format!(
+            "{} launches would have come more than {} late and were not made: they are in no latency, and from about \
+             there on the percentiles of handshake, response and connection are too good (--limit counts them as \
+             infinitely slow)",
+            grouped(late),
+            time(nanos(args.max_lateness))
+        )
+    })
 }
 
 /// A run that has ended.
@@ -170,7 +190,7 @@ pub(super) fn launch<A>(
     app: impl Fn(Part) -> A,
 ) -> Result<Ran<A>, Failure>
 where
-    A: App + Send + 'static,
+    A: App + Shown + Send + 'static,
     A::Conn: Send,
 {
     let (args, site) = (order.args, order.site);
@@ -213,11 +233,13 @@ where
     let end = watch.run(&mut recorder, || {}, is_over);
     let seconds = clock.now().as_nanos() as f64 / 1e9;
     let mut finished = parts.finish(running, device.guard)?;
+    let apps: Vec<A> = finished.runners.into_iter().map(Runner::into_app).collect();
+    // What was cut at the very end belongs into the last row.
+    apps.iter().for_each(A::show);
     finished.facts.add_recorded(recorder.finish(&boards));
     if let Some(hop) = signals.unanswered() {
         return Err(reach::unanswered(hop, &site.interface.name));
     }
-    let apps = finished.runners.into_iter().map(Runner::into_app).collect();
     Ok(Ran { apps, end, seconds, facts: finished.facts })
 }
 
@@ -284,38 +306,6 @@ fn tuple_note(order: &Order) -> Option<String> {
     })
 }
 
-fn verdict(args: &LoadArgs, t: &Tally, end: End) -> report::model::Outcome {
-    // A connection that could not finish in time is no success, unless somebody ended the run.
-    let unfinished = if end == End::Interrupted { 0 } else { t.unfinished };
-    let (failed, unfinished) = (t.failed_total(), unfinished + t.given_up);
-    let (started, missed) = (grouped(t.started), grouped(t.missed_total()));
-    let missed_too_many =
-        args.max_missed.is_some_and(|max| !max.permits(t.missed_total(), t.started + t.missed_total()));
-    let (exit_code, summary) = if t.started == 0 && end == End::Done {
-        (EXIT_FAILED, format!("no connection was started ({missed} launches were missed)"))
-    } else if !args.max_errors.permits(failed + unfinished, t.started) {
-        let allowed = args.max_errors;
-        let (failed, unfinished) = (grouped(failed), grouped(unfinished));
-        let what =
-            format!("{failed} of {started} connections failed, {unfinished} did not finish (--max-errors {allowed})");
-        (EXIT_FAILED, if t.missed_total() > 0 { format!("{what}; {missed} launches missed") } else { what })
-    } else if missed_too_many {
-        (EXIT_FAILED, format!("{missed} launches were missed, more than --max-missed allows"))
-    } else {
-        let cut = if end == End::Interrupted { "stopped early; " } else { "" };
-        let missed = if t.missed_total() > 0 { format!(", {missed} launches missed") } else { String::new() };
-        (
-            0,
-            format!(
-                "{cut}{} of {started} connections completed, {} failed{missed}",
-                grouped(t.completed),
-                grouped(failed)
-            ),
-        )
-    };
-    report::model::Outcome { exit_code, summary }
-}
-
 fn section(order: &Order, outcome: &Outcome) -> LoadSection {
     let active_seconds = outcome.active_ns as f64 / 1e9;
     let model = if order.args.rate.is_some() { "open" } else { "closed" };
@@ -348,6 +338,7 @@ pub(super) fn section_of(
         seed: order.seed,
         launching_seconds: 0.0,
         active_seconds,
+        stopped_early: false,
         connections: Connections {
             started: t.started,
             established: t.established,
@@ -373,9 +364,21 @@ pub(super) fn section_of(
         sent_bytes: t.bytes_out,
         latency_ns: LatencySection::of(latencies),
         starved_seconds: 0.0,
+        histograms: latencies.clone(),
     }
 }
 
 #[cfg(test)]
-#[path = "load_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tuple_belongs_to_exactly_one_worker() {
+        let steers = [0, 1, 2].map(|worker| steer(Policy::Hash, Share { worker, workers: 3 }));
+        let (local, remote) = (Addr::v4([198, 18, 0, 1]), Addr::v4([198, 18, 0, 2]));
+        for local_port in 1024..2048 {
+            let c = Connect { local, local_port, remote, remote_port: 80 };
+            assert_eq!(steers.iter().filter(|s| s(&c)).count(), 1);
+        }
+    }
+}

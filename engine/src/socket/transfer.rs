@@ -25,6 +25,8 @@ pub struct Flags {
     pub wait_all: bool,
     /// MSG_ZEROCOPY: with SO_ZEROCOPY, a waiting call tells in the error queue that its bytes are not needed any more.
     pub zero_copy: bool,
+    /// The call has done something already: an error only ends it, and is left to the next call.
+    pub goes_on: bool,
 }
 
 impl Sockets<'_> {
@@ -35,7 +37,7 @@ impl Sockets<'_> {
             Role::Open(_) | Role::Opening(_, true) if !s.write_shut => {}
             Role::Opening(_, false) if !s.write_shut => return Err(Errno::AGAIN),
             Role::Deferred(addr, port) if !s.write_shut => return self.send_fast(fd, bytes, (addr, port), false),
-            _ => return Err(s.error.take().unwrap_or(Errno::PIPE)),
+            _ => return Err(s.error_for(flags).unwrap_or(Errno::PIPE)),
         }
         if bytes.is_empty() {
             return Ok(0);
@@ -69,7 +71,7 @@ impl Sockets<'_> {
             // Urgent bytes stay in line.
             _ if flags.urgent => return Err(Errno::INVAL),
             Role::Opening(_, false) | Role::Deferred(..) => return Err(Errno::AGAIN),
-            Role::Ended => return self.table.recv_leftover(fd, out, flags.peek),
+            Role::Ended => return self.table.recv_leftover(fd, out, flags),
             Role::Opening(id, true) | Role::Open(id) => {
                 let Some(mut conn) = self.net.conn(id) else { return Ok(0) };
                 let n = conn.read(out, flags.peek);
@@ -123,6 +125,13 @@ impl Sockets<'_> {
     pub(super) fn uncork(&mut self, fd: Fd) -> Result<(), Errno> {
         uncork(self.table.socket(fd)?, &mut self.net);
         Ok(())
+    }
+}
+
+impl Socket {
+    /// Why the connection has ended, once.
+    pub(super) fn error_for(&mut self, flags: Flags) -> Option<Errno> {
+        if flags.goes_on { self.error } else { self.error.take() }
     }
 }
 

@@ -10,6 +10,8 @@ use core::time::Duration;
 pub struct TcpConfig {
     /// Offer (and accept) timestamps, RFC 7323.
     pub timestamps: bool,
+    /// Take segments without the timestamp that was agreed on, as Linux does; RFC 7323 3.2 has them dropped.
+    pub takes_unstamped: bool,
     /// Offer (and accept) SACK, RFC 2018.
     pub sack: bool,
     /// Explicit congestion notification, RFC 3168.
@@ -129,6 +131,7 @@ impl Default for TcpConfig {
     fn default() -> Self {
         TcpConfig {
             timestamps: true,
+            takes_unstamped: false,
             sack: true,
             ecn: Ecn::Off,
             fast_open: FastOpen::default(),

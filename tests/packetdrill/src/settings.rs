@@ -22,6 +22,8 @@ pub struct Settings {
     /// `timestamps=0`, `sack=0`: do not offer them.
     pub timestamps: bool,
     pub sack: bool,
+    /// `unstamped=0`: drop segments without the timestamp that was agreed on, which Linux takes.
+    pub unstamped: bool,
     /// `ecn=`: as Linux numbers `net.ipv4.tcp_ecn`: 0 off, 1 on, 2 if the peer asks.
     pub ecn: Ecn,
     /// `fastopen=`: as Linux numbers `net.ipv4.tcp_fastopen`: 1 as a client, 2 as a server, 4 and 512 the same without
@@ -62,6 +64,7 @@ impl Default for Settings {
             send_buffer_bytes: 256 * 1024,
             timestamps: true,
             sack: true,
+            unstamped: true,
             ecn: Ecn::Off,
             fast_open,
             quick_acks: 16,
@@ -99,6 +102,7 @@ impl Settings {
                 "rcvbuf" => s.receive_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "sndbuf" => s.send_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "timestamps" => s.timestamps = number(key, value, 0, 1)? == 1,
+                "unstamped" => s.unstamped = number(key, value, 0, 1)? == 1,
                 "quick_acks" => s.quick_acks = number(key, value, 0, 255)? as u8,
                 "idle-restart" => s.restarts_after_idle = number(key, value, 0, 1)? == 1,
                 "min-burst" => s.burst_segments_min = number(key, value, 1, 255)? as u8,

@@ -2,11 +2,12 @@
 
 use crate::{PLAIN, close, ms, recv, send, set};
 use std::time::Duration;
+use synfin_engine::base::Instant;
 use synfin_engine::socket::blocking::{self, World};
-use synfin_engine::socket::{Errno, Fd, Flags, Poll, bits};
+use synfin_engine::socket::{Errno, Fd, Flags, Poll, Sockets, bits};
 use synfin_engine::wire::Addr;
 use synfin_tests::pair::ADDR_B;
-use synfin_tests::sockets::{Host, Net, PORT};
+use synfin_tests::sockets::{Host, Net, PORT, Program};
 
 /// The other side's program sends something.
 fn later(net: &mut Net, client: Fd, bytes: &[u8]) {
@@ -97,6 +98,66 @@ fn waiting_for_all_bytes_ends_with_the_stream() {
     let flags = Flags { wait_all: true, ..PLAIN };
     assert_eq!(blocking::recv(&mut net.program(Host::B), server, &mut buffer, flags), Ok(12));
     assert_eq!(&buffer[..12], b"first second");
+}
+
+#[test]
+fn an_error_behind_what_a_call_has_done_is_left_to_the_next_one() {
+    let mut net = Net::default();
+    let (_, client, server) = net.connected();
+    net.after(ms(100), move |n| later(n, client, b"last words"));
+    net.after(ms(200), move |n| n.on(Host::A, |s| s.disconnect(client)).expect("a connection"));
+    let flags = Flags { wait_all: true, ..PLAIN };
+    let mut buffer = [0; 99];
+    let mut read = |net: &mut Net| blocking::recv(&mut net.program(Host::B), server, &mut buffer, flags);
+    assert_eq!(read(&mut net), Ok(10));
+    assert_eq!(read(&mut net), Err(Errno::CONNRESET));
+    assert_eq!(read(&mut net), Ok(0), "an error is told once");
+
+    let mut net = Net::default();
+    let (_, client, server) = net.connected();
+    net.after(ms(100), move |n| n.on(Host::B, |s| s.disconnect(server)).expect("a connection"));
+    let write = |net: &mut Net| blocking::send(&mut net.program(Host::A), client, &vec![7; 1 << 20], PLAIN);
+    let sent = write(&mut net).expect("some of it was queued");
+    assert!(sent > 0 && sent < 1 << 20, "{sent}");
+    assert_eq!(write(&mut net), Err(Errno::CONNRESET));
+    assert_eq!(write(&mut net), Err(Errno::PIPE), "an error is told once");
+}
+
+/// A program of which another thread closes a descriptor behind so many steps of a call.
+struct Closing<'a> {
+    program: Program<'a>,
+    fd: Fd,
+    steps: u32,
+}
+
+impl World for Closing<'_> {
+    fn act<R>(&mut self, call: impl FnOnce(&mut Sockets<'_>) -> R) -> R {
+        let result = self.program.act(call);
+        self.steps = self.steps.wrapping_sub(1);
+        if self.steps == 0 {
+            self.program.act(|s| s.close(self.fd)).expect("an open descriptor");
+        }
+        result
+    }
+
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Errno> {
+        self.program.wait(until)
+    }
+}
+
+#[test]
+fn bytes_that_were_sent_are_told_of_though_the_socket_is_closed_meanwhile() {
+    for steps in 1..=6 {
+        let mut net = Net::default();
+        let (_, client, server) = net.connected();
+        set(&mut net, Host::A, client, libc::SOL_SOCKET, libc::SO_ZEROCOPY, 1).expect("an option");
+        let mut world = Closing { program: net.program(Host::A), fd: client, steps };
+        let sent = blocking::send(&mut world, client, b"abc", Flags { zero_copy: true, ..PLAIN });
+        net.pass(ms(50));
+        let came = recv(&mut net, Host::B, server, 99).expect("bytes, or the end of the stream");
+        let expected = if came.is_empty() { Err(Errno::BADF) } else { Ok(3) };
+        assert_eq!(sent, expected, "closed behind {steps} steps, and {came:?} came");
+    }
 }
 
 #[test]

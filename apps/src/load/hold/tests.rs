@@ -210,7 +210,8 @@ fn requests_are_measured_from_when_they_were_due_and_missed_when_far_too_late() 
     let o = rig.holder.into_outcome();
     // One a millisecond; those that are more than 10 ms late are not sent.
     assert_eq!((o.requests_missed, o.tally.requests - sent), (30, 11));
-    assert!(o.latencies.of(Measure::Request).max() >= 9 * MS);
+    assert!(o.latencies.of(Measure::Response).max() >= 9 * MS, "late by up to 10 ms, and answered in the same turn");
+    assert_eq!(o.latencies.of(Measure::Request).max(), 0, "from when it was sent");
 }
 
 #[test]
