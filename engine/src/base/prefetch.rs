@@ -3,19 +3,25 @@
 /// Starts loading the cache lines of `record`. Reads nothing, so it can be called for any reference.
 #[inline(always)]
 pub fn prefetch<T>(record: &T) {
+    let start = core::ptr::from_ref(record).cast::<u8>();
+    let mut at = 0;
+    while at < size_of::<T>() {
+        prefetch_at(start.wrapping_add(at));
+        at += 64;
+    }
+}
+
+/// Starts loading the cache line at `address`, whether or not there is any memory.
+#[inline(always)]
+pub fn prefetch_at(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let start: *const i8 = core::ptr::from_ref(record).cast();
-        let mut at = 0;
-        while at < size_of::<T>() {
-            // SAFETY: prefetching is a hint without effect on memory; the address lies inside `record`.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(at)) };
-            at += 64;
-        }
+        // SAFETY: prefetching is a hint without effect on memory, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = record;
+    let _ = address;
 }
 
 /// Starts loading the first 128 bytes of a packet: its headers, for every protocol we speak.

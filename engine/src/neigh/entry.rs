@@ -1,6 +1,6 @@
 //! What is known about one neighbour.
 
-use crate::base::{Instant, Segmented};
+use crate::base::{Extent, Instant};
 use crate::wire::{Addr, Mac};
 
 /// Names a neighbour until it is forgotten, and nobody afterwards: the entry's place in the lower bits, and above it
@@ -101,12 +101,15 @@ impl Entry {
 }
 
 /// Entries under their ids.
-#[derive(Default)]
-pub(super) struct Entries(Segmented<Entry>);
+pub(super) struct Entries(Extent<Entry>);
 
 impl Entries {
+    pub fn new() -> Entries {
+        Entries(Extent::with_limit(PLACES))
+    }
+
     pub fn len(&self) -> u32 {
-        self.0.len() as u32
+        self.0.len()
     }
 
     /// `None` when the neighbour was forgotten.

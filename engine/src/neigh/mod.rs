@@ -70,7 +70,7 @@ impl NeighTable {
         NeighTable {
             key,
             by_addr: HashTable::new(),
-            entries: Entries::default(),
+            entries: Entries::new(),
             limit: limit.min(PLACES),
             timers: Wheel::new(now.tick(), PLACES),
             due: Vec::with_capacity(POLL_BUDGET),

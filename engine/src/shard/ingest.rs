@@ -95,9 +95,12 @@ impl<A: App> Shard<A> {
         while frames.len() > 0 {
             // Headers were written by another core: fetching all of them at once hides most of the way.
             let all = frames.as_slice();
-            all.get(..BURST).unwrap_or(all).iter().for_each(|frame| prefetch_start(frame.bytes()));
-            for frame in frames.by_ref().take(BURST) {
-                self.core.classify(frame, &mut batch, cx, &mut self.touched);
+            let burst = all.get(..BURST).unwrap_or(all);
+            burst.iter().for_each(|frame| prefetch_start(frame.bytes()));
+            for _ in 0..burst.len() {
+                let Some(item) = batch.items.get_mut(batch.len) else { break };
+                item.frame = frames.next();
+                batch.len += usize::from(self.core.classify(item, cx, &mut self.touched));
             }
             self.run(&mut batch, cx);
         }
@@ -129,19 +132,18 @@ impl<A: App> Shard<A> {
 }
 
 impl Core {
-    /// Parses a frame. Segments go into the batch, written where they stay; everything else is dealt with here.
+    /// Parses the frame of `item`. True: it is a segment, whose place is found. Everything else is dealt with here.
     #[inline(always)]
-    fn classify(&mut self, frame: Frame, batch: &mut Batch, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) {
-        let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
-        let frame = item.frame.insert(frame);
+    fn classify(&mut self, item: &mut Item, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) -> bool {
+        let Some(frame) = &item.frame else { return false };
         let counters = &mut self.proto.counters;
         counters.event(Event::FramesIn);
         counters.add(Event::BytesIn, frame.len() as u64);
         let verify = self.config.verify_checksums;
         let short = self.untagged && !frame.has_more();
-        let is_read = short && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg);
+        let is_read = short && plain::read(frame.bytes(), &self.config.mac, verify, &mut item.seg);
         if !is_read && !self.classify_any(item, cx, resolved) {
-            return;
+            return false;
         }
         let Some(key) = self.key_of(&item.seg) else {
             if let Some(rest) = item.rest.take() {
@@ -150,13 +152,13 @@ impl Core {
             if let Some(frame) = item.frame.take() {
                 self.discard(frame, DropReason::IpNotForUs, cx);
             }
-            return;
+            return false;
         };
         self.proto.counters.event(Event::SegmentsIn);
         item.key = key;
         item.hash = self.flows.hash(&key);
         self.flows.prefetch(item.hash);
-        batch.len += 1;
+        true
     }
 
     /// The long way: whatever is not a plain segment. True: a segment after all. False: its frame is not here any more.

@@ -75,10 +75,13 @@ impl Locals {
     #[inline]
     pub fn id_of(&self, addr: &Addr) -> Option<u16> {
         let (prefix, number) = halves(addr);
-        self.entries.iter().find_map(|e| {
+        for e in &self.entries {
             let offset = number.wrapping_sub(e.first);
-            (prefix == e.prefix && offset < u64::from(e.net.count)).then(|| (e.first_id + offset as u32) as u16)
-        })
+            if prefix == e.prefix && offset < u64::from(e.net.count) {
+                return Some((e.first_id + offset as u32) as u16);
+            }
+        }
+        None
     }
 
     fn entry(&self, id: u16) -> Option<&Entry> {

@@ -88,10 +88,10 @@ pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Advan
     let flight = t.flight();
     let resends = t.snd_nxt != t.snd_max;
     let acked = seg.ack.since(t.snd_una);
-    let data_before = t.queued_bytes();
+    // The FIN, behind the last byte, is none.
+    let acked_bytes = acked - u32::from(seg.ack.after(t.snd_end));
     t.snd_una = seg.ack;
     t.snd_nxt = t.snd_nxt.max(t.snd_una);
-    let acked_bytes = data_before - t.queued_bytes();
     measure(t, seg, env);
     let mut wait = None;
     if t.recovery != NONE {

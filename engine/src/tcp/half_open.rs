@@ -123,6 +123,12 @@ impl HalfOpen {
         self.flags & 0xf0 != Self::UNSCALED
     }
 
+    /// The SYN had the options of an ordinary one, and all of them were taken up.
+    #[inline(always)]
+    pub fn offers_all(&self) -> bool {
+        self.has(Self::TIMESTAMPS) && self.has(Self::SACK) && self.is_scaled()
+    }
+
     /// When the SYN,ACK goes out again.
     pub fn deadline(&self, clock: &Clock, times: &Times) -> Instant {
         let waited_us = clock.us.wrapping_sub(self.sent_us);

@@ -73,9 +73,10 @@ pub fn agree(c: &TcpConfig, own_mss: u16, v4: bool, peer: &TcpOptions) -> Agreed
 }
 
 /// The window field for `window` bytes: rounded up, so that the offered edge never moves left by rounding.
+#[inline(always)]
 pub fn window_field(window: u32, scale: u8) -> u16 {
-    let unit = (1u32 << scale) - 1;
-    (window.saturating_add(unit) >> scale).min(0xffff) as u16
+    let unit = (1u64 << scale) - 1;
+    ((u64::from(window) + unit) >> scale).min(0xffff) as u16
 }
 
 #[cfg(test)]

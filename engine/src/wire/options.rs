@@ -59,6 +59,33 @@ pub(super) fn of_usual_syn(h: &[u8; 20]) -> Option<TcpOptions> {
     })
 }
 
+/// The options of an ordinary SYN, in the layout that [`of_usual_syn`] reads: these and SACK-permitted.
+#[derive(Clone, Copy, Debug)]
+pub struct UsualSyn {
+    pub mss: u16,
+    /// TSval and TSecr.
+    pub timestamps: (u32, u32),
+    pub window_scale: u8,
+}
+
+impl UsualSyn {
+    /// `None`: one is missing, or there are others.
+    #[inline(always)]
+    pub(super) fn of(options: &TcpOptions) -> Option<UsualSyn> {
+        let &TcpOptions { mss, window_scale, sack_permitted, timestamp, sack_len, fast_open, .. } = options;
+        let usual = sack_permitted && sack_len == 0 && fast_open.is_none();
+        let ((mss, window_scale), timestamps) = (mss.zip(window_scale)?, timestamp?);
+        usual.then_some(UsualSyn { mss, timestamps, window_scale })
+    }
+
+    #[inline(always)]
+    pub(super) fn words(&self) -> [u32; 5] {
+        let (value, echo) = self.timestamps;
+        let scale = SCALE_WORD | u32::from(self.window_scale);
+        [MSS_WORD | u32::from(self.mss), PERMITTED_AND_TIMESTAMP, value, echo, scale]
+    }
+}
+
 /// Reads any options. MSS, window scale and SACK-permitted count on a SYN only, and are skipped elsewhere. A length that
 /// is impossible ends the options, and one that is not that of its kind has the option skipped: neither is a reason
 /// to lose the segment (RFC 9293 3.1).
