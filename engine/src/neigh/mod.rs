@@ -124,23 +124,29 @@ impl NeighTable {
     /// The link address, if one is known. Using a stale one starts its delay.
     #[inline]
     pub fn mac(&mut self, id: NeighId) -> Option<Mac> {
-        let entry = self.entries.get(id)?;
-        match entry.state {
-            NeighState::Reachable | NeighState::Static => Some(entry.mac),
-            _ => self.doubtful_mac(id),
-        }
+        self.station(id).copied()
     }
 
+    /// As [`NeighTable::mac`], where it stands.
+    #[inline(always)]
+    pub fn station(&mut self, id: NeighId) -> Option<&Mac> {
+        let state = self.entries.get(id)?.state;
+        if !matches!(state, NeighState::Reachable | NeighState::Static) && !self.may_use(id) {
+            return None;
+        }
+        self.entries.get(id).map(|entry| &entry.mac)
+    }
+
+    /// There is a link address, though not confirmed of late.
     #[inline(never)]
-    fn doubtful_mac(&mut self, id: NeighId) -> Option<Mac> {
-        let entry = self.entries.get_mut(id).filter(|e| e.state.is_resolved())?;
-        let mac = entry.mac;
+    fn may_use(&mut self, id: NeighId) -> bool {
+        let Some(entry) = self.entries.get_mut(id).filter(|e| e.state.is_resolved()) else { return false };
         if entry.state == NeighState::Stale && !entry.probing {
             entry.probing = true;
             entry.tries = 0;
             self.timers.arm(place(id), Tick::at_or_after(self.now.plus_nanos(DELAY_NS)));
         }
-        Some(mac)
+        true
     }
 
     /// False for an id whose neighbour was forgotten.
@@ -251,10 +257,10 @@ impl NeighTable {
     #[inline(always)]
     pub fn confirm(&mut self, id: NeighId, now: Instant) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        match entry.state {
-            NeighState::Reachable => entry.since = now,
-            NeighState::Stale => self.confirm_stale(id, now),
-            NeighState::Incomplete | NeighState::Failed | NeighState::Static => {}
+        if entry.state == NeighState::Reachable {
+            entry.since = now;
+        } else if entry.state == NeighState::Stale {
+            self.confirm_stale(id, now);
         }
     }
 

@@ -247,11 +247,7 @@ impl<U: Default> Net<'_, U> {
         if core.find(hash, &key).is_some() || core.time_wait.find(hash).is_some() {
             return Err(ConnectError::AddressInUse);
         }
-        let hop = core
-            .locals
-            .next_hop(key.local, &to.remote)
-            .filter(|_| to.remote.is_unicast() && core.locals.is_peer(key.local, &to.remote));
-        let hop = hop.ok_or(ConnectError::NoRoute)?;
+        let hop = core.locals.route(key.local, &to.remote).ok_or(ConnectError::NoRoute)?;
         let neighbour = core.neigh.lookup_or_create(hop, core.proto.clock.now).ok_or(ConnectError::TableFull)?;
         let (around, iss) = core.surroundings(key, neighbour);
         let slot = core.enter(hash, None).ok_or(ConnectError::TableFull)?;

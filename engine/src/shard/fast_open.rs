@@ -187,8 +187,13 @@ impl Core {
     }
 
     /// The cookie for the SYN,ACK that answers `item`, if its SYN asks for one, or has one that is wrong or old.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fast_open_grant(&mut self, item: &Item) -> Option<FastOpenCookie> {
+        if item.seg.options.fast_open.is_some() { self.grant(item) } else { None }
+    }
+
+    #[inline(never)]
+    fn grant(&mut self, item: &Item) -> Option<FastOpenCookie> {
         let asked = item.seg.options.fast_open?;
         let config = self.proto.config_at(item.key.local_port).fast_open;
         if config.server_pending_max == 0 {

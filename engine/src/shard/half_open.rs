@@ -78,6 +78,7 @@ impl<A: App> Shard<A> {
     }
 
     /// A connection that a listener has taken up goes on with the segment that completed its handshake.
+    #[inline(always)]
     pub(super) fn begin(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get(slot) else { return };
@@ -92,6 +93,7 @@ impl<A: App> Shard<A> {
 impl Core {
     /// Makes a connection of a half-open one, whose entry in the flow table is `flow` if it has one. `None`: there is no
     /// room, and nothing has changed.
+    #[inline(always)]
     pub(super) fn establish(
         &mut self,
         half: &HalfOpen,
@@ -130,6 +132,7 @@ impl Core {
     }
 
     /// What the record of a half-open connection leaves out.
+    #[inline(always)]
     fn half_open_surroundings(&mut self, slot: u32) -> Option<Surroundings> {
         let key = self.halves.get(slot)?.key();
         let hop = self.locals.next_hop(key.local, &key.remote)?;

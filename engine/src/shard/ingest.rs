@@ -23,6 +23,8 @@ pub(super) struct Item {
     pub seg: TcpSegment,
     pub key: FlowKey,
     pub hash: u64,
+    /// Where in the flow table it begins.
+    pub line: u32,
     /// What [`Core::prefetch`] found; other segments of the burst may have changed it since.
     pub flow: Option<FlowRef>,
     pub frame: Option<Frame>,
@@ -157,7 +159,7 @@ impl Core {
         self.proto.counters.event(Event::SegmentsIn);
         item.key = key;
         item.hash = self.flows.hash(&key);
-        self.flows.prefetch(item.hash);
+        item.line = self.flows.prefetch(item.hash);
         true
     }
 
@@ -197,7 +199,7 @@ impl Core {
     #[inline]
     fn prefetch(&self, items: &mut [Item], lanes: &mut Lanes) {
         for (index, item) in items.iter_mut().enumerate() {
-            item.flow = self.flows.candidate(item.hash);
+            item.flow = self.flows.candidate_at(item.line, item.hash);
             lanes.push(lane(item.seg.flags, item.flow.is_some()), index as u8);
             let Some(flow) = item.flow else {
                 self.time_wait.prefetch(item.hash);

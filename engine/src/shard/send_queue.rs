@@ -217,7 +217,23 @@ impl SendPool {
 
     /// Lets go of the first `acked` bytes; gives the block back once nothing is left.
     #[inline]
-    pub fn release(&mut self, block: &mut u32, mut acked: u32) {
+    pub fn release(&mut self, block: &mut u32, acked: u32) {
+        let Some(b) = self.blocks.get_mut(*block) else { return };
+        match &b.first {
+            // All of a single thing that takes nothing to let go of.
+            Some(Chunk { source: Source::Static(_) | Source::Generated(_), len, .. })
+                if *len == acked && b.rest.is_empty() =>
+            {
+                core::mem::forget(b.first.take());
+                self.blocks.give_back(*block);
+                *block = NONE;
+            }
+            _ => self.release_any(block, acked),
+        }
+    }
+
+    #[inline(never)]
+    fn release_any(&mut self, block: &mut u32, mut acked: u32) {
         let Some(b) = self.blocks.get_mut(*block) else { return };
         b.base += acked;
         while let Some(first) = &mut b.first {

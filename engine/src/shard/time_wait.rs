@@ -57,7 +57,8 @@ impl Core {
 
     /// The record of a connection that is over and no longer in the flow table.
     pub(super) fn keep_time_wait(&mut self, hash: u64, record: TimeWait, agreed: Agreed) {
-        let kept = self.time_wait.insert(hash, record, agreed.0, self.proto.clock.tick);
+        // A connection never has its 4-tuple while a record has it.
+        let kept = self.time_wait.insert_new(hash, record, agreed.0, self.proto.clock.tick);
         if kept == Kept::InsteadOfTheOldest {
             self.proto.counters.event(Event::TimeWaitEvicted);
         }

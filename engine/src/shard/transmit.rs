@@ -14,7 +14,7 @@ use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
 use crate::tcp::{HalfOpen, State, ecn, expected, flag, options, rtt};
-use crate::wire::emit::{OptionsOut, UsualSyn};
+use crate::wire::emit::{OptionsOut, PlainTcp, UsualSyn};
 use crate::wire::segment::SackBlock;
 use crate::wire::{FastOpenCookie, Seq, TcpFlags};
 use burst::Burst;
@@ -148,10 +148,10 @@ impl Core {
             && holds
             && !full
             && sender.is_plain(t)
-            && let Some(dst_mac) = neigh.mac(t.neighbour)
+            && let Some(dst) = neigh.station(t.neighbour)
             && let Some(plan) = expected::speak(t, &mut sender.proto.env())
         {
-            sender.send_plain(t, &plan, dst_mac, frame, cx);
+            sender.send_plain(t, &plan, dst, frame, cx);
             if let Some(deadline) = t.next_deadline() {
                 wheel.arm_by(slot, deadline);
             }
@@ -192,7 +192,7 @@ impl Core {
         }
         let Apart { conns, neigh, mut sender, .. } = self.apart();
         let t = conns.get_mut(slot);
-        let mac = t.as_ref().and_then(|t| neigh.mac(t.neighbour));
+        let mac = t.as_ref().and_then(|t| neigh.station(t.neighbour));
         let (Some(t), Some(dst_mac)) = (t, mac) else {
             frame.into_iter().for_each(|frame| cx.pool.free(frame));
             return if self.seek_neighbour(slot) { self.send_any(slot, plan, cx) } else { Sent::NoNeighbour };
@@ -204,6 +204,7 @@ impl Core {
         } else if sender.is_plain(t) && !plan.flags.syn() && frame.as_ref().is_some_and(|frame| !frame.has_more()) {
             sender.send_plain(t, plan, dst_mac, &mut frame, cx);
         } else {
+            let dst_mac = *dst_mac;
             self.send_plan(slot, plan, before, dst_mac, &mut frame, cx);
         }
         Sent::Done
@@ -264,7 +265,7 @@ impl Core {
         let Some(frame) = frame.or_else(|| self.take_frame(cx)) else { return Sent::NoRoom };
         let Apart { conns, neigh, mut sender, .. } = self.apart();
         let t = conns.get_mut(slot);
-        let mac = t.as_ref().and_then(|t| neigh.mac(t.neighbour));
+        let mac = t.as_ref().and_then(|t| neigh.station(t.neighbour));
         let (Some(t), Some(dst_mac), false) = (t, mac, full) else {
             cx.pool.free(frame);
             return match full {
@@ -280,6 +281,7 @@ impl Core {
             sender.send_plain(t, &Plan::bare(seq, flags), dst_mac, &mut Some(frame), cx);
             return Sent::Done;
         }
+        let dst_mac = *dst_mac;
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
@@ -330,10 +332,17 @@ impl Core {
         let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK | echo };
         if h.offers_all() && grant.is_none() && self.writes_plain(&around.key.remote) {
             let (timestamps, window_scale) = ((ts_val, h.ts_recent), h.own_scale());
-            let options = UsualSyn { mss: around.own_mss.min(config.mss_max), timestamps, window_scale };
-            let mut sender = self.sender();
-            let segment = sender.bare(&around.key, bare, window, OptionsOut::None, ip);
-            return sender.push_plain_syn(&segment, &options, dst_mac, &mut Some(frame), cx);
+            let header = PlainTcp {
+                src_port: around.key.local_port,
+                dst_port: around.key.remote_port,
+                seq: bare.seq,
+                ack: bare.ack,
+                flags: bare.flags,
+                window,
+                options: UsualSyn { mss: around.own_mss.min(config.mss_max), timestamps, window_scale }.words(),
+            };
+            let frame = &mut Some(frame);
+            return self.sender().send_plain_syn_ack(&around.key, ip, &dst_mac, &header, frame, cx);
         }
         let mut options = options::for_syn(config, around.own_mss, ts_val);
         // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2), and each time the same.

@@ -86,7 +86,7 @@ impl<R: Copy> AgingTable<R> {
     pub fn prefetch_expired(&self, count: usize, now: Tick) {
         if self.next_deadline().is_some_and(|at| at.is_due(now)) {
             let oldest = (0..count as u32).map_while(|offset| self.ring.nth(offset));
-            oldest.for_each(|place| self.index.prefetch(tag_of(place.hash())));
+            oldest.for_each(|place| _ = self.index.prefetch(tag_of(place.hash())));
         }
     }
 
@@ -126,10 +126,15 @@ impl<R: Copy> AgingTable<R> {
 
     /// Adds a record, whose life begins, with two bits of its own. One that was there under the same hash is gone then.
     pub fn insert(&mut self, hash: u64, record: R, own: u8, now: Tick) -> Kept {
-        let mut kept = Kept::InItsOwnPlace;
         if let Some(old) = self.find(hash) {
             self.remove(old);
         }
+        self.insert_new(hash, record, own, now)
+    }
+
+    /// As [`AgingTable::insert`]. The caller has made sure that there is none under the same hash.
+    pub fn insert_new(&mut self, hash: u64, record: R, own: u8, now: Tick) -> Kept {
+        let mut kept = Kept::InItsOwnPlace;
         if self.ring.len() >= self.ring.limit() && self.pop_oldest() {
             kept = Kept::InsteadOfTheOldest;
         }

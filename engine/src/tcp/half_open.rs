@@ -58,7 +58,7 @@ impl HalfOpen {
     /// From a SYN that reached a listener (RFC 9293 3.10.7.2).
     pub fn new(seg: &TcpSegment, s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> HalfOpen {
         let Agreed { timestamps, sack, scales, mss } =
-            options::agree(env.config, s.own_mss, s.key.remote.is_v4(), &seg.options);
+            options::agree(env.config, env.times.own_scale, s.own_mss, s.key.remote.is_v4(), &seg.options);
         let mut flags = if seg.options.window_scale.is_some() { scales & 0xf0 } else { Self::UNSCALED };
         flags |= if timestamps { Self::TIMESTAMPS } else { 0 };
         flags |= if sack { Self::SACK } else { 0 };

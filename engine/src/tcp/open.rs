@@ -157,7 +157,7 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
 fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
     // The path may have turned out narrower than our link already.
     let Agreed { timestamps, sack, scales, mss } =
-        options::agree(env.config, own_mss.min(t.mss), t.key.remote.is_v4(), &seg.options);
+        options::agree(env.config, env.times.own_scale, own_mss.min(t.mss), t.key.remote.is_v4(), &seg.options);
     t.rcv_nxt = seg.seq + 1;
     t.last_ack_sent = t.rcv_nxt;
     t.rcv_adv = t.rcv_nxt + env.config.receive_buffer_bytes.min(0xffff);

@@ -79,7 +79,7 @@ impl UsualSyn {
     }
 
     #[inline(always)]
-    pub(super) fn words(&self) -> [u32; 5] {
+    pub fn words(&self) -> [u32; 5] {
         let (value, echo) = self.timestamps;
         let scale = SCALE_WORD | u32::from(self.window_scale);
         [MSS_WORD | u32::from(self.mss), PERMITTED_AND_TIMESTAMP, value, echo, scale]

@@ -4,39 +4,109 @@
 //! The bytes are those that the long way of [`emit`](super::emit) would write, with every place known at compile time.
 
 use super::checksum::Sum;
-use super::emit::{ChecksumMode, LinkOut, OptionsOut, SegmentOut, room_for};
+use super::emit::{ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut, room_for};
 use super::field::put;
-use super::options::UsualSyn;
-use super::{eth, ipv4, options, tcp};
+use super::options::{self, UsualSyn};
+use super::{Mac, Seq, TcpFlags, eth, ipv4, tcp};
 use crate::base::Frame;
 
 const IP_AT: usize = 14;
 const TCP_AT: usize = IP_AT + ipv4::HEADER_LEN;
 const OPTIONS_AT: usize = TCP_AT + tcp::HEADER_LEN;
 
-/// Headers with timestamps alone, and with the options of an ordinary SYN.
-const WITH_TIMESTAMPS: usize = OPTIONS_AT + 12;
-const OF_SYN: usize = OPTIONS_AT + 20;
-
-/// As [`emit::tcp`](super::emit::tcp), for a segment between IPv4 addresses on a link without VLAN, with timestamps as its only
-/// options, whatever `s.options` says.
-#[must_use]
-#[inline(always)]
-pub fn tcp_with_timestamps(
-    frame: &mut Frame,
-    link: &LinkOut,
-    s: &SegmentOut<'_>,
-    (value, echo): (u32, u32),
-    payload: impl FnOnce(&mut [u8]),
-) -> bool {
-    write::<WITH_TIMESTAMPS, 3>(frame, link, s, [options::TIMESTAMP_WORD, value, echo], payload)
+/// Where a plain segment goes, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainOut<'a> {
+    pub src_mac: &'a Mac,
+    pub dst_mac: &'a Mac,
+    pub src: [u8; 4],
+    pub dst: [u8; 4],
+    pub ip: IpFields,
+    pub checksum: ChecksumMode,
+    pub payload_len: u16,
 }
 
-/// As [`tcp_with_timestamps`], with the options of an ordinary SYN, and without payload.
-#[must_use]
+/// What its TCP header says.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainTcp<const WORDS: usize> {
+    pub src_port: u16,
+    pub dst_port: u16,
+    pub seq: Seq,
+    pub ack: Seq,
+    pub flags: TcpFlags,
+    pub window: u16,
+    pub options: [u32; WORDS],
+}
+
+/// Timestamps alone: TSval and TSecr.
 #[inline(always)]
-pub fn syn(frame: &mut Frame, link: &LinkOut, s: &SegmentOut<'_>, options: &UsualSyn) -> bool {
-    write::<OF_SYN, 5>(frame, link, s, options.words(), |_| {})
+pub const fn timestamp_words(value: u32, echo: u32) -> [u32; 3] {
+    [options::TIMESTAMP_WORD, value, echo]
+}
+
+/// A plain segment whose TCP header is still to be written.
+#[must_use]
+pub struct Begun {
+    /// Of the pseudo-header.
+    sum: Sum,
+    checksum: ChecksumMode,
+}
+
+/// Makes `frame` a plain segment with `WORDS` words of options, and writes what goes before its TCP header. `None` (frame
+/// emptied) when the chunk is too small. What [`end_plain`] says need not be kept meanwhile.
+#[inline(always)]
+pub fn begin_plain<const WORDS: usize>(frame: &mut Frame, out: &PlainOut<'_>) -> Option<Begun> {
+    let headers = OPTIONS_AT + 4 * WORDS;
+    if !room_for(frame, headers + usize::from(out.payload_len)) {
+        return None;
+    }
+    let h = frame.bytes_mut().first_chunk_mut::<TCP_AT>()?;
+    put::<0, 6, _>(h, out.dst_mac.0);
+    put::<6, 6, _>(h, out.src_mac.0);
+    put::<12, 2, _>(h, eth::TYPE_IPV4.to_be_bytes());
+    let tcp_len = (headers - TCP_AT) as u32 + u32::from(out.payload_len);
+    let sum = put_ip(h, out, tcp_len).u32(tcp_len).u16(u16::from(tcp::PROTOCOL));
+    Some(Begun { sum, checksum: out.checksum })
+}
+
+/// Writes TCP header and payload.
+#[inline(always)]
+pub fn end_plain<const WORDS: usize>(
+    frame: &mut Frame,
+    begun: Begun,
+    tcp: &PlainTcp<WORDS>,
+    payload: impl FnOnce(&mut [u8]),
+) {
+    let Begun { sum: pseudo, checksum } = begun;
+    let Some((h, rest)) = frame.bytes_mut().split_first_chunk_mut::<OPTIONS_AT>() else { return };
+    let fixed = [
+        u32::from(tcp.src_port) << 16 | u32::from(tcp.dst_port),
+        tcp.seq.0,
+        tcp.ack.0,
+        ((tcp::HEADER_LEN + 4 * WORDS) as u32) << 26 | u32::from(tcp.flags.0) << 16 | u32::from(tcp.window),
+    ];
+    put::<TCP_AT, 4, _>(h, fixed[0].to_be_bytes());
+    put::<{ TCP_AT + 4 }, 4, _>(h, fixed[1].to_be_bytes());
+    put::<{ TCP_AT + 8 }, 4, _>(h, fixed[2].to_be_bytes());
+    put::<{ TCP_AT + 12 }, 4, _>(h, fixed[3].to_be_bytes());
+    let mut sum = fixed.iter().fold(pseudo, |sum, word| sum.u32(*word));
+    let Some((options, body)) = rest.split_at_mut_checked(4 * WORDS) else { return };
+    for (to, word) in options.as_chunks_mut::<4>().0.iter_mut().zip(tcp.options) {
+        *to = word.to_be_bytes();
+        sum = sum.u32(word);
+    }
+    if !body.is_empty() {
+        payload(body);
+    }
+    let [c0, c1] = match checksum {
+        ChecksumMode::Offload => pseudo.unfinished(),
+        ChecksumMode::Full if body.is_empty() => sum.finish(),
+        ChecksumMode::Full => sum.bytes(body).finish(),
+    };
+    put::<{ TCP_AT + tcp::CHECKSUM_OFFSET }, 4, _>(h, [c0, c1, 0, 0]);
+    if checksum == ChecksumMode::Offload {
+        frame.request_checksum(TCP_AT as u16, tcp::CHECKSUM_OFFSET as u16);
+    }
 }
 
 /// As [`emit::tcp`](super::emit::tcp), if it is a segment between IPv4 addresses without payload that has the options of an
@@ -47,67 +117,37 @@ pub(super) fn usual_syn(frame: &mut Frame, link: &LinkOut, s: &SegmentOut<'_>) -
     if s.payload_len > 0 || link.vlan.count > 0 {
         return None;
     }
-    Some(syn(frame, link, s, &UsualSyn::of(options)?))
+    let options = UsualSyn::of(options)?.words();
+    let out = PlainOut {
+        src_mac: &link.src,
+        dst_mac: &link.dst,
+        src: s.src.v4_bytes(),
+        dst: s.dst.v4_bytes(),
+        ip: s.ip,
+        checksum: s.checksum,
+        payload_len: 0,
+    };
+    let &SegmentOut { src_port, dst_port, seq, ack, flags, window, .. } = s;
+    let Some(begun) = begin_plain::<5>(frame, &out) else { return Some(false) };
+    let tcp = PlainTcp { src_port, dst_port, seq, ack, flags, window, options };
+    end_plain(frame, begun, &tcp, |_| {});
+    Some(true)
 }
 
-/// Writes a segment between IPv4 addresses into `frame`, headers in front of its payload. False (frame emptied) when the chunk
-/// is too small.
+/// Writes the IP header; returns the sum of both addresses.
 #[inline(always)]
-fn write<const HEADERS: usize, const WORDS: usize>(
-    frame: &mut Frame,
-    link: &LinkOut,
-    s: &SegmentOut<'_>,
-    options: [u32; WORDS],
-    payload: impl FnOnce(&mut [u8]),
-) -> bool {
-    const { assert!(HEADERS == OPTIONS_AT + 4 * WORDS, "the options fill the rest of the headers") };
-    if !room_for(frame, HEADERS + usize::from(s.payload_len)) {
-        return false;
-    }
-    let Some((h, body)) = frame.bytes_mut().split_first_chunk_mut::<HEADERS>() else { return false };
-    put::<0, 6, _>(h, link.dst.0);
-    put::<6, 6, _>(h, link.src.0);
-    put::<12, 2, _>(h, eth::TYPE_IPV4.to_be_bytes());
-    let tcp_len = (HEADERS - TCP_AT) as u32 + u32::from(s.payload_len);
-    let (src, dst) = (u32::from_be_bytes(s.src.v4_bytes()), u32::from_be_bytes(s.dst.v4_bytes()));
+fn put_ip(h: &mut [u8; TCP_AT], out: &PlainOut<'_>, tcp_len: u32) -> Sum {
+    let (src, dst) = (u32::from_be_bytes(out.src), u32::from_be_bytes(out.dst));
     let addresses = Sum::ZERO.u32(src).u32(dst);
-    let service_and_len = u32::from(s.ip.diffserv) << 16 | (ipv4::HEADER_LEN as u32 + tcp_len);
-    let hops_and_protocol = u32::from(s.ip.hop_limit) << 8 | u32::from(tcp::PROTOCOL);
+    let service_and_len = u32::from(out.ip.diffserv) << 16 | (ipv4::HEADER_LEN as u32 + tcp_len);
+    let hops_and_protocol = u16::from(out.ip.hop_limit) << 8 | u16::from(tcp::PROTOCOL);
     let constant = Sum::ZERO.u32(0x4500_0000).u32(ipv4::DONT_FRAGMENT.into());
-    let sum = addresses.plus(constant).u32(service_and_len).u16(hops_and_protocol as u16);
+    let sum = addresses.plus(constant).u32(service_and_len).u16(hops_and_protocol);
     put::<IP_AT, 4, _>(h, (0x4500_0000 | service_and_len).to_be_bytes());
     put::<{ IP_AT + 4 }, 4, _>(h, u32::from(ipv4::DONT_FRAGMENT).to_be_bytes());
-    put::<{ IP_AT + 8 }, 2, _>(h, (hops_and_protocol as u16).to_be_bytes());
+    put::<{ IP_AT + 8 }, 2, _>(h, hops_and_protocol.to_be_bytes());
     put::<{ IP_AT + 10 }, 2, _>(h, sum.finish());
-    put::<{ IP_AT + 12 }, 4, _>(h, src.to_be_bytes());
-    put::<{ IP_AT + 16 }, 4, _>(h, dst.to_be_bytes());
-    let pseudo = addresses.u32(tcp_len).u16(u16::from(tcp::PROTOCOL));
-    let words = [
-        u32::from(s.src_port) << 16 | u32::from(s.dst_port),
-        s.seq.0,
-        s.ack.0,
-        ((HEADERS - TCP_AT) as u32) << 26 | u32::from(s.flags.0) << 16 | u32::from(s.window),
-    ];
-    put::<TCP_AT, 4, _>(h, words[0].to_be_bytes());
-    put::<{ TCP_AT + 4 }, 4, _>(h, words[1].to_be_bytes());
-    put::<{ TCP_AT + 8 }, 4, _>(h, words[2].to_be_bytes());
-    put::<{ TCP_AT + 12 }, 4, _>(h, words[3].to_be_bytes());
-    let mut header = words.iter().fold(pseudo, |sum, word| sum.u32(*word));
-    for (to, word) in h[OPTIONS_AT..].as_chunks_mut::<4>().0.iter_mut().zip(options) {
-        *to = word.to_be_bytes();
-        header = header.u32(word);
-    }
-    if !body.is_empty() {
-        payload(body);
-    }
-    let [c0, c1] = match s.checksum {
-        ChecksumMode::Offload => pseudo.unfinished(),
-        ChecksumMode::Full if body.is_empty() => header.finish(),
-        ChecksumMode::Full => header.bytes(body).finish(),
-    };
-    put::<{ TCP_AT + tcp::CHECKSUM_OFFSET }, 4, _>(h, [c0, c1, 0, 0]);
-    if s.checksum == ChecksumMode::Offload {
-        frame.request_checksum(TCP_AT as u16, tcp::CHECKSUM_OFFSET as u16);
-    }
-    true
+    put::<{ IP_AT + 12 }, 4, _>(h, out.src);
+    put::<{ IP_AT + 16 }, 4, _>(h, out.dst);
+    addresses
 }

@@ -4,10 +4,10 @@ use super::sender::Sender;
 use crate::base::Frame;
 use crate::shard::core::{Core, Cx};
 use crate::shard::trace::Trace;
+use crate::table::FlowKey;
 use crate::tcp::output::{self, Plan};
-use crate::tcp::reset::Bare;
 use crate::tcp::{NONE, Tcb, flag, options};
-use crate::wire::emit::{self, LinkOut, OptionsOut, SegmentOut, UsualSyn};
+use crate::wire::emit::{self, IpFields, LinkOut, PlainOut, PlainTcp, UsualSyn};
 use crate::wire::{Addr, Mac, Seq, TcpFlags};
 
 #[inline(always)]
@@ -39,19 +39,27 @@ impl Sender<'_> {
 
     /// The segment of a plan that is taken note of as sent, of a connection that [is plain](Self::is_plain).
     #[inline(always)]
-    pub fn send_plain(&mut self, t: &mut Tcb, plan: &Plan, dst_mac: Mac, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
+    pub fn send_plain(&mut self, t: &mut Tcb, plan: &Plan, dst: &Mac, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
         let Some(into) = frame else { return };
-        let window = output::acknowledge(t, 0, self.proto.config.receive_buffer_bytes, false);
-        let timestamps = (self.proto.clock.ts.wrapping_add(t.ts_offset), t.ts_recent);
         let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
-        let bare = Bare { seq: plan.seq, ack: t.rcv_nxt, flags: plan.flags | push };
-        let segment = self.bare(&t.key, bare, window, OptionsOut::None, self.proto.config.ip.with_ecn(0));
-        let segment = SegmentOut { payload_len: plan.len as u16, ..segment };
-        let link = LinkOut { dst: dst_mac, ..*self.link };
-        let read = |out: &mut [u8]| self.send.read(t.send, plan.seq, out);
-        let written = emit::tcp_with_timestamps(into, &link, &segment, timestamps, read);
+        let out = self.plain_out(&t.key, self.proto.config.ip, dst, plan.len as u16);
+        let begun = emit::begin_plain::<3>(into, &out);
+        let written = begun.is_some();
+        if let Some(begun) = begun {
+            let tcp = PlainTcp {
+                src_port: t.key.local_port,
+                dst_port: t.key.remote_port,
+                seq: plan.seq,
+                ack: t.rcv_nxt,
+                flags: plan.flags | push,
+                window: output::acknowledge(t, 0, self.proto.config.receive_buffer_bytes, false),
+                options: emit::timestamp_words(self.proto.clock.ts.wrapping_add(t.ts_offset), t.ts_recent),
+            };
+            emit::end_plain(into, begun, &tcp, |out| self.send.read(t.send, plan.seq, out));
+        }
         self.push(frame, written, cx);
     }
+
     /// The SYN that the connection sends has all options of an ordinary one, and nothing about it that only the long way knows.
     #[inline(always)]
     pub fn is_plain_syn(&self, t: &Tcb, plan: &Plan) -> bool {
@@ -62,38 +70,62 @@ impl Sender<'_> {
 
     /// As [`Sender::send_plain`], for a SYN that [is plain](Self::is_plain_syn).
     #[inline(always)]
-    pub fn send_plain_syn(
-        &mut self,
-        t: &mut Tcb,
-        plan: &Plan,
-        dst_mac: Mac,
-        frame: &mut Option<Frame>,
-        cx: &mut Cx<'_>,
-    ) {
+    pub fn send_plain_syn(&mut self, t: &mut Tcb, plan: &Plan, dst: &Mac, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
+        let Some(into) = frame else { return };
         let config = &self.proto.config;
-        let window = output::acknowledge(t, 0, config.receive_buffer_bytes, true);
-        let bare = Bare { seq: plan.seq, ack: Seq(0), flags: plan.flags };
-        let segment = self.bare(&t.key, bare, window, OptionsOut::None, config.ip.with_ecn(0));
-        let options = UsualSyn {
-            mss: options::own_mss(self.config.mtu, true).min(config.mss_max),
-            timestamps: (self.proto.clock.ts.wrapping_add(t.ts_offset), 0),
-            window_scale: self.proto.times.own_scale,
-        };
-        self.push_plain_syn(&segment, &options, dst_mac, frame, cx);
+        let out = self.plain_out(&t.key, config.ip, dst, 0);
+        let begun = emit::begin_plain::<5>(into, &out);
+        let written = begun.is_some();
+        if let Some(begun) = begun {
+            let options = UsualSyn {
+                mss: options::own_mss(self.config.mtu, true).min(config.mss_max),
+                timestamps: (self.proto.clock.ts.wrapping_add(t.ts_offset), 0),
+                window_scale: self.proto.times.own_scale,
+            };
+            let tcp = PlainTcp {
+                src_port: t.key.local_port,
+                dst_port: t.key.remote_port,
+                seq: plan.seq,
+                ack: Seq(0),
+                flags: plan.flags,
+                window: output::acknowledge(t, 0, config.receive_buffer_bytes, true),
+                options: options.words(),
+            };
+            emit::end_plain(into, begun, &tcp, |_| {});
+        }
+        self.push(frame, written, cx);
     }
 
-    /// Writes and sends a SYN or SYN,ACK that is plain.
+    /// A SYN,ACK that is plain.
     #[inline(always)]
-    pub fn push_plain_syn(
+    pub fn send_plain_syn_ack(
         &mut self,
-        segment: &SegmentOut<'_>,
-        options: &UsualSyn,
-        dst_mac: Mac,
+        key: &FlowKey,
+        ip: IpFields,
+        dst: &Mac,
+        header: &PlainTcp<5>,
         frame: &mut Option<Frame>,
         cx: &mut Cx<'_>,
     ) {
         let Some(into) = frame else { return };
-        let written = emit::syn(into, &LinkOut { dst: dst_mac, ..*self.link }, segment, options);
+        let begun = emit::begin_plain::<5>(into, &self.plain_out(key, ip, dst, 0));
+        let written = begun.is_some();
+        if let Some(begun) = begun {
+            emit::end_plain(into, begun, header, |_| {});
+        }
         self.push(frame, written, cx);
+    }
+
+    #[inline(always)]
+    fn plain_out<'a>(&'a self, key: &FlowKey, ip: IpFields, dst_mac: &'a Mac, payload_len: u16) -> PlainOut<'a> {
+        PlainOut {
+            src_mac: &self.link.src,
+            dst_mac,
+            src: self.locals.addr(key.local).v4_bytes(),
+            dst: key.remote.v4_bytes(),
+            ip: ip.with_ecn(0),
+            checksum: self.config.checksum,
+            payload_len,
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::wire::{FastOpenCookie, Mac, Seq, TcpFlags, TcpOptions};
 pub(in crate::shard) struct Sender<'a> {
     pub proto: &'a mut Protocol,
     pub config: &'a ShardConfig,
-    locals: &'a Locals,
+    pub locals: &'a Locals,
     pub fast: &'a FastOpens,
     pub send: &'a SendPool,
     recv: &'a RecvPool,
