@@ -252,7 +252,7 @@ impl FramePool {
     }
 
     /// Takes an empty frame with [`TX_HEADROOM_BYTES`] in front; `None` when the pool is exhausted.
-    #[inline]
+    #[inline(always)]
     pub fn alloc(&mut self) -> Option<Frame> {
         let index = self.take_index()?;
         // SAFETY: the index came off the free list, so this frame is the only right to the chunk; the arena

@@ -66,6 +66,18 @@ impl<T> ChunkQueue<T> {
 
 impl<T: Copy> ChunkQueue<T> {
     pub fn push_back(&mut self, value: T) {
+        match self.chunks.back_mut() {
+            Some(chunk) if chunk.len() < CHUNK_LEN => {
+                chunk.push(value);
+                self.len += 1;
+            }
+            _ => self.push_anew(value),
+        }
+    }
+
+    /// Into a new chunk.
+    #[inline(never)]
+    fn push_anew(&mut self, value: T) {
         if self.chunks.back().is_none_or(|c| c.len() == CHUNK_LEN) {
             let chunk = self.spare.take().unwrap_or_default();
             self.chunks.push_back(chunk);

@@ -118,6 +118,12 @@ impl Entries {
         self.0.get(place(id)).filter(|e| e.generation == generation(id))
     }
 
+    /// Of whoever has the place of `id` now.
+    #[inline(always)]
+    pub fn at(&self, id: NeighId) -> Option<&Entry> {
+        self.0.get(place(id))
+    }
+
     #[inline]
     pub fn get_mut(&mut self, id: NeighId) -> Option<&mut Entry> {
         self.0.get_mut(place(id)).filter(|e| e.generation == generation(id))

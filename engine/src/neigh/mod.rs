@@ -24,7 +24,7 @@ use crate::base::hash::{SipKey, siphash13};
 use crate::base::time::{Instant, Tick};
 use crate::timer::Wheel;
 use crate::wire::{Addr, Mac};
-use entry::{Entries, PLACES, place};
+use entry::{Entries, Entry, PLACES, place};
 use hashbrown::HashTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -92,7 +92,13 @@ impl NeighTable {
 
     /// The id of a neighbour that somebody wants to send to. One that is new, or that failed more than
     /// [`HOLD_NS`] ago, is asked for by the next [`NeighTable::poll`]. None when the table is full.
+    #[inline(always)]
     pub fn lookup_or_create(&mut self, addr: Addr, now: Instant) -> Option<NeighId> {
+        if self.is_recent(&addr) { Some(self.recent) } else { self.lookup_or_create_any(addr, now) }
+    }
+
+    #[inline(never)]
+    fn lookup_or_create_any(&mut self, addr: Addr, now: Instant) -> Option<NeighId> {
         self.pass(now);
         match self.find(&addr) {
             Some(id) => {
@@ -110,7 +116,20 @@ impl NeighTable {
     /// The id of a neighbour that has called us, from `mac`: its link address unless one is known already. A new one
     /// has made itself known unasked; `None` when there is no room for more of those (`proven`: it answered where we sent
     /// to, and gets of all the room), or when no station has this link address.
+    #[inline(always)]
     pub fn caller(&mut self, addr: Addr, mac: Mac, now: Instant, proven: bool) -> Option<NeighId> {
+        if self.is_recent(&addr) { Some(self.recent) } else { self.any_caller(addr, mac, now, proven) }
+    }
+
+    /// The neighbour that was looked for last, and there is no doubt about it.
+    #[inline(always)]
+    fn is_recent(&self, addr: &Addr) -> bool {
+        let sure = |e: &Entry| matches!(e.state, NeighState::Reachable | NeighState::Static);
+        self.entries.get(self.recent).is_some_and(|e| e.addr == *addr && sure(e))
+    }
+
+    #[inline(never)]
+    fn any_caller(&mut self, addr: Addr, mac: Mac, now: Instant, proven: bool) -> Option<NeighId> {
         let Some(id) = self.find(&addr) else {
             let limit = if proven { self.limit } else { self.strangers() };
             return self.hear(addr, mac, now, Some(limit));
@@ -134,7 +153,7 @@ impl NeighTable {
         if !matches!(state, NeighState::Reachable | NeighState::Static) && !self.may_use(id) {
             return None;
         }
-        self.entries.get(id).map(|entry| &entry.mac)
+        self.entries.at(id).map(|entry| &entry.mac)
     }
 
     /// There is a link address, though not confirmed of late.

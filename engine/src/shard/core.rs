@@ -232,6 +232,7 @@ impl Core {
 
     /// What a new connection over the next hop `neighbour` has to know about where it is, and its initial sequence
     /// number.
+    #[inline(always)]
     pub(super) fn surroundings(&self, key: FlowKey, neighbour: NeighId) -> (Surroundings, Seq) {
         let Start { iss, ts_offset } = self.isn.start(&key, self.proto.clock.now);
         let own_mss = self.own_mss(key.remote.is_v4());

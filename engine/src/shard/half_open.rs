@@ -118,6 +118,7 @@ impl Core {
 
     /// A new connection gets a slot, with a control block to be filled in, and, in the flow table, an entry of its own or
     /// that of `flow`. `None`: there is no room, and nothing has changed.
+    #[inline(always)]
     pub(super) fn enter(&mut self, hash: u64, flow: Option<FlowRef>) -> Option<u32> {
         let slot = self.conns.take()?;
         let entry = FlowRef::new(FlowKind::Conn, slot);

@@ -196,7 +196,7 @@ impl Core {
     }
 
     /// A segment for no connection: a SYN for a listener, or something to refuse (RFC 9293 3.10.7.1, 3.10.7.2).
-    #[inline]
+    #[inline(always)]
     fn stray_segment(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
         if !self.locals.is_peer(item.key.local, &item.key.remote) {
             // RFC 9293 3.9.2.3. Addresses that are nobody's, whatever the subnet, were refused when they were read.

@@ -158,8 +158,8 @@ impl SendPool {
     }
 
     /// Writes the bytes from number `seq` on into `out`. What is not queued is left as it is.
-    #[inline]
-    pub fn read(&self, block: u32, seq: Seq, mut out: &mut [u8]) {
+    #[inline(always)]
+    pub fn read(&self, block: u32, seq: Seq, out: &mut [u8]) {
         let Some(b) = self.blocks.get(block) else { return };
         if let Some(Chunk { source: Source::Static(bytes), offset: 0, .. }) = &b.first
             && seq == b.base
@@ -167,6 +167,11 @@ impl SendPool {
         {
             return out.copy_from_slice(bytes);
         }
+        self.read_any(b, seq, out);
+    }
+
+    #[inline(never)]
+    fn read_any(&self, b: &Block, seq: Seq, mut out: &mut [u8]) {
         let mut skip = u64::from(seq.since(b.base));
         for chunk in b.first.iter().chain(&b.rest) {
             if out.is_empty() {

@@ -71,12 +71,7 @@ impl Core {
     pub(super) fn expire_time_wait(&mut self, budget: usize) {
         let now = self.proto.clock.tick;
         self.time_wait.prefetch_expired(budget, now);
-        for _ in 0..budget {
-            match self.time_wait.pop_expired(now) {
-                Some(true) => self.proto.counters.event(Event::TimeWaitExpired),
-                Some(false) => {}
-                None => return,
-            }
-        }
+        let (_, records) = self.time_wait.pop_expired(budget, now);
+        self.proto.counters.add(Event::TimeWaitExpired, records as u64);
     }
 }

@@ -89,8 +89,18 @@ impl Core {
     /// As [`Core::output`], for a connection that begins with its SYN alone.
     #[inline(always)]
     fn output_syn(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
-        let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-        let Some(plan) = output::next(t, &self.proto.env_of(slot, t.flags)) else { return Sent::Done };
+        let Apart { conns, neigh, mut sender, .. } = self.apart();
+        let Some(t) = conns.get_mut(slot) else { return Sent::Done };
+        let Some(plan) = output::first(t, &sender.proto.env_of(slot, t.flags)) else { return Sent::Done };
+        if cx.tx.len() < cx.tx.capacity()
+            && sender.is_plain_syn(t)
+            && let Some(dst) = neigh.station(t.neighbour)
+            && let Some(frame) = cx.pool.alloc()
+        {
+            output::commit(t, &plan, &mut sender.proto.env());
+            sender.send_plain_syn(t, &plan, dst, &mut Some(frame), cx);
+            return Sent::Done;
+        }
         match self.send_any(slot, &plan, cx) {
             Sent::NoNeighbour => self.wait_for_neighbour(slot),
             sent => sent,
@@ -199,9 +209,7 @@ impl Core {
         };
         let before = t.state();
         output::commit(t, plan, &mut sender.proto.env_of(slot, t.flags));
-        if sender.is_plain_syn(t, plan) {
-            sender.send_plain_syn(t, plan, dst_mac, &mut frame, cx);
-        } else if sender.is_plain(t) && !plan.flags.syn() && frame.as_ref().is_some_and(|frame| !frame.has_more()) {
+        if sender.is_plain(t) && !plan.flags.syn() && frame.as_ref().is_some_and(|frame| !frame.has_more()) {
             sender.send_plain(t, plan, dst_mac, &mut frame, cx);
         } else {
             let dst_mac = *dst_mac;
@@ -213,6 +221,23 @@ impl Core {
     /// A bare ACK of connection `slot`, in `frame` if there is one. SACK blocks go with it (RFC 2018).
     pub(super) fn send_ack(&mut self, slot: u32, seq: Seq, frame: Option<Frame>, cx: &mut Cx<'_>) -> Sent {
         self.send_control(slot, seq, TcpFlags::ACK, None, frame, cx)
+    }
+
+    /// As [`Core::send_ack`] with the next number, in the frame of the segment that it answers.
+    pub(super) fn send_ack_in(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> Sent {
+        let Apart { conns, neigh, mut sender, .. } = self.apart();
+        let Some(t) = conns.get_mut(slot) else { return Sent::Done };
+        let seq = t.snd_max;
+        if frame.is_some()
+            && cx.tx.len() < cx.tx.capacity()
+            && sender.is_plain(t)
+            && let Some(dst) = neigh.station(t.neighbour)
+        {
+            sender.send_plain(t, &Plan::bare(seq, TcpFlags::ACK), dst, frame, cx);
+            return Sent::Done;
+        }
+        let frame = frame.take();
+        self.send_ack(slot, seq, frame, cx)
     }
 
     /// The bare ACK for a segment that brought only bytes that had come before; those of `dsack` are named in it

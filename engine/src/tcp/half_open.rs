@@ -159,6 +159,7 @@ pub enum HalfVerdict {
 }
 
 /// RFC 9293 3.10.7.4 for SYN-RECEIVED, with RFC 5961 and RFC 7323 checks.
+#[inline(always)]
 pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict {
     let rcv_nxt = h.irs + 1;
     let window = env.config.receive_buffer_bytes.clamp(1, 0xffff);

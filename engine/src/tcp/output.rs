@@ -39,13 +39,20 @@ impl Plan {
 /// The next segment that may be sent now, bare ACKs not counted.
 pub fn next(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
     match t.state() {
-        State::SynSent => syn(t, TcpFlags::SYN | ecn::of_syn(t, env.config.ecn)),
+        State::SynSent => first(t, env),
         State::SynReceived => syn(t, TcpFlags::SYN | TcpFlags::ACK | ecn::of_syn_ack(t)).or_else(|| early(t, env)),
         State::Closed | State::Listen | State::TimeWait => None,
         _ => repair(t, env).or_else(|| data(t, t.snd_una, env)),
     }
 }
 
+/// The SYN with which a connection begins.
+#[inline(always)]
+pub fn first(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
+    syn(t, TcpFlags::SYN | ecn::of_syn(t, env.config.ecn))
+}
+
+#[inline(always)]
 fn syn(t: &Tcb, flags: TcpFlags) -> Option<Plan> {
     (t.snd_nxt == t.snd_una).then(|| Plan {
         seq: t.snd_una,
@@ -163,6 +170,7 @@ fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
 }
 
 /// Takes note that `plan` was sent.
+#[inline(always)]
 pub fn commit(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
     let end = plan.seq + plan.len + u32::from(plan.flags.syn()) + u32::from(plan.flags.fin());
     if !plan.flags.syn() {

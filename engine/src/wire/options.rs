@@ -47,16 +47,11 @@ const SCALE_WORD: u32 = (NOP as u32) << 24 | (WINDOW_SCALE as u32) << 16 | 3 << 
 /// The options of a SYN as Linux and this engine lay them out: MSS, SACK-permitted, timestamps, NOP, window scale.
 /// `None`: others, or laid out otherwise.
 #[inline(always)]
-pub(super) fn of_usual_syn(h: &[u8; 20]) -> Option<TcpOptions> {
+pub(super) fn of_usual_syn(h: &[u8; 20]) -> Option<UsualSyn> {
     let (first, second, last) = (u32_at::<0, _>(h), u32_at::<4, _>(h), u32_at::<16, _>(h));
     let usual = first >> 16 == MSS_WORD >> 16 && second == PERMITTED_AND_TIMESTAMP && last >> 8 == SCALE_WORD >> 8;
-    usual.then(|| TcpOptions {
-        mss: Some(first as u16),
-        sack_permitted: true,
-        timestamp: Some((u32_at::<8, _>(h), u32_at::<12, _>(h))),
-        window_scale: Some(last as u8),
-        ..TcpOptions::NONE
-    })
+    let timestamps = (u32_at::<8, _>(h), u32_at::<12, _>(h));
+    usual.then_some(UsualSyn { mss: first as u16, timestamps, window_scale: last as u8 })
 }
 
 /// The options of an ordinary SYN, in the layout that [`of_usual_syn`] reads: these and SACK-permitted.

@@ -64,7 +64,9 @@ fn transport(bytes: &[u8], network: Option<Network>, verify_checksums: bool, seg
         }
         40 if flags.syn() => {
             let Some(usual) = rest.first_chunk().and_then(options::of_usual_syn) else { return false };
-            seg.options = usual;
+            none(&mut seg.options);
+            (seg.options.mss, seg.options.window_scale) = (Some(usual.mss), Some(usual.window_scale));
+            (seg.options.sack_permitted, seg.options.timestamp) = (true, Some(usual.timestamps));
         }
         _ => return false,
     }

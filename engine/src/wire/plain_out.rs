@@ -151,3 +151,90 @@ fn put_ip(h: &mut [u8; TCP_AT], out: &PlainOut<'_>, tcp_len: u32) -> Sum {
     put::<{ IP_AT + 16 }, 4, _>(h, out.dst);
     addresses
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{FramePool, Rng};
+    use crate::wire::emit;
+    use crate::wire::test_frames::*;
+    use crate::wire::{Addr, TcpOptions};
+
+    /// A frame with what `f` writes: its bytes, and what it asks the device for.
+    fn written(f: impl FnOnce(&mut Frame)) -> (Vec<u8>, Option<(u16, u16)>) {
+        let mut pool = FramePool::heap(1, 2048);
+        let mut frame = pool.alloc().expect("a pool of one frame has one");
+        f(&mut frame);
+        let result = (frame.bytes().to_vec(), frame.checksum_request());
+        pool.free(frame);
+        result
+    }
+
+    fn any_segment<'a>(rng: &mut Rng, options: &'a TcpOptions, payload_len: u16) -> SegmentOut<'a> {
+        let mut bits = || rng.next_u64();
+        SegmentOut {
+            src: Addr::v4((bits() as u32).to_be_bytes()),
+            dst: Addr::v4((bits() as u32).to_be_bytes()),
+            src_port: bits() as u16,
+            dst_port: bits() as u16,
+            seq: Seq(bits() as u32),
+            ack: Seq(bits() as u32),
+            flags: TcpFlags(bits() as u8),
+            window: bits() as u16,
+            options: OptionsOut::Any(options),
+            payload_len,
+            ip: IpFields { diffserv: bits() as u8, hop_limit: bits() as u8 },
+            checksum: if bits().is_multiple_of(2) { ChecksumMode::Full } else { ChecksumMode::Offload },
+        }
+    }
+
+    fn fill(out: &mut [u8]) {
+        out.iter_mut().enumerate().for_each(|(n, byte)| *byte = (n * 7) as u8);
+    }
+
+    /// The short way of `s` with these words of options.
+    fn short_way<const WORDS: usize>(s: &SegmentOut<'_>, options: [u32; WORDS]) -> (Vec<u8>, Option<(u16, u16)>) {
+        let &SegmentOut { src_port, dst_port, seq, ack, flags, window, ip, checksum, payload_len, .. } = s;
+        let (src, dst) = (s.src.v4_bytes(), s.dst.v4_bytes());
+        let out = PlainOut { src_mac: &TO_US.src, dst_mac: &TO_US.dst, src, dst, ip, checksum, payload_len };
+        written(|frame| {
+            let begun = begin_plain::<WORDS>(frame, &out).expect("there is room");
+            let tcp = PlainTcp { src_port, dst_port, seq, ack, flags, window, options };
+            end_plain(frame, begun, &tcp, fill);
+        })
+    }
+
+    #[test]
+    fn short_way_writes_the_bytes_of_the_long_way() {
+        let mut rng = Rng::new(31);
+        for round in 0..4_000 {
+            let (value, echo) = (rng.next_u64() as u32, rng.next_u64() as u32);
+            let timestamps = TcpOptions { timestamp: Some((value, echo)), ..TcpOptions::default() };
+            let s = any_segment(&mut rng, &timestamps, (round % 300) as u16);
+            let long = written(|frame| assert!(emit::tcp(frame, &TO_US, &s, fill)));
+            assert_eq!(short_way(&s, timestamp_words(value, echo)), long);
+            let syn = TcpOptions { mss: Some(value as u16), window_scale: Some(echo as u8), ..timestamps };
+            let syn = TcpOptions { sack_permitted: true, ..syn };
+            let s = any_segment(&mut rng, &syn, 0);
+            let words = UsualSyn::of(&syn).expect("nothing is missing").words();
+            let long = written(|frame| assert!(emit::tcp_in_parts(frame, &TO_US, &s, |_, _| {})));
+            assert_eq!(short_way(&s, words), long);
+            assert_eq!(written(|frame| assert!(emit::tcp(frame, &TO_US, &s, fill))), long);
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_leaves_an_empty_frame() {
+        let mut pool = FramePool::heap(1, 160);
+        let mut frame = pool.alloc().expect("a pool of one frame has one");
+        let options = TcpOptions::default();
+        let SegmentOut { ip, checksum, .. } = segment(false, &options, 0);
+        let (src_mac, dst_mac, src, dst) = (&TO_US.src, &TO_US.dst, [198, 18, 0, 1], [198, 18, 0, 2]);
+        for payload_len in [30, 31] {
+            let out = PlainOut { src_mac, dst_mac, src, dst, ip, checksum, payload_len };
+            assert_eq!(begin_plain::<3>(&mut frame, &out).is_some(), payload_len == 30);
+            assert_eq!(frame.is_empty(), payload_len == 31);
+        }
+        pool.free(frame);
+    }
+}

@@ -62,9 +62,9 @@ impl Sender<'_> {
 
     /// The SYN that the connection sends has all options of an ordinary one, and nothing about it that only the long way knows.
     #[inline(always)]
-    pub fn is_plain_syn(&self, t: &Tcb, plan: &Plan) -> bool {
+    pub fn is_plain_syn(&self, t: &Tcb) -> bool {
         let config = &self.proto.config;
-        let usual = plan.flags.is_bare_syn() && t.flags & flag::TUNED == 0 && config.sack && config.timestamps;
+        let usual = t.flags & flag::TUNED == 0 && config.sack && config.timestamps;
         usual && self.fast.is_unused() && self.writes_plain(&t.key.remote)
     }
 

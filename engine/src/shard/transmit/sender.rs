@@ -165,8 +165,13 @@ impl Sender<'_> {
             return unwritten(&mut self.proto.counters, frame.take(), cx);
         }
         self.proto.counters.event(Event::SegmentsOut);
-        if let Some(frame) = frame.take() {
-            self.push_frame(frame, cx);
+        self.proto.counters.event(Event::FramesOut);
+        self.proto.counters.add(Event::BytesOut, frame.as_ref().map_or(0, Frame::len) as u64);
+        // Who sends has made sure that there is room.
+        if let Some(frame) = frame.take()
+            && cx.tx.len() < cx.tx.capacity()
+        {
+            cx.tx.push(frame);
         }
     }
 
