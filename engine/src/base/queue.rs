@@ -65,19 +65,18 @@ impl<T> ChunkQueue<T> {
 }
 
 impl<T: Copy> ChunkQueue<T> {
+    #[inline(never)]
     pub fn push_back(&mut self, value: T) {
-        match self.chunks.back_mut() {
-            Some(chunk) if chunk.len() < CHUNK_LEN => {
-                chunk.push(value);
-                self.len += 1;
-            }
-            _ => self.push_anew(value),
+        if self.chunks.back_mut().is_some_and(|chunk| chunk.push_behind(value)) {
+            self.len += 1;
+        } else {
+            self.push_first(value);
         }
     }
 
-    /// Into a new chunk.
+    /// As the first of its chunk.
     #[inline(never)]
-    fn push_anew(&mut self, value: T) {
+    fn push_first(&mut self, value: T) {
         if self.chunks.back().is_none_or(|c| c.len() == CHUNK_LEN) {
             let chunk = self.spare.take().unwrap_or_default();
             self.chunks.push_back(chunk);

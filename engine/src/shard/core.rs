@@ -23,7 +23,7 @@ use crate::tcp::{
     recovery,
 };
 use crate::timer::{Fifo, Wheel};
-use crate::wire::emit::LinkOut;
+use crate::wire::emit::{LinkOut, PlainIp};
 use crate::wire::{Addr, Mac, Seq, TcpSegment};
 use core::ops::{Deref, DerefMut};
 
@@ -52,6 +52,8 @@ pub(super) struct Protocol {
     pub tunings: Tunings,
     /// Receive buffers that have grown.
     pub windows: Windows,
+    /// Of `config`.
+    pub plain_ip: PlainIp,
 }
 
 impl Deref for Protocol {
@@ -75,6 +77,8 @@ pub struct Core {
     pub(super) proto: Protocol,
     /// No VLAN: frames may be plain.
     pub(super) untagged: bool,
+    /// Nor is there a trace: what is sent may take the short way.
+    pub(super) untagged_unseen: bool,
     /// Link header of the next segment to be sent: `dst` is filled in for each, the rest stays.
     pub(super) link: LinkOut,
     /// The last burst was as large as one may be: more has come that nobody has looked at yet.
@@ -145,8 +149,10 @@ impl Core {
                 config: tcp,
                 tunings: Tunings::default(),
                 windows: Windows::new(limits.held_frames),
+                plain_ip: PlainIp::new(tcp.ip.with_ecn(0)),
             },
             untagged: config.vlan.count == 0,
+            untagged_unseen: config.vlan.count == 0 && !config.trace,
             link: LinkOut { src: config.mac, dst: Mac::ZERO, vlan: config.vlan },
             is_behind: false,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),

@@ -124,8 +124,8 @@ impl<A: App> Shard<A> {
                 if let Some(frame) = item.frame.take() {
                     cx.pool.free(frame);
                 }
-                if let Some(rest) = item.rest.take() {
-                    cx.pool.free(rest);
+                if item.rest.is_some() {
+                    item.rest.take().into_iter().for_each(|rest| cx.pool.free(rest));
                 }
             }
         }

@@ -112,6 +112,7 @@ impl Locals {
     }
 
     /// The station to which a packet from `id` to `remote` has to go first; `None`: no route.
+    #[inline(always)]
     pub fn next_hop(&self, id: u16, remote: &Addr) -> Option<Addr> {
         self.next_hop_from(self.entry(id)?, remote)
     }

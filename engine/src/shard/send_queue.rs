@@ -49,8 +49,13 @@ impl Block {
     fn push(&mut self, chunk: Chunk) {
         match self.first {
             None => self.first = Some(chunk),
-            Some(_) => self.rest.push_back(chunk),
+            Some(_) => self.push_behind(chunk),
         }
+    }
+
+    #[inline(never)]
+    fn push_behind(&mut self, chunk: Chunk) {
+        self.rest.push_back(chunk);
     }
 
     fn last_mut(&mut self) -> Option<&mut Chunk> {

@@ -115,8 +115,15 @@ impl<A: App> Shard<A> {
         if item.rest.is_some() {
             return self.take_parts(slot, item, start, len, cx);
         }
-        let Some(frame) = item.frame.take() else { return };
-        item.frame = self.lend(slot, frame, (start, len, end), cx);
+        // Where it stands: mostly all is taken, and the frame goes on to be the answer.
+        let Some(frame) = &item.frame else { return };
+        let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
+        let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
+        if taken < len
+            && let Some(frame) = item.frame.take()
+        {
+            self.leave(slot, frame, start + taken, len - taken, end, cx);
+        }
     }
 
     /// Lends the application `len` bytes from place `start` of `frame` on, which end before number `end`. Returns the frame

@@ -4,6 +4,7 @@
 use super::core::{Core, Protocol};
 use crate::tcp::{Env, Tcb, TcpConfig, Times, flag};
 use crate::wire::Seq;
+use crate::wire::emit::PlainIp;
 use std::collections::HashMap;
 
 /// A configuration with its durations in ticks.
@@ -108,6 +109,7 @@ impl Core {
     pub(super) fn configure(&mut self, tcp: TcpConfig) {
         self.provide_half_timers(tcp.syn_retries);
         (self.proto.config, self.proto.times, self.config.tcp) = (tcp, Times::new(&tcp), tcp);
+        self.proto.plain_ip = PlainIp::new(tcp.ip.with_ecn(0));
     }
 
     /// All that is queued on connection `slot` is urgent (RFC 9293 3.9.1.2).

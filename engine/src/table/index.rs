@@ -185,15 +185,22 @@ impl Index {
     }
 
     /// Takes an entry away; false when there is none.
+    #[inline]
     pub fn remove(&mut self, tag: u32, value: u32) -> bool {
-        if !self.remove_in_line(tag, value) {
-            let Some((place, _)) = self.search(tag, |v| v == value) else { return false };
-            self.clear(place..place + 1);
+        if !self.remove_in_line(tag, value) && !self.remove_anywhere(tag, value) {
+            return false;
         }
         self.len -= 1;
         if self.len < self.roomy.start {
             self.step(Index::is_sparse, Index::shrink);
         }
+        true
+    }
+
+    #[inline(never)]
+    fn remove_anywhere(&mut self, tag: u32, value: u32) -> bool {
+        let Some((place, _)) = self.search(tag, |v| v == value) else { return false };
+        self.clear(place..place + 1);
         true
     }
 

@@ -29,7 +29,7 @@ impl<T: Default> NamedSlab<T> {
     }
 
     /// Takes a slot, in which there is `T::default()`; None when the limit is reached.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self) -> Option<u32> {
         let slot = self.slab.take()?;
         let base = self.base;

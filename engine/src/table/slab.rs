@@ -44,7 +44,7 @@ impl<T: Default> Slab<T> {
     }
 
     /// Takes a slot, in which there is `T::default()`; None when the limit is reached.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self) -> Option<u32> {
         if self.len >= self.limit() {
             return None;

@@ -74,8 +74,10 @@ fn take(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Expected {
         t.ts_recent_at = env.clock.coarse;
     }
     let acked = seg.ack.since(t.snd_una);
-    let advance = if acked > 0 { ack::advance(t, seg, env) } else { Advance::default() };
-    ack::update_window(t, seg, env);
+    let advance = if acked > 0 { ack::advance::<true>(t, seg, env) } else { Advance::default() };
+    if seg.seq.at_or_after(t.snd_wl1) {
+        ack::note_window(t, seg);
+    }
     if t.has(flag::LIFE_ON) {
         timers::alive(t, env);
     }

@@ -13,7 +13,7 @@ pub use super::arp::{arp_reply, arp_reply_in_place, arp_request};
 pub use super::icmp::echo_reply_in_place;
 pub use super::ndp::{ndp_advertisement, ndp_reply, ndp_solicitation};
 pub use super::options::{UsualSyn, options_len};
-pub use super::plain_out::{PlainOut, PlainTcp, begin_plain, end_plain, timestamp_words};
+pub use super::plain_out::{PlainIp, PlainOut, PlainTcp, begin_plain, end_plain, payload_of_plain, timestamp_words};
 
 /// Of whatever does not say otherwise.
 pub(super) const HOP_LIMIT: u8 = 64;

@@ -21,9 +21,28 @@ pub struct PlainOut<'a> {
     pub dst_mac: &'a Mac,
     pub src: [u8; 4],
     pub dst: [u8; 4],
-    pub ip: IpFields,
+    pub ip: PlainIp,
     pub checksum: ChecksumMode,
     pub payload_len: u16,
+}
+
+/// What IP headers have in common that are written with the same [`IpFields`].
+#[derive(Clone, Copy, Debug)]
+pub struct PlainIp {
+    /// Version, header length and diffserv field, and room for the length.
+    first: u32,
+    hops_and_protocol: [u8; 2],
+    /// Of all but the first word and the addresses.
+    sum: Sum,
+}
+
+impl PlainIp {
+    #[inline(always)]
+    pub fn new(ip: IpFields) -> PlainIp {
+        let hops_and_protocol = [ip.hop_limit, tcp::PROTOCOL];
+        let sum = Sum::ZERO.u32(ipv4::DONT_FRAGMENT.into()).u16(u16::from_be_bytes(hops_and_protocol));
+        PlainIp { first: 0x4500_0000 | u32::from(ip.diffserv) << 16, hops_and_protocol, sum }
+    }
 }
 
 /// What its TCP header says.
@@ -69,14 +88,15 @@ pub fn begin_plain<const WORDS: usize>(frame: &mut Frame, out: &PlainOut<'_>) ->
     Some(Begun { sum, checksum: out.checksum })
 }
 
-/// Writes TCP header and payload.
+/// The place of the payload in a segment that is begun: to be filled before its end is written.
 #[inline(always)]
-pub fn end_plain<const WORDS: usize>(
-    frame: &mut Frame,
-    begun: Begun,
-    tcp: &PlainTcp<WORDS>,
-    payload: impl FnOnce(&mut [u8]),
-) {
+pub fn payload_of_plain<const WORDS: usize>(frame: &mut Frame) -> &mut [u8] {
+    frame.bytes_mut().get_mut(OPTIONS_AT + 4 * WORDS..).unwrap_or_default()
+}
+
+/// Writes the TCP header.
+#[inline(always)]
+pub fn end_plain<const WORDS: usize>(frame: &mut Frame, begun: Begun, tcp: &PlainTcp<WORDS>) {
     let Begun { sum: pseudo, checksum } = begun;
     let Some((h, rest)) = frame.bytes_mut().split_first_chunk_mut::<OPTIONS_AT>() else { return };
     let fixed = [
@@ -94,9 +114,6 @@ pub fn end_plain<const WORDS: usize>(
     for (to, word) in options.as_chunks_mut::<4>().0.iter_mut().zip(tcp.options) {
         *to = word.to_be_bytes();
         sum = sum.u32(word);
-    }
-    if !body.is_empty() {
-        payload(body);
     }
     let [c0, c1] = match checksum {
         ChecksumMode::Offload => pseudo.unfinished(),
@@ -123,14 +140,14 @@ pub(super) fn usual_syn(frame: &mut Frame, link: &LinkOut, s: &SegmentOut<'_>) -
         dst_mac: &link.dst,
         src: s.src.v4_bytes(),
         dst: s.dst.v4_bytes(),
-        ip: s.ip,
+        ip: PlainIp::new(s.ip),
         checksum: s.checksum,
         payload_len: 0,
     };
     let &SegmentOut { src_port, dst_port, seq, ack, flags, window, .. } = s;
     let Some(begun) = begin_plain::<5>(frame, &out) else { return Some(false) };
     let tcp = PlainTcp { src_port, dst_port, seq, ack, flags, window, options };
-    end_plain(frame, begun, &tcp, |_| {});
+    end_plain(frame, begun, &tcp);
     Some(true)
 }
 
@@ -139,13 +156,11 @@ pub(super) fn usual_syn(frame: &mut Frame, link: &LinkOut, s: &SegmentOut<'_>) -
 fn put_ip(h: &mut [u8; TCP_AT], out: &PlainOut<'_>, tcp_len: u32) -> Sum {
     let (src, dst) = (u32::from_be_bytes(out.src), u32::from_be_bytes(out.dst));
     let addresses = Sum::ZERO.u32(src).u32(dst);
-    let service_and_len = u32::from(out.ip.diffserv) << 16 | (ipv4::HEADER_LEN as u32 + tcp_len);
-    let hops_and_protocol = u16::from(out.ip.hop_limit) << 8 | u16::from(tcp::PROTOCOL);
-    let constant = Sum::ZERO.u32(0x4500_0000).u32(ipv4::DONT_FRAGMENT.into());
-    let sum = addresses.plus(constant).u32(service_and_len).u16(hops_and_protocol);
-    put::<IP_AT, 4, _>(h, (0x4500_0000 | service_and_len).to_be_bytes());
+    let first = out.ip.first + (ipv4::HEADER_LEN as u32 + tcp_len);
+    let sum = addresses.plus(out.ip.sum).u32(first);
+    put::<IP_AT, 4, _>(h, first.to_be_bytes());
     put::<{ IP_AT + 4 }, 4, _>(h, u32::from(ipv4::DONT_FRAGMENT).to_be_bytes());
-    put::<{ IP_AT + 8 }, 2, _>(h, hops_and_protocol.to_be_bytes());
+    put::<{ IP_AT + 8 }, 2, _>(h, out.ip.hops_and_protocol);
     put::<{ IP_AT + 10 }, 2, _>(h, sum.finish());
     put::<{ IP_AT + 12 }, 4, _>(h, out.src);
     put::<{ IP_AT + 16 }, 4, _>(h, out.dst);
@@ -195,12 +210,13 @@ mod tests {
     /// The short way of `s` with these words of options.
     fn short_way<const WORDS: usize>(s: &SegmentOut<'_>, options: [u32; WORDS]) -> (Vec<u8>, Option<(u16, u16)>) {
         let &SegmentOut { src_port, dst_port, seq, ack, flags, window, ip, checksum, payload_len, .. } = s;
-        let (src, dst) = (s.src.v4_bytes(), s.dst.v4_bytes());
+        let (src, dst, ip) = (s.src.v4_bytes(), s.dst.v4_bytes(), PlainIp::new(ip));
         let out = PlainOut { src_mac: &TO_US.src, dst_mac: &TO_US.dst, src, dst, ip, checksum, payload_len };
         written(|frame| {
             let begun = begin_plain::<WORDS>(frame, &out).expect("there is room");
             let tcp = PlainTcp { src_port, dst_port, seq, ack, flags, window, options };
-            end_plain(frame, begun, &tcp, fill);
+            fill(payload_of_plain::<WORDS>(frame));
+            end_plain(frame, begun, &tcp);
         })
     }
 
@@ -230,6 +246,7 @@ mod tests {
         let options = TcpOptions::default();
         let SegmentOut { ip, checksum, .. } = segment(false, &options, 0);
         let (src_mac, dst_mac, src, dst) = (&TO_US.src, &TO_US.dst, [198, 18, 0, 1], [198, 18, 0, 2]);
+        let ip = PlainIp::new(ip);
         for payload_len in [30, 31] {
             let out = PlainOut { src_mac, dst_mac, src, dst, ip, checksum, payload_len };
             assert_eq!(begin_plain::<3>(&mut frame, &out).is_some(), payload_len == 30);

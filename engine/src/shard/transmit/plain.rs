@@ -3,23 +3,17 @@
 use super::sender::Sender;
 use crate::base::Frame;
 use crate::shard::core::{Core, Cx};
-use crate::shard::trace::Trace;
 use crate::table::FlowKey;
 use crate::tcp::output::{self, Plan};
 use crate::tcp::{NONE, Tcb, flag, options};
-use crate::wire::emit::{self, IpFields, LinkOut, PlainOut, PlainTcp, UsualSyn};
+use crate::wire::emit::{self, IpFields, PlainIp, PlainOut, PlainTcp, UsualSyn};
 use crate::wire::{Addr, Mac, Seq, TcpFlags};
-
-#[inline(always)]
-fn is_plain(remote: &Addr, link: &LinkOut, trace: &Trace) -> bool {
-    remote.is_v4() && link.vlan.count == 0 && !trace.is_on()
-}
 
 impl Core {
     /// Frames to `remote` are plain, and nobody watches.
     #[inline(always)]
     pub(super) fn writes_plain(&self, remote: &Addr) -> bool {
-        is_plain(remote, &self.link, &self.trace)
+        self.untagged_unseen && remote.is_v4()
     }
 }
 
@@ -34,7 +28,7 @@ impl Sender<'_> {
 
     #[inline(always)]
     fn writes_plain(&self, remote: &Addr) -> bool {
-        is_plain(remote, self.link, self.trace)
+        *self.untagged_unseen && remote.is_v4()
     }
 
     /// The segment of a plan that is taken note of as sent, of a connection that [is plain](Self::is_plain).
@@ -42,7 +36,7 @@ impl Sender<'_> {
     pub fn send_plain(&mut self, t: &mut Tcb, plan: &Plan, dst: &Mac, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
         let Some(into) = frame else { return };
         let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
-        let out = self.plain_out(&t.key, self.proto.config.ip, dst, plan.len as u16);
+        let out = self.plain_out(&t.key, self.proto.plain_ip, dst, plan.len as u16);
         let begun = emit::begin_plain::<3>(into, &out);
         let written = begun.is_some();
         if let Some(begun) = begun {
@@ -55,7 +49,10 @@ impl Sender<'_> {
                 window: output::acknowledge(t, 0, self.proto.config.receive_buffer_bytes, false),
                 options: emit::timestamp_words(self.proto.clock.ts.wrapping_add(t.ts_offset), t.ts_recent),
             };
-            emit::end_plain(into, begun, &tcp, |out| self.send.read(t.send, plan.seq, out));
+            if plan.len > 0 {
+                self.send.read(t.send, plan.seq, emit::payload_of_plain::<3>(into));
+            }
+            emit::end_plain(into, begun, &tcp);
         }
         self.push(frame, written, cx);
     }
@@ -73,7 +70,7 @@ impl Sender<'_> {
     pub fn send_plain_syn(&mut self, t: &mut Tcb, plan: &Plan, dst: &Mac, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
         let Some(into) = frame else { return };
         let config = &self.proto.config;
-        let out = self.plain_out(&t.key, config.ip, dst, 0);
+        let out = self.plain_out(&t.key, self.proto.plain_ip, dst, 0);
         let begun = emit::begin_plain::<5>(into, &out);
         let written = begun.is_some();
         if let Some(begun) = begun {
@@ -91,7 +88,7 @@ impl Sender<'_> {
                 window: output::acknowledge(t, 0, config.receive_buffer_bytes, true),
                 options: options.words(),
             };
-            emit::end_plain(into, begun, &tcp, |_| {});
+            emit::end_plain(into, begun, &tcp);
         }
         self.push(frame, written, cx);
     }
@@ -108,22 +105,22 @@ impl Sender<'_> {
         cx: &mut Cx<'_>,
     ) {
         let Some(into) = frame else { return };
-        let begun = emit::begin_plain::<5>(into, &self.plain_out(key, ip, dst, 0));
+        let begun = emit::begin_plain::<5>(into, &self.plain_out(key, PlainIp::new(ip.with_ecn(0)), dst, 0));
         let written = begun.is_some();
         if let Some(begun) = begun {
-            emit::end_plain(into, begun, header, |_| {});
+            emit::end_plain(into, begun, header);
         }
         self.push(frame, written, cx);
     }
 
     #[inline(always)]
-    fn plain_out<'a>(&'a self, key: &FlowKey, ip: IpFields, dst_mac: &'a Mac, payload_len: u16) -> PlainOut<'a> {
+    fn plain_out<'a>(&'a self, key: &FlowKey, ip: PlainIp, dst_mac: &'a Mac, payload_len: u16) -> PlainOut<'a> {
         PlainOut {
             src_mac: &self.link.src,
             dst_mac,
             src: self.locals.addr(key.local).v4_bytes(),
             dst: key.remote.v4_bytes(),
-            ip: ip.with_ecn(0),
+            ip,
             checksum: self.config.checksum,
             payload_len,
         }

@@ -28,6 +28,7 @@ pub(in crate::shard) struct Sender<'a> {
     recv: &'a RecvPool,
     pub trace: &'a mut Trace,
     pub link: &'a LinkOut,
+    pub untagged_unseen: &'a bool,
 }
 
 /// A shard's core in parts that can be changed side by side.
@@ -41,8 +42,14 @@ pub(super) struct Apart<'a> {
 impl Core {
     #[inline(always)]
     pub(super) fn apart(&mut self) -> Apart<'_> {
-        let Core { conns, neigh, wheel, proto, config, locals, fast, send, recv, trace, link, .. } = self;
-        Apart { conns, neigh, wheel, sender: Sender { proto, config, locals, fast, send, recv, trace, link } }
+        let Core { conns, neigh, wheel, proto, config, locals, fast, send, recv, trace, link, untagged_unseen, .. } =
+            self;
+        Apart {
+            conns,
+            neigh,
+            wheel,
+            sender: Sender { proto, config, locals, fast, send, recv, trace, link, untagged_unseen },
+        }
     }
 
     #[inline(always)]
