@@ -141,6 +141,12 @@ impl Frame {
         self.chunk_bytes.saturating_sub(TX_HEADROOM_BYTES).into()
     }
 
+    /// A packet of `len` bytes could have that place.
+    #[inline(always)]
+    pub fn has_capacity(&self, len: usize) -> bool {
+        len + usize::from(TX_HEADROOM_BYTES) <= self.chunk_bytes.into()
+    }
+
     /// Changes the packet's length in place (new bytes hold whatever the chunk held).
     /// Returns false and changes nothing when the chunk is too small.
     #[must_use]
@@ -246,7 +252,7 @@ impl FramePool {
     }
 
     /// Takes an empty frame with [`TX_HEADROOM_BYTES`] in front; `None` when the pool is exhausted.
-    #[inline]
+    #[inline(always)]
     pub fn alloc(&mut self) -> Option<Frame> {
         let index = self.take_index()?;
         // SAFETY: the index came off the free list, so this frame is the only right to the chunk; the arena

@@ -3,27 +3,30 @@
 /// Starts loading the cache lines of `record`. Reads nothing, so it can be called for any reference.
 #[inline(always)]
 pub fn prefetch<T>(record: &T) {
+    let start = core::ptr::from_ref(record).cast::<u8>();
+    let mut at = 0;
+    while at < size_of::<T>() {
+        prefetch_at(start.wrapping_add(at));
+        at += 64;
+    }
+}
+
+/// Starts loading the cache line at `address`, whether or not there is any memory.
+#[inline(always)]
+pub fn prefetch_at(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let start: *const i8 = core::ptr::from_ref(record).cast();
-        let mut at = 0;
-        while at < size_of::<T>() {
-            // SAFETY: prefetching is a hint without effect on memory; the address lies inside `record`.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(at)) };
-            at += 64;
-        }
+        // SAFETY: prefetching is a hint without effect on memory, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = record;
+    let _ = address;
 }
 
-/// Starts loading the first 128 bytes of a packet: its headers, for every protocol we speak.
+/// Starts loading the first two cache lines of a packet: its headers, for every protocol we speak.
 #[inline(always)]
 pub fn prefetch_start(bytes: &[u8]) {
-    if let Some(headers) = bytes.first_chunk::<128>() {
-        prefetch(headers);
-    } else if let Some(first) = bytes.first() {
-        prefetch(first);
-    }
+    prefetch_at(bytes.as_ptr());
+    prefetch_at(bytes.as_ptr().wrapping_add(64));
 }

@@ -45,6 +45,12 @@ impl<T> ChunkQueue<T> {
         self.chunks.get(place / CHUNK_LEN)?.get(place % CHUNK_LEN)
     }
 
+    /// The element at the front.
+    #[inline(always)]
+    pub fn front(&self) -> Option<&T> {
+        self.chunks.front()?.get(self.taken)
+    }
+
     #[inline(always)]
     pub fn get_mut(&mut self, offset: usize) -> Option<&mut T> {
         let place = self.taken + offset;
@@ -65,7 +71,18 @@ impl<T> ChunkQueue<T> {
 }
 
 impl<T: Copy> ChunkQueue<T> {
+    #[inline(never)]
     pub fn push_back(&mut self, value: T) {
+        if self.chunks.back_mut().is_some_and(|chunk| chunk.push_behind(value)) {
+            self.len += 1;
+        } else {
+            self.push_first(value);
+        }
+    }
+
+    /// As the first of its chunk.
+    #[inline(never)]
+    fn push_first(&mut self, value: T) {
         if self.chunks.back().is_none_or(|c| c.len() == CHUNK_LEN) {
             let chunk = self.spare.take().unwrap_or_default();
             self.chunks.push_back(chunk);
@@ -77,7 +94,7 @@ impl<T: Copy> ChunkQueue<T> {
     }
 
     pub fn pop_front(&mut self) -> Option<T> {
-        let value = *self.get(0)?;
+        let value = *self.front()?;
         self.len -= 1;
         self.taken += 1;
         if self.taken == CHUNK_LEN || self.len == 0 {

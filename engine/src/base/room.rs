@@ -53,6 +53,21 @@ impl<T> Room<T> {
         }
     }
 
+    /// Appends an element behind others. False: there are none, or there is no room.
+    #[inline(always)]
+    pub fn push_behind(&mut self, value: T) -> bool
+    where
+        T: Copy,
+    {
+        let fits = self.len > 0 && self.len < ROOM_LEN;
+        if fits {
+            // SAFETY: as in `push`; where there are elements, pages are mapped.
+            unsafe { self.base.add(self.len).write(value) };
+            self.len += 1;
+        }
+        fits
+    }
+
     /// Takes the last element away.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {

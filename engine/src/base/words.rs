@@ -7,7 +7,7 @@
 use super::ahead;
 use super::line::LINE_WORDS;
 use super::pages;
-use super::prefetch::prefetch;
+use super::prefetch::prefetch_at;
 use super::reservation::{HUGE_FROM_BYTES, Reservation, piece_end};
 use core::ops::{Deref, DerefMut, Range};
 
@@ -75,9 +75,9 @@ impl Words {
     /// Starts loading the cache line at word `at`, and the one behind it.
     #[inline(always)]
     pub fn prefetch_lines(&self, at: usize) {
-        if let Some(lines) = self.get(at..).and_then(|rest| rest.first_chunk::<{ 2 * LINE_WORDS }>()) {
-            prefetch(lines);
-        }
+        let line = self.memory.base().cast::<u64>().as_ptr().wrapping_add(at);
+        prefetch_at(line.cast());
+        prefetch_at(line.wrapping_add(LINE_WORDS).cast());
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is known about one neighbour.
 
-use crate::base::{Instant, Segmented};
+use crate::base::{Extent, Instant};
 use crate::wire::{Addr, Mac};
 
 /// Names a neighbour until it is forgotten, and nobody afterwards: the entry's place in the lower bits, and above it
@@ -101,18 +101,27 @@ impl Entry {
 }
 
 /// Entries under their ids.
-#[derive(Default)]
-pub(super) struct Entries(Segmented<Entry>);
+pub(super) struct Entries(Extent<Entry>);
 
 impl Entries {
+    pub fn new() -> Entries {
+        Entries(Extent::with_limit(PLACES))
+    }
+
     pub fn len(&self) -> u32 {
-        self.0.len() as u32
+        self.0.len()
     }
 
     /// `None` when the neighbour was forgotten.
     #[inline]
     pub fn get(&self, id: NeighId) -> Option<&Entry> {
         self.0.get(place(id)).filter(|e| e.generation == generation(id))
+    }
+
+    /// Of whoever has the place of `id` now.
+    #[inline(always)]
+    pub fn at(&self, id: NeighId) -> Option<&Entry> {
+        self.0.get(place(id))
     }
 
     #[inline]

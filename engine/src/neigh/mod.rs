@@ -24,7 +24,7 @@ use crate::base::hash::{SipKey, siphash13};
 use crate::base::time::{Instant, Tick};
 use crate::timer::Wheel;
 use crate::wire::{Addr, Mac};
-use entry::{Entries, PLACES, place};
+use entry::{Entries, Entry, PLACES, place};
 use hashbrown::HashTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -73,7 +73,7 @@ impl NeighTable {
         NeighTable {
             key,
             by_addr: HashTable::new(),
-            entries: Entries::default(),
+            entries: Entries::new(),
             limit: limit.min(PLACES),
             timers: Wheel::new(now.tick(), PLACES),
             due: Vec::with_capacity(POLL_BUDGET),
@@ -95,7 +95,13 @@ impl NeighTable {
 
     /// The id of a neighbour that somebody wants to send to. One that is new, or that failed more than
     /// [`HOLD_NS`] ago, is asked for by the next [`NeighTable::poll`]. None when the table is full.
+    #[inline(always)]
     pub fn lookup_or_create(&mut self, addr: Addr, now: Instant) -> Option<NeighId> {
+        if self.is_recent(&addr) { Some(self.recent) } else { self.lookup_or_create_any(addr, now) }
+    }
+
+    #[inline(never)]
+    fn lookup_or_create_any(&mut self, addr: Addr, now: Instant) -> Option<NeighId> {
         self.pass(now);
         match self.find(&addr) {
             Some(id) => {
@@ -113,7 +119,20 @@ impl NeighTable {
     /// The id of a neighbour that has called us, from `mac`: its link address unless one is known already. A new one
     /// has made itself known unasked; `None` when there is no room for more of those (`proven`: it answered where we sent
     /// to, and gets of all the room), or when no station has this link address.
+    #[inline(always)]
     pub fn caller(&mut self, addr: Addr, mac: Mac, now: Instant, proven: bool) -> Option<NeighId> {
+        if self.is_recent(&addr) { Some(self.recent) } else { self.any_caller(addr, mac, now, proven) }
+    }
+
+    /// The neighbour that was looked for last, and there is no doubt about it.
+    #[inline(always)]
+    fn is_recent(&self, addr: &Addr) -> bool {
+        let sure = |e: &Entry| matches!(e.state, NeighState::Reachable | NeighState::Static);
+        self.entries.get(self.recent).is_some_and(|e| e.addr == *addr && sure(e))
+    }
+
+    #[inline(never)]
+    fn any_caller(&mut self, addr: Addr, mac: Mac, now: Instant, proven: bool) -> Option<NeighId> {
         let Some(id) = self.find(&addr) else {
             let limit = if proven { self.limit } else { self.strangers() };
             return self.hear(addr, mac, now, Some(limit));
@@ -127,23 +146,29 @@ impl NeighTable {
     /// The link address, if one is known. Using a stale one starts its delay.
     #[inline]
     pub fn mac(&mut self, id: NeighId) -> Option<Mac> {
-        let entry = self.entries.get(id)?;
-        match entry.state {
-            NeighState::Reachable | NeighState::Static => Some(entry.mac),
-            _ => self.doubtful_mac(id),
-        }
+        self.station(id).copied()
     }
 
+    /// As [`NeighTable::mac`], where it stands.
+    #[inline(always)]
+    pub fn station(&mut self, id: NeighId) -> Option<&Mac> {
+        let state = self.entries.get(id)?.state;
+        if !matches!(state, NeighState::Reachable | NeighState::Static) && !self.may_use(id) {
+            return None;
+        }
+        self.entries.at(id).map(|entry| &entry.mac)
+    }
+
+    /// There is a link address, though not confirmed of late.
     #[inline(never)]
-    fn doubtful_mac(&mut self, id: NeighId) -> Option<Mac> {
-        let entry = self.entries.get_mut(id).filter(|e| e.state.is_resolved())?;
-        let mac = entry.mac;
+    fn may_use(&mut self, id: NeighId) -> bool {
+        let Some(entry) = self.entries.get_mut(id).filter(|e| e.state.is_resolved()) else { return false };
         if entry.state == NeighState::Stale && !entry.probing {
             entry.probing = true;
             entry.tries = 0;
             self.timers.arm(place(id), Tick::at_or_after(self.now.plus_nanos(DELAY_NS)));
         }
-        Some(mac)
+        true
     }
 
     /// False for an id whose neighbour was forgotten.
@@ -254,10 +279,10 @@ impl NeighTable {
     #[inline(always)]
     pub fn confirm(&mut self, id: NeighId, now: Instant) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        match entry.state {
-            NeighState::Reachable => entry.since = now,
-            NeighState::Stale => self.confirm_stale(id, now),
-            NeighState::Incomplete | NeighState::Failed | NeighState::Static => {}
+        if entry.state == NeighState::Reachable {
+            entry.since = now;
+        } else if entry.state == NeighState::Stale {
+            self.confirm_stale(id, now);
         }
     }
 

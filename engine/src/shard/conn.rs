@@ -247,18 +247,16 @@ impl<U: Default> Net<'_, U> {
         if core.find(hash, &key).is_some() || core.time_wait.find(hash).is_some() {
             return Err(ConnectError::AddressInUse);
         }
-        let hop = core
-            .locals
-            .next_hop(key.local, &to.remote)
-            .filter(|_| to.remote.is_unicast() && core.locals.is_peer(key.local, &to.remote));
-        let hop = hop.ok_or(ConnectError::NoRoute)?;
+        let hop = core.locals.route(key.local, &to.remote).ok_or(ConnectError::NoRoute)?;
         let neighbour = core.neigh.lookup_or_create(hop, core.proto.clock.now).ok_or(ConnectError::TableFull)?;
         let (around, iss) = core.surroundings(key, neighbour);
-        let tcb = open::active(&around, iss, &mut core.proto.env());
-        let slot = core.enter(hash, None, tcb).ok_or(ConnectError::TableFull)?;
+        let slot = core.enter(hash, None).ok_or(ConnectError::TableFull)?;
+        if let Some(t) = core.conns.get_mut(slot) {
+            open::active(t, &around, iss, &mut core.proto.env());
+            list(slot, t, &mut core.pending);
+        }
         core.proto.counters.event(Event::ActiveOpens);
         self.users.set(slot, user);
-        core.mark_pending(slot);
         Ok(ConnId { slot, generation: core.conns.generation(slot) })
     }
 

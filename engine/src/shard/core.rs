@@ -24,7 +24,7 @@ use crate::tcp::{
     recovery,
 };
 use crate::timer::{Fifo, Wheel};
-use crate::wire::emit::LinkOut;
+use crate::wire::emit::{LinkOut, PlainIp};
 use crate::wire::{Addr, Mac, Seq, TcpSegment};
 use core::ops::{Deref, DerefMut};
 
@@ -55,6 +55,8 @@ pub(super) struct Protocol {
     pub tunings: Tunings,
     /// Receive buffers that have grown.
     pub windows: Windows,
+    /// Of `config`.
+    pub plain_ip: PlainIp,
 }
 
 impl Deref for Protocol {
@@ -78,6 +80,10 @@ pub struct Core {
     pub(super) proto: Protocol,
     /// No VLAN: frames may be plain.
     pub(super) untagged: bool,
+    /// The MSS that we announce to IPv4 peers.
+    pub(super) own_mss_v4: u16,
+    /// Nor is there a trace: what is sent may take the short way.
+    pub(super) untagged_unseen: bool,
     /// Link header of the next segment to be sent: `dst` is filled in for each, the rest stays.
     pub(super) link: LinkOut,
     /// What has come besides the last burst.
@@ -147,8 +153,11 @@ impl Core {
                 config: tcp,
                 tunings: Tunings::default(),
                 windows: Windows::new(limits.held_frames),
+                plain_ip: PlainIp::new(tcp.ip.with_ecn(0)),
             },
             untagged: config.vlan.count == 0,
+            own_mss_v4: options::own_mss(config.mtu, true),
+            untagged_unseen: config.vlan.count == 0 && !config.trace,
             link: LinkOut { src: config.mac, dst: Mac::ZERO, vlan: config.vlan },
             backlog: Backlog::None,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
@@ -229,11 +238,12 @@ impl Core {
 
     #[inline]
     pub(super) fn own_mss(&self, v4: bool) -> u16 {
-        options::own_mss(self.config.mtu, v4)
+        if v4 { self.own_mss_v4 } else { options::own_mss(self.config.mtu, false) }
     }
 
     /// What a new connection over the next hop `neighbour` has to know about where it is, and its initial sequence
     /// number.
+    #[inline(always)]
     pub(super) fn surroundings(&self, key: FlowKey, neighbour: NeighId) -> (Surroundings, Seq) {
         let Start { iss, ts_offset } = self.isn.start(&key, self.proto.clock.now);
         let own_mss = self.own_mss(key.remote.is_v4());

@@ -179,6 +179,8 @@ impl Core {
     /// Fetches the places of these connections in the flow table.
     fn prefetch_flows(&self, slots: &[u32]) {
         let connections = slots.iter().filter_map(|&slot| self.conns.get(slot));
-        connections.filter(|t| t.state() != State::Closed).for_each(|t| self.flows.prefetch(self.flows.hash(&t.key)));
+        connections
+            .filter(|t| t.state() != State::Closed)
+            .for_each(|t| _ = self.flows.prefetch(self.flows.hash(&t.key)));
     }
 }

@@ -70,14 +70,25 @@ impl FastOpens {
         }
     }
 
+    /// No connection opens with data.
+    #[inline(always)]
+    pub fn is_unused(&self) -> bool {
+        self.conns.is_empty()
+    }
+
     /// The option of the SYN or SYN,ACK that connection `slot` is about to send.
-    #[inline]
+    #[inline(always)]
     pub fn option(&self, slot: u32, plan: &Plan) -> Option<FastOpenCookie> {
         if self.conns.is_empty() || plan.retransmit {
             return None;
         }
+        self.option_of(slot, plan.flags)
+    }
+
+    #[cold]
+    fn option_of(&self, slot: u32, flags: TcpFlags) -> Option<FastOpenCookie> {
         self.conns.get(&slot).and_then(|fast| match fast.side {
-            Side::Client { opening, .. } => opening.option.filter(|_| !plan.flags.ack()),
+            Side::Client { opening, .. } => opening.option.filter(|_| !flags.ack()),
             Side::Server { grant, .. } => grant,
         })
     }
@@ -183,8 +194,13 @@ impl Core {
     }
 
     /// The cookie for the SYN,ACK that answers `item`, if its SYN asks for one, or has one that is wrong or old.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fast_open_grant(&mut self, item: &Item) -> Option<FastOpenCookie> {
+        if item.seg.options.fast_open.is_some() { self.grant(item) } else { None }
+    }
+
+    #[inline(never)]
+    fn grant(&mut self, item: &Item) -> Option<FastOpenCookie> {
         let asked = item.seg.options.fast_open?;
         let config = self.proto.config_at(item.key.local_port).fast_open;
         if config.server_pending_max == 0 {
@@ -208,10 +224,11 @@ impl Core {
         let proven = seg.options.fast_open.is_some_and(|cookie| !cookie.is_request());
         let neighbour = self.neigh.caller(hop, item.sender(), cx.now, proven)?;
         let (around, iss): (Surroundings, Seq) = self.surroundings(key, neighbour);
+        let slot = self.enter(item.hash, None)?;
+        let t = self.conns.get_mut(slot)?;
         let env = &mut self.proto.env_at(port);
         let half = HalfOpen::new(seg, &around, iss, env);
-        let tcb = open::fast(&half, &around, seg, env);
-        let slot = self.enter(item.hash, None, tcb)?;
+        open::fast(t, &half, &around, seg, env);
         self.inherit_tuning(slot, port);
         if self.trace.is_on() {
             self.trace_in(seg, State::Listen, State::SynReceived);

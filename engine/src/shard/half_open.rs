@@ -9,7 +9,7 @@ use crate::table::{FlowKind, FlowRef};
 use crate::tcp::half_open::{self, HalfVerdict};
 use crate::tcp::open::{self, Surroundings};
 use crate::tcp::reset::Bare;
-use crate::tcp::{Clock, HalfOpen, State, Tcb};
+use crate::tcp::{Clock, HalfOpen, State};
 use crate::wire::{Seq, TcpFlags};
 
 /// Stamps of the retransmission queues are in units of 8.4 ms: this much coarser than [`HalfOpen::sent_us`].
@@ -78,6 +78,7 @@ impl<A: App> Shard<A> {
     }
 
     /// A connection that a listener has taken up goes on with the segment that completed its handshake.
+    #[inline(always)]
     pub(super) fn begin(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get(slot) else { return };
@@ -92,6 +93,7 @@ impl<A: App> Shard<A> {
 impl Core {
     /// Makes a connection of a half-open one, whose entry in the flow table is `flow` if it has one. `None`: there is no
     /// room, and nothing has changed.
+    #[inline(always)]
     pub(super) fn establish(
         &mut self,
         half: &HalfOpen,
@@ -104,32 +106,34 @@ impl Core {
             return None;
         }
         let port = around.key.local_port;
-        let tcb = open::promote(half, around, &item.seg, &mut self.proto.env_at(port));
-        let Some(slot) = self.enter(item.hash, flow, tcb) else {
+        let Some(slot) = self.enter(item.hash, flow) else {
             self.proto.counters.drop(DropReason::TableFull);
             return None;
         };
+        let t = self.conns.get_mut(slot)?;
+        open::promote(t, half, around, &item.seg, &mut self.proto.env_at(port));
         self.inherit_tuning(slot, port);
         Some(slot)
     }
 
-    /// A control block gets its slot and, in the flow table, an entry of its own or that of `flow`. `None`: there is no room,
-    /// and nothing is left of it.
-    pub(super) fn enter(&mut self, hash: u64, flow: Option<FlowRef>, tcb: Tcb) -> Option<u32> {
-        let slot = self.conns.insert(tcb)?;
+    /// A new connection gets a slot, with a control block to be filled in, and, in the flow table, an entry of its own or
+    /// that of `flow`. `None`: there is no room, and nothing has changed.
+    #[inline(always)]
+    pub(super) fn enter(&mut self, hash: u64, flow: Option<FlowRef>) -> Option<u32> {
+        let slot = self.conns.take()?;
         let entry = FlowRef::new(FlowKind::Conn, slot);
         let is_in = match flow {
             Some(flow) => self.flows.replace(hash, flow, entry),
             None => self.flows.insert(hash, entry),
         };
-        if !is_in && let Some(tcb) = self.conns.get_mut(slot) {
-            self.proto.recovery.release(tcb);
+        if !is_in {
             self.conns.remove(slot);
         }
         is_in.then_some(slot)
     }
 
     /// What the record of a half-open connection leaves out.
+    #[inline(always)]
     fn half_open_surroundings(&mut self, slot: u32) -> Option<Surroundings> {
         let key = self.halves.get(slot)?.key();
         let hop = self.locals.next_hop(key.local, &key.remote)?;

@@ -23,6 +23,8 @@ pub(super) struct Item {
     pub seg: TcpSegment,
     pub key: FlowKey,
     pub hash: u64,
+    /// Where in the flow table it begins.
+    pub line: u32,
     /// What [`Core::prefetch`] found; other segments of the burst may have changed it since.
     pub flow: Option<FlowRef>,
     pub frame: Option<Frame>,
@@ -95,9 +97,12 @@ impl<A: App> Shard<A> {
         while frames.len() > 0 {
             // Headers were written by another core: fetching all of them at once hides most of the way.
             let all = frames.as_slice();
-            all.get(..BURST).unwrap_or(all).iter().for_each(|frame| prefetch_start(frame.bytes()));
-            for frame in frames.by_ref().take(BURST) {
-                self.core.classify(frame, &mut batch, cx, &mut self.touched);
+            let burst = all.get(..BURST).unwrap_or(all);
+            burst.iter().for_each(|frame| prefetch_start(frame.bytes()));
+            for _ in 0..burst.len() {
+                let Some(item) = batch.items.get_mut(batch.len) else { break };
+                item.frame = frames.next();
+                batch.len += usize::from(self.core.classify(item, cx, &mut self.touched));
             }
             self.run(&mut batch, cx);
         }
@@ -119,8 +124,8 @@ impl<A: App> Shard<A> {
                 if let Some(frame) = item.frame.take() {
                     cx.pool.free(frame);
                 }
-                if let Some(rest) = item.rest.take() {
-                    cx.pool.free(rest);
+                if item.rest.is_some() {
+                    item.rest.take().into_iter().for_each(|rest| cx.pool.free(rest));
                 }
             }
         }
@@ -129,19 +134,18 @@ impl<A: App> Shard<A> {
 }
 
 impl Core {
-    /// Parses a frame. Segments go into the batch, written where they stay; everything else is dealt with here.
+    /// Parses the frame of `item`. True: it is a segment, whose place is found. Everything else is dealt with here.
     #[inline(always)]
-    fn classify(&mut self, frame: Frame, batch: &mut Batch, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) {
-        let Some(item) = batch.items.get_mut(batch.len) else { return cx.pool.free(frame) };
-        let frame = item.frame.insert(frame);
+    fn classify(&mut self, item: &mut Item, cx: &mut Cx<'_>, resolved: &mut Vec<u32>) -> bool {
+        let Some(frame) = &item.frame else { return false };
         let counters = &mut self.proto.counters;
         counters.event(Event::FramesIn);
         counters.add(Event::BytesIn, frame.len() as u64);
         let verify = self.config.verify_checksums;
         let short = self.untagged && !frame.has_more();
-        let is_read = short && plain::read(frame.bytes(), self.config.mac, verify, &mut item.seg);
+        let is_read = short && plain::read(frame.bytes(), &self.config.mac, verify, &mut item.seg);
         if !is_read && !self.classify_any(item, cx, resolved) {
-            return;
+            return false;
         }
         let Some(key) = self.key_of(&item.seg) else { return self.refuse(item, DropReason::IpNotForUs, cx) };
         self.proto.counters.event(Event::SegmentsIn);
@@ -150,8 +154,8 @@ impl Core {
         }
         item.key = key;
         item.hash = self.flows.hash(&key);
-        self.flows.prefetch(item.hash);
-        batch.len += 1;
+        item.line = self.flows.prefetch(item.hash);
+        true
     }
 
     /// The long way: whatever is not a plain segment. True: a segment after all. False: its frame is not here any more.
@@ -185,15 +189,16 @@ impl Core {
         seg.flags.is_bare_syn() && self.is_listening(seg.dst_port)
     }
 
-    /// A well-formed segment goes no further.
+    /// A well-formed segment goes no further. False, for convenience.
     #[cold]
-    fn refuse(&mut self, item: &mut Item, reason: DropReason, cx: &mut Cx<'_>) {
+    fn refuse(&mut self, item: &mut Item, reason: DropReason, cx: &mut Cx<'_>) -> bool {
         if let Some(rest) = item.rest.take() {
             cx.pool.free(rest);
         }
         if let Some(frame) = item.frame.take() {
             self.discard(frame, reason, cx);
         }
+        false
     }
 
     /// Counts the reason and gives the frame back.
@@ -207,7 +212,7 @@ impl Core {
     #[inline]
     fn prefetch(&self, items: &mut [Item], lanes: &mut Lanes) {
         for (index, item) in items.iter_mut().enumerate() {
-            item.flow = self.flows.candidate(item.hash);
+            item.flow = self.flows.candidate_at(item.line, item.hash);
             lanes.push(lane(item.seg.flags, item.flow.is_some()), index as u8);
             let Some(flow) = item.flow else {
                 self.time_wait.prefetch(item.hash);

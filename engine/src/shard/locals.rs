@@ -13,6 +13,14 @@ struct Entry {
     subnet: Subnet,
 }
 
+impl Entry {
+    /// All hosts of the subnet.
+    #[inline(always)]
+    fn is_broadcast(&self, remote: &Addr) -> bool {
+        remote.is_subnet_broadcast(self.net.prefix_len) && self.subnet.has(remote)
+    }
+}
+
 /// What addresses are compared with, in the order in which their bytes lie in memory.
 struct Subnet {
     net: u128,
@@ -75,10 +83,13 @@ impl Locals {
     #[inline]
     pub fn id_of(&self, addr: &Addr) -> Option<u16> {
         let (prefix, number) = halves(addr);
-        self.entries.iter().find_map(|e| {
+        for e in &self.entries {
             let offset = number.wrapping_sub(e.first);
-            (prefix == e.prefix && offset < u64::from(e.net.count)).then(|| (e.first_id + offset as u32) as u16)
-        })
+            if prefix == e.prefix && offset < u64::from(e.net.count) {
+                return Some((e.first_id + offset as u32) as u16);
+            }
+        }
+        None
     }
 
     fn entry(&self, id: u16) -> Option<&Entry> {
@@ -97,13 +108,17 @@ impl Locals {
 
     /// `remote` may be another host's, as seen from `id`: neither our own nor that of all hosts of the subnet.
     pub fn is_peer(&self, id: u16, remote: &Addr) -> bool {
-        let is_broadcast = |e: &Entry| e.subnet.has(remote) && remote.is_subnet_broadcast(e.net.prefix_len);
-        self.id_of(remote).is_none() && !self.entry(id).is_some_and(is_broadcast)
+        self.id_of(remote).is_none() && !self.entry(id).is_some_and(|e| e.is_broadcast(remote))
     }
 
     /// The station to which a packet from `id` to `remote` has to go first; `None`: no route.
+    #[inline(always)]
     pub fn next_hop(&self, id: u16, remote: &Addr) -> Option<Addr> {
-        let e = self.entry(id)?;
+        self.next_hop_from(self.entry(id)?, remote)
+    }
+
+    #[inline(always)]
+    fn next_hop_from(&self, e: &Entry, remote: &Addr) -> Option<Addr> {
         if e.v4 != remote.is_v4() {
             return None;
         }
@@ -111,6 +126,13 @@ impl Locals {
             return Some(*remote);
         }
         if e.v4 { self.gateway_v4 } else { self.gateway_v6 }
+    }
+
+    /// As [`Locals::next_hop`], if `remote` [is a peer](Locals::is_peer), and no group.
+    pub fn route(&self, id: u16, remote: &Addr) -> Option<Addr> {
+        let e = self.entry(id)?;
+        let hop = self.next_hop_from(e, remote)?;
+        (remote.is_unicast() && self.id_of(remote).is_none() && !e.is_broadcast(remote)).then_some(hop)
     }
 
     /// An address of ours in the subnet of `addr`, or any of its family: the sender of ARP and NDP requests.

@@ -11,11 +11,12 @@ use super::transmit::Sent;
 use crate::base::{DropReason, Event, Instant};
 use crate::neigh::NeighTable;
 use crate::table::{FlowKind, FlowRef};
+use crate::tcp::expected::Expected;
 use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset;
-use crate::tcp::{HalfOpen, NONE, State, Tcb, expected, flag};
+use crate::tcp::{Env, HalfOpen, NONE, State, Tcb, expected, flag};
 use crate::wire::segment::SackBlock;
-use crate::wire::{Seq, TcpFlags};
+use crate::wire::{Seq, TcpFlags, TcpSegment};
 
 /// How far beyond the old connection's numbers a reopened one starts, should its ISN not be beyond them anyway
 /// (RFC 9293 3.4.2, RFC 1122 4.2.2.13).
@@ -23,7 +24,7 @@ const REOPEN_STEP: u32 = 128_000;
 
 impl<A: App> Shard<A> {
     /// Nearly always a segment belongs to the record that was found before. One that is gone leaves its slot without a key.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn segment(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
         match item.flow.filter(|flow| self.core.is_of(*flow, &item.key)) {
             Some(flow) => self.segment_of(flow, item, cx),
@@ -53,12 +54,16 @@ impl<A: App> Shard<A> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     pub(super) fn conn_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
-        match expected::receive(t, &item.seg, &mut core.proto.env_of(slot, t.flags)) {
+        let expected = match t.has(flag::TUNED) {
+            false => expected::receive(t, &item.seg, &mut core.proto.env()),
+            true => receive_tuned(t, &item.seg, core.proto.env_of(slot, t.flags)),
+        };
+        match expected {
             Some(expected) => {
                 if core.trace.is_on() {
                     let after = t.state();
@@ -88,7 +93,8 @@ impl<A: App> Shard<A> {
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
         let own_mss = match before {
-            State::SynSent => crate::tcp::options::own_mss(core.config.mtu, t.key.remote.is_v4()),
+            State::SynSent if t.key.remote.is_v4() => core.own_mss_v4,
+            State::SynSent => crate::tcp::options::own_mss(core.config.mtu, false),
             _ => 0,
         };
         let mut out = receive::receive(t, &item.seg, own_mss, &mut core.proto.env_of(slot, t.flags));
@@ -191,7 +197,7 @@ impl Core {
     }
 
     /// A segment for no connection: a SYN for a listener, or something to refuse (RFC 9293 3.10.7.1, 3.10.7.2).
-    #[inline]
+    #[inline(always)]
     fn stray_segment(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
         if !self.locals.is_peer(item.key.local, &item.key.remote) {
             // RFC 9293 3.9.2.3. Addresses that are nobody's, whatever the subnet, were refused when they were read.
@@ -279,6 +285,12 @@ impl Core {
             t.has(REASONS) || more || t.state() == State::SynReceived
         })
     }
+}
+
+/// [`expected::receive`] for a connection with times and limits of its own.
+#[cold]
+fn receive_tuned(t: &mut Tcb, seg: &TcpSegment, mut env: Env<'_>) -> Option<Expected> {
+    expected::receive(t, seg, &mut env)
 }
 
 /// Releases acknowledged bytes, if any, and takes note that the peer can be reached. True: `writable` is due.

@@ -49,8 +49,13 @@ impl Block {
     fn push(&mut self, chunk: Chunk) {
         match self.first {
             None => self.first = Some(chunk),
-            Some(_) => self.rest.push_back(chunk),
+            Some(_) => self.push_behind(chunk),
         }
+    }
+
+    #[inline(never)]
+    fn push_behind(&mut self, chunk: Chunk) {
+        self.rest.push_back(chunk);
     }
 
     fn last_mut(&mut self) -> Option<&mut Chunk> {
@@ -158,8 +163,8 @@ impl SendPool {
     }
 
     /// Writes the bytes from number `seq` on into `out`. What is not queued is left as it is.
-    #[inline]
-    pub fn read(&self, block: u32, seq: Seq, mut out: &mut [u8]) {
+    #[inline(always)]
+    pub fn read(&self, block: u32, seq: Seq, out: &mut [u8]) {
         let Some(b) = self.blocks.get(block) else { return };
         if let Some(Chunk { source: Source::Static(bytes), offset: 0, .. }) = &b.first
             && seq == b.base
@@ -167,6 +172,11 @@ impl SendPool {
         {
             return out.copy_from_slice(bytes);
         }
+        self.read_any(b, seq, out);
+    }
+
+    #[inline(never)]
+    fn read_any(&self, b: &Block, seq: Seq, mut out: &mut [u8]) {
         let mut skip = u64::from(seq.since(b.base));
         for chunk in b.first.iter().chain(&b.rest) {
             if out.is_empty() {
@@ -217,7 +227,23 @@ impl SendPool {
 
     /// Lets go of the first `acked` bytes; gives the block back once nothing is left.
     #[inline]
-    pub fn release(&mut self, block: &mut u32, mut acked: u32) {
+    pub fn release(&mut self, block: &mut u32, acked: u32) {
+        let Some(b) = self.blocks.get_mut(*block) else { return };
+        match &b.first {
+            // All of a single thing that takes nothing to let go of.
+            Some(Chunk { source: Source::Static(_) | Source::Generated(_), len, .. })
+                if *len == acked && b.rest.is_empty() =>
+            {
+                core::mem::forget(b.first.take());
+                self.blocks.give_back(*block);
+                *block = NONE;
+            }
+            _ => self.release_any(block, acked),
+        }
+    }
+
+    #[inline(never)]
+    fn release_any(&mut self, block: &mut u32, mut acked: u32) {
         let Some(b) = self.blocks.get_mut(*block) else { return };
         b.base += acked;
         while let Some(first) = &mut b.first {

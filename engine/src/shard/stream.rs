@@ -115,8 +115,15 @@ impl<A: App> Shard<A> {
         if item.rest.is_some() {
             return self.take_parts(slot, item, start, len, cx);
         }
-        let Some(frame) = item.frame.take() else { return };
-        item.frame = self.lend(slot, frame, (start, len, end), cx);
+        // Where it stands: mostly all is taken, and the frame goes on to be the answer.
+        let Some(frame) = &item.frame else { return };
+        let bytes = frame.bytes().get(usize::from(start)..usize::from(start) + usize::from(len)).unwrap_or(&[]);
+        let taken = self.with_app(slot, |app, conn| app.data(conn, bytes)).min(usize::from(len)) as u16;
+        if taken < len
+            && let Some(frame) = item.frame.take()
+        {
+            self.leave(slot, frame, start + taken, len - taken, end, cx);
+        }
     }
 
     /// Lends the application `len` bytes from place `start` of `frame` on, which end before number `end`. Returns the frame
@@ -266,10 +273,8 @@ impl<A: App> Shard<A> {
     /// The ACK of the peer's FIN goes out before the connection becomes a TIME-WAIT record. False: there was no room for
     /// it, and both wait for the next burst.
     pub(super) fn acknowledge_last(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) -> bool {
-        let Some(t) = self.core.conns.get(slot).filter(|t| t.has(flag::ACK_NOW)) else { return true };
-        let seq = t.snd_max;
-        let frame = item.frame.take();
-        self.core.send_ack(slot, seq, frame, cx) != Sent::NoRoom
+        let due = self.core.conns.get(slot).is_some_and(|t| t.has(flag::ACK_NOW));
+        !due || self.core.send_ack_in(slot, &mut item.frame, cx) != Sent::NoRoom
     }
 
     /// Both FINs are acknowledged. As soon as the application has taken everything, the connection ends: as a
@@ -293,12 +298,14 @@ impl<A: App> Shard<A> {
     }
 
     /// Ends a connection for good.
+    #[inline(never)]
     pub(super) fn finish(&mut self, slot: u32, hash: u64, why: CloseReason, cx: &mut Cx<'_>) {
         self.core.flows.remove(hash, FlowRef::new(FlowKind::Conn, slot));
         self.release(slot, why, cx);
     }
 
     /// Gives back all that a connection holds and tells the application. Its table entry is gone already.
+    #[inline(always)]
     fn release(&mut self, slot: u32, why: CloseReason, cx: &mut Cx<'_>) {
         self.with_app(slot, |app, conn| app.ending(conn, why));
         let core = &mut self.core;

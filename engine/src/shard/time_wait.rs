@@ -61,7 +61,8 @@ impl Core {
 
     /// The record of a connection that is over and no longer in the flow table.
     pub(super) fn keep_time_wait(&mut self, hash: u64, record: TimeWait, agreed: Agreed) {
-        let kept = self.time_wait.insert(hash, record, agreed.0, self.proto.clock.tick);
+        // A connection never has its 4-tuple while a record has it.
+        let kept = self.time_wait.insert_new(hash, record, agreed.0, self.proto.clock.tick);
         if kept == Kept::InsteadOfTheOldest {
             self.proto.counters.event(Event::TimeWaitEvicted);
         }
@@ -74,12 +75,7 @@ impl Core {
     pub(super) fn expire_time_wait(&mut self, budget: usize) {
         let now = self.proto.clock.tick;
         self.time_wait.prefetch_expired(budget, now);
-        for _ in 0..budget {
-            match self.time_wait.pop_expired(now) {
-                Some(true) => self.proto.counters.event(Event::TimeWaitExpired),
-                Some(false) => {}
-                None => return,
-            }
-        }
+        let (_, records) = self.time_wait.pop_expired(budget, now);
+        self.proto.counters.add(Event::TimeWaitExpired, records as u64);
     }
 }

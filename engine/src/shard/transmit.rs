@@ -2,6 +2,7 @@
 
 mod burst;
 mod parts;
+mod plain;
 mod sender;
 
 use super::core::{Core, Cx};
@@ -13,7 +14,7 @@ use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
 use crate::tcp::{HalfOpen, State, ecn, expected, flag, options, rtt};
-use crate::wire::emit::OptionsOut;
+use crate::wire::emit::{OptionsOut, PlainTcp, UsualSyn};
 use crate::wire::segment::SackBlock;
 use crate::wire::{FastOpenCookie, Seq, TcpFlags};
 use burst::Burst;
@@ -32,7 +33,10 @@ pub(super) enum Sent {
 impl Core {
     /// Sends all that connection `slot` may send now.
     pub(super) fn output(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
-        let Some(t) = self.conns.get(slot) else { return Sent::Done };
+        let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
+        if t.state() == State::SynSent && self.fast.is_unused() {
+            return self.output_syn(slot, cx);
+        }
         let is_paced = self.proto.pacing_of(slot, t.flags).is_some();
         if brings_much(t) {
             self.grow_window(slot);
@@ -82,6 +86,27 @@ impl Core {
         Sent::Done
     }
 
+    /// As [`Core::output`], for a connection that begins with its SYN alone.
+    #[inline(always)]
+    fn output_syn(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
+        let Apart { conns, neigh, mut sender, .. } = self.apart();
+        let Some(t) = conns.get_mut(slot) else { return Sent::Done };
+        let Some(plan) = output::first(t, &sender.proto.env_of(slot, t.flags)) else { return Sent::Done };
+        if cx.tx.len() < cx.tx.capacity()
+            && sender.is_plain_syn(t)
+            && let Some(dst) = neigh.station(t.neighbour)
+            && let Some(frame) = cx.pool.alloc()
+        {
+            output::commit(t, &plan, &mut sender.proto.env());
+            sender.send_plain_syn(t, &plan, dst, &mut Some(frame), cx);
+            return Sent::Done;
+        }
+        match self.send_any(slot, &plan, cx) {
+            Sent::NoNeighbour => self.wait_for_neighbour(slot),
+            sent => sent,
+        }
+    }
+
     /// The connection is tried again when the neighbour answers; its retransmission timer sees to it if not.
     fn wait_for_neighbour(&mut self, slot: u32) -> Sent {
         let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
@@ -114,10 +139,41 @@ impl Core {
     /// Sends what the application has said to an expected segment, and with it the ACK, unless the connection is over: in
     /// `frame`, in which the segment came, if one segment holds it and nothing is in the way of it. A bare ACK waits for the
     /// end of the burst, which may bring more that it can acknowledge. `listed`: the connection is asked then in any case.
+    #[inline(always)]
     pub(super) fn answer_expected(&mut self, slot: u32, listed: bool, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
+        if let Some(t) = self.conns.get_mut(slot).filter(|t| t.has(flag::PENDING) && !listed) {
+            t.clear(flag::PENDING);
+            self.answer_unlisted(slot, frame, cx);
+        }
+    }
+
+    /// The short way of [`Core::answer_any`].
+    #[inline(never)]
+    fn answer_unlisted(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
         let Apart { conns, neigh, wheel, mut sender } = self.apart();
-        let Some(t) = conns.get_mut(slot).filter(|t| t.has(flag::PENDING) && !listed) else { return };
-        t.clear(flag::PENDING);
+        let Some(t) = conns.get_mut(slot) else { return };
+        let full = cx.tx.len() == cx.tx.capacity();
+        let holds = frame.as_ref().is_some_and(|f| parts::holds(f, t.snd_end.since(t.snd_max)));
+        if t.has_unsent()
+            && holds
+            && !full
+            && sender.is_plain(t)
+            && let Some(dst) = neigh.station(t.neighbour)
+            && let Some(plan) = expected::speak(t, &mut sender.proto.env())
+        {
+            sender.send_plain(t, &plan, dst, frame, cx);
+            if let Some(deadline) = t.next_deadline() {
+                wheel.arm_by(slot, deadline);
+            }
+        } else {
+            self.answer_any(slot, frame, cx);
+        }
+    }
+
+    #[inline(never)]
+    fn answer_any(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
+        let Apart { conns, neigh, sender, .. } = self.apart();
+        let Some(t) = conns.get_mut(slot) else { return };
         let speaks = t.has_unsent() && t.flags & (flag::ABORT | flag::RESUME) == 0;
         let full = cx.tx.len() == cx.tx.capacity();
         let holds = frame.as_ref().is_some_and(|f| parts::holds(f, t.snd_end.since(t.snd_max)));
@@ -127,13 +183,9 @@ impl Core {
             && !full
             && let Some(dst_mac) = neigh.mac(t.neighbour)
             && let Some(plan) = expected::speak(t, &mut sender.proto.env_of(slot, t.flags))
-            && let Some(frame) = frame.take()
         {
-            sender.send_plan((slot, t), &plan, before, dst_mac, frame, cx);
-            if let Some(deadline) = t.next_deadline() {
-                wheel.arm_by(slot, deadline);
-            }
-            return;
+            self.send_plan(slot, &plan, before, dst_mac, frame, cx);
+            return self.reschedule(slot);
         }
         if (speaks && self.output(slot, cx) != Sent::NoRoom) || !self.wants_output(slot) {
             self.reschedule(slot);
@@ -144,24 +196,48 @@ impl Core {
 
     /// Anything: a SYN, a retransmission, the segments of a long stream.
     pub(super) fn send_any(&mut self, slot: u32, plan: &Plan, cx: &mut Cx<'_>) -> Sent {
-        let frame = self.take_frame(cx).and_then(|frame| parts::with_room(frame, plan.len, cx.pool));
-        let Some(frame) = frame else { return Sent::NoRoom };
+        let mut frame = self.take_frame(cx).and_then(|frame| parts::with_room(frame, plan.len, cx.pool));
+        if frame.is_none() {
+            return Sent::NoRoom;
+        }
         let Apart { conns, neigh, mut sender, .. } = self.apart();
         let t = conns.get_mut(slot);
-        let mac = t.as_ref().and_then(|t| neigh.mac(t.neighbour));
+        let mac = t.as_ref().and_then(|t| neigh.station(t.neighbour));
         let (Some(t), Some(dst_mac)) = (t, mac) else {
-            cx.pool.free(frame);
+            frame.into_iter().for_each(|frame| cx.pool.free(frame));
             return if self.seek_neighbour(slot) { self.send_any(slot, plan, cx) } else { Sent::NoNeighbour };
         };
         let before = t.state();
         output::commit(t, plan, &mut sender.proto.env_of(slot, t.flags));
-        sender.send_plan((slot, t), plan, before, dst_mac, frame, cx);
+        if sender.is_plain(t) && !plan.flags.syn() && frame.as_ref().is_some_and(|frame| !frame.has_more()) {
+            sender.send_plain(t, plan, dst_mac, &mut frame, cx);
+        } else {
+            let dst_mac = *dst_mac;
+            self.send_plan(slot, plan, before, dst_mac, &mut frame, cx);
+        }
         Sent::Done
     }
 
     /// A bare ACK of connection `slot`, in `frame` if there is one. SACK blocks go with it (RFC 2018).
     pub(super) fn send_ack(&mut self, slot: u32, seq: Seq, frame: Option<Frame>, cx: &mut Cx<'_>) -> Sent {
         self.send_control(slot, seq, TcpFlags::ACK, None, frame, cx)
+    }
+
+    /// As [`Core::send_ack`] with the next number, in the frame of the segment that it answers.
+    pub(super) fn send_ack_in(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) -> Sent {
+        let Apart { conns, neigh, mut sender, .. } = self.apart();
+        let Some(t) = conns.get_mut(slot) else { return Sent::Done };
+        let seq = t.snd_max;
+        if frame.is_some()
+            && cx.tx.len() < cx.tx.capacity()
+            && sender.is_plain(t)
+            && let Some(dst) = neigh.station(t.neighbour)
+        {
+            sender.send_plain(t, &Plan::bare(seq, TcpFlags::ACK), dst, frame, cx);
+            return Sent::Done;
+        }
+        let frame = frame.take();
+        self.send_ack(slot, seq, frame, cx)
     }
 
     /// The bare ACK for a segment that brought only bytes that had come before; those of `dsack` are named in it
@@ -212,8 +288,9 @@ impl Core {
     ) -> Sent {
         let full = cx.tx.len() == cx.tx.capacity();
         let Some(frame) = frame.or_else(|| self.take_frame(cx)) else { return Sent::NoRoom };
-        let t = self.conns.get_mut(slot);
-        let mac = t.as_ref().and_then(|t| self.neigh.mac(t.neighbour));
+        let Apart { conns, neigh, mut sender, .. } = self.apart();
+        let t = conns.get_mut(slot);
+        let mac = t.as_ref().and_then(|t| neigh.station(t.neighbour));
         let (Some(t), Some(dst_mac), false) = (t, mac, full) else {
             cx.pool.free(frame);
             return match full {
@@ -225,6 +302,12 @@ impl Core {
                 }
             };
         };
+        if dsack.is_none() && sender.is_plain(t) {
+            sender.send_plain(t, &Plan::bare(seq, flags), dst_mac, &mut Some(frame), cx);
+            return Sent::Done;
+        }
+        let dst_mac = *dst_mac;
+        let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
         let unread = self.recv.unread(t.recv, t.rcv_nxt);
         let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
         let mut options = timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent);
@@ -245,7 +328,7 @@ impl Core {
         let bare = Bare { seq, ack: t.rcv_nxt, flags: ecn::echo(t, flags) };
         let (key, state, ip) = (t.key, t.state(), self.proto.config_of(slot, t.flags).ip);
         let segment = self.sender().bare(&key, bare, window, options, ip);
-        self.sender().send_bare(frame, dst_mac, &segment, (state, state), cx);
+        self.sender().send_bare(&mut Some(frame), dst_mac, &segment, (state, state), cx);
         Sent::Done
     }
 
@@ -268,18 +351,32 @@ impl Core {
         };
         let ts_val = self.proto.clock.ts.wrapping_add(around.ts_offset);
         let config = self.proto.config_at(around.key.local_port);
+        let before = if h.retries() == 0 { State::Listen } else { State::SynReceived };
+        let (window, ip) = (config.receive_buffer_bytes.min(0xffff) as u16, config.ip);
+        let echo = if h.has(HalfOpen::ECN) { TcpFlags::ECE } else { TcpFlags(0) };
+        let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK | echo };
+        if h.offers_all() && grant.is_none() && self.writes_plain(&around.key.remote) {
+            let (timestamps, window_scale) = ((ts_val, h.ts_recent), h.own_scale());
+            let header = PlainTcp {
+                src_port: around.key.local_port,
+                dst_port: around.key.remote_port,
+                seq: bare.seq,
+                ack: bare.ack,
+                flags: bare.flags,
+                window,
+                options: UsualSyn { mss: around.own_mss.min(config.mss_max), timestamps, window_scale }.words(),
+            };
+            let frame = &mut Some(frame);
+            return self.sender().send_plain_syn_ack(&around.key, ip, &dst_mac, &header, frame, cx);
+        }
         let mut options = options::for_syn(config, around.own_mss, ts_val);
         // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2), and each time the same.
         options.timestamp = h.has(HalfOpen::TIMESTAMPS).then_some((ts_val, h.ts_recent));
         options.sack_permitted = h.has(HalfOpen::SACK);
         options.window_scale = h.is_scaled().then_some(h.own_scale());
         options.fast_open = grant;
-        let echo = if h.has(HalfOpen::ECN) { TcpFlags::ECE } else { TcpFlags(0) };
-        let (window, ip) = (config.receive_buffer_bytes.min(0xffff) as u16, config.ip);
-        let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK | echo };
-        let before = if h.retries() == 0 { State::Listen } else { State::SynReceived };
         let segment = self.sender().bare(&around.key, bare, window, OptionsOut::Any(&options), ip);
-        self.sender().send_bare(frame, dst_mac, &segment, (before, State::SynReceived), cx);
+        self.sender().send_bare(&mut Some(frame), dst_mac, &segment, (before, State::SynReceived), cx);
     }
 
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.
@@ -323,10 +420,10 @@ impl Core {
             return false;
         }
         let dst_mac = item.sender();
-        let Some(frame) = item.frame.take() else { return false };
         let ip = self.proto.config.ip;
         let segment = self.sender().bare(&item.key, bare, window, options, ip);
-        self.sender().send_bare(frame, dst_mac, &segment, (state, state), cx);
-        true
+        let has_frame = item.frame.is_some();
+        self.sender().send_bare(&mut item.frame, dst_mac, &segment, (state, state), cx);
+        has_frame
     }
 }

@@ -4,6 +4,7 @@
 use super::core::{Core, Protocol};
 use crate::tcp::{Env, Tcb, TcpConfig, Times, flag};
 use crate::wire::Seq;
+use crate::wire::emit::PlainIp;
 use std::collections::HashMap;
 
 /// A configuration with its durations in ticks.
@@ -45,34 +46,25 @@ impl Protocol {
     /// With those of connection `slot`.
     #[inline(always)]
     pub fn env_of(&mut self, slot: u32, flags: u32) -> Env<'_> {
-        if flags & flag::TUNED == 0 { self.env() } else { self.env_with(|tunings| tunings.conns.get(&slot)) }
+        let Protocol { config, times, tunings, common, .. } = self;
+        let tuned = if flags & flag::TUNED == 0 { None } else { tunings.of_conn(slot) };
+        let (config, times) = tuned.map_or((&*config, &*times), |tuned| (&tuned.config, &tuned.times));
+        Env { config, times, common }
     }
 
     /// With those of a listening port.
     #[inline(always)]
     pub fn env_at(&mut self, port: u16) -> Env<'_> {
-        if self.tunings.ports.is_empty() { self.env() } else { self.env_with(|tunings| tunings.ports.get(&port)) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn env_with(&mut self, find: impl FnOnce(&Tunings) -> Option<&Tuning>) -> Env<'_> {
-        let (config, times) = match find(&self.tunings) {
-            Some(tuned) => (&tuned.config, &tuned.times),
-            None => (&self.config, &self.times),
-        };
-        Env { config, times, common: &mut self.common }
+        let Protocol { config, times, tunings, common, .. } = self;
+        let tuned = if tunings.ports.is_empty() { None } else { tunings.of_port(port) };
+        let (config, times) = tuned.map_or((&*config, &*times), |tuned| (&tuned.config, &tuned.times));
+        Env { config, times, common }
     }
 
     #[inline(always)]
     pub fn config_of(&self, slot: u32, flags: u32) -> &TcpConfig {
-        if flags & flag::TUNED == 0 { &self.config } else { self.tuned_config(slot) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn tuned_config(&self, slot: u32) -> &TcpConfig {
-        self.tunings.conns.get(&slot).map_or(&self.config, |t| &t.config)
+        let tuned = if flags & flag::TUNED == 0 { None } else { self.tunings.of_conn(slot) };
+        tuned.map_or(&self.config, |tuned| &tuned.config)
     }
 
     /// What the urgent pointer of a segment of connection `slot` with number `seq` says: how far the urgent bytes reach from
@@ -84,17 +76,24 @@ impl Protocol {
 
     #[inline(always)]
     pub fn config_at(&self, port: u16) -> &TcpConfig {
-        if self.tunings.ports.is_empty() { &self.config } else { self.port_config(port) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn port_config(&self, port: u16) -> &TcpConfig {
-        self.tunings.ports.get(&port).map_or(&self.config, |t| &t.config)
+        let tuned = if self.tunings.ports.is_empty() { None } else { self.tunings.of_port(port) };
+        tuned.map_or(&self.config, |tuned| &tuned.config)
     }
 }
 
 impl Tunings {
+    #[cold]
+    #[inline(never)]
+    fn of_conn(&self, slot: u32) -> Option<&Tuning> {
+        self.conns.get(&slot)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn of_port(&self, port: u16) -> Option<&Tuning> {
+        self.ports.get(&port)
+    }
+
     #[cold]
     fn urgent_pointer(&mut self, slot: u32, t: &Tcb, seq: Seq) -> Option<u16> {
         let &end = self.urgent.get(&slot)?;
@@ -110,6 +109,7 @@ impl Core {
     pub(super) fn configure(&mut self, tcp: TcpConfig) {
         self.provide_half_timers(tcp.syn_retries);
         (self.proto.config, self.proto.times, self.config.tcp) = (tcp, Times::new(&tcp), tcp);
+        self.proto.plain_ip = PlainIp::new(tcp.ip.with_ecn(0));
     }
 
     /// All that is queued on connection `slot` is urgent (RFC 9293 3.9.1.2).

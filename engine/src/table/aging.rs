@@ -86,7 +86,7 @@ impl<R: Copy> AgingTable<R> {
     pub fn prefetch_expired(&self, count: usize, now: Tick) {
         if self.next_deadline().is_some_and(|at| at.is_due(now)) {
             let oldest = (0..count as u32).map_while(|offset| self.ring.nth(offset));
-            oldest.for_each(|place| self.index.prefetch(tag_of(place.hash())));
+            oldest.for_each(|place| _ = self.index.prefetch(tag_of(place.hash())));
         }
     }
 
@@ -126,10 +126,15 @@ impl<R: Copy> AgingTable<R> {
 
     /// Adds a record, whose life begins, with two bits of its own. One that was there under the same hash is gone then.
     pub fn insert(&mut self, hash: u64, record: R, own: u8, now: Tick) -> Kept {
-        let mut kept = Kept::InItsOwnPlace;
         if let Some(old) = self.find(hash) {
             self.remove(old);
         }
+        self.insert_new(hash, record, own, now)
+    }
+
+    /// As [`AgingTable::insert`]. The caller has made sure that there is none under the same hash.
+    pub fn insert_new(&mut self, hash: u64, record: R, own: u8, now: Tick) -> Kept {
+        let mut kept = Kept::InItsOwnPlace;
         if self.ring.len() >= self.ring.limit() && self.pop_oldest() {
             kept = Kept::InsteadOfTheOldest;
         }
@@ -159,20 +164,39 @@ impl<R: Copy> AgingTable<R> {
         }
     }
 
-    /// Takes the front place away if its time is over. Some: whether there was still a record in it.
-    pub fn pop_expired(&mut self, now: Tick) -> Option<bool> {
-        self.next_deadline().filter(|at| at.is_due(now)).map(|_| self.pop_oldest())
+    /// Takes places at the front away whose time is over, as many as `budget`. Returns how many these are, and how many of them
+    /// still had a record.
+    pub fn pop_expired(&mut self, budget: usize, now: Tick) -> (usize, usize) {
+        let (mut places, mut records) = (0, 0);
+        while places < budget && self.next_deadline().is_some_and(|at| at.is_due(now)) {
+            // All that came with the first.
+            let next = self.marks.get(1).map(|mark| mark.place);
+            let head = self.ring.front().map_or(0, |(place, _)| place);
+            let here = next.map_or(self.ring.len(), |next| Ring::<Place<R>>::distance(head, next)) as usize;
+            let count = here.min(budget - places);
+            records += (0..count).filter(|_| self.pop_front()).count();
+            places += count;
+            if count == here {
+                self.marks.pop_front();
+            }
+        }
+        (places, records)
     }
 
     /// True when there was a record in the front place.
-    fn pop_oldest(&mut self) -> bool {
-        let Some((place, oldest)) = self.ring.front() else { return false };
-        let hash = oldest.hash();
+    #[inline]
+    fn pop_front(&mut self) -> bool {
+        let Some((place, oldest)) = self.ring.pop_front() else { return false };
         let is_record = oldest.hash != EMPTY;
         if is_record {
-            self.index.remove(tag_of(hash), place);
+            self.index.remove(tag_of(oldest.hash()), place);
         }
-        self.ring.pop_front();
+        is_record
+    }
+
+    /// As [`AgingTable::pop_front`], before its time is over.
+    fn pop_oldest(&mut self) -> bool {
+        let is_record = self.pop_front();
         let next = self.ring.front().map(|(place, _)| place);
         if next.is_none() || self.marks.get(1).is_some_and(|mark| Some(mark.place) == next) {
             self.marks.pop_front();
@@ -182,7 +206,7 @@ impl<R: Copy> AgingTable<R> {
 
     /// When the front place's time is over.
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.marks.get(0).map(|mark| mark.last.plus(self.life))
+        self.marks.front().map(|mark| mark.last.plus(self.life))
     }
 
     /// Records held.
@@ -223,9 +247,7 @@ mod tests {
         let mut gone = 0;
         for n in 0..50_000u32 {
             let now = start.plus(n);
-            while table.pop_expired(now).is_some() {
-                gone += 1;
-            }
+            gone += table.pop_expired(usize::MAX, now).0 as u32;
             assert_eq!(table.insert(hash(n), n, (n & 3) as u8, now), Kept::InItsOwnPlace);
             let over = (n + 1).saturating_sub(LIFE);
             assert!(gone <= over && gone + (LIFE >> GRAINS_SHIFT) >= over, "{gone} of {over} at {n}");
@@ -236,7 +258,7 @@ mod tests {
             assert!((0..=(LIFE >> GRAINS_SHIFT) as i32).contains(&early), "{early}");
         }
         assert_eq!(table.len(), 50_000 - gone);
-        while table.pop_expired(start.plus(100_000)).is_some() {}
+        table.pop_expired(usize::MAX, start.plus(100_000));
         assert!(table.is_empty());
         assert_eq!(table.next_deadline(), None);
     }
@@ -246,9 +268,8 @@ mod tests {
         let mut table = AgingTable::new(10, LIFE);
         table.insert(hash(1), 1, 0, Tick(7));
         assert_eq!(table.next_deadline(), Some(Tick(7 + LIFE)));
-        assert_eq!(table.pop_expired(Tick(6 + LIFE)), None);
-        assert_eq!(table.pop_expired(Tick(7 + LIFE)), Some(true));
-        assert_eq!(table.pop_expired(Tick(7 + LIFE)), None);
+        assert_eq!(table.pop_expired(2, Tick(6 + LIFE)), (0, 0));
+        assert_eq!(table.pop_expired(2, Tick(7 + LIFE)), (1, 1));
     }
 
     #[test]
@@ -262,7 +283,7 @@ mod tests {
         assert_eq!(table.find(hash(2)).and_then(|place| table.get(place)), Some(('c', 1)));
         assert_eq!(table.len(), 1);
         let later = Tick(6_000 + LIFE);
-        assert_eq!([(); 4].map(|()| table.pop_expired(later)), [Some(false), Some(false), Some(true), None]);
+        assert_eq!([1, 1, 1, 1].map(|budget| table.pop_expired(budget, later)), [(1, 0), (1, 0), (1, 1), (0, 0)]);
     }
 
     #[test]
@@ -287,7 +308,7 @@ mod tests {
         }
         let bytes = table.memory_bytes() as f64 / f64::from(RECORDS);
         assert!(bytes < 31.2, "{bytes} bytes for each record");
-        while table.pop_expired(Tick(2 * LIFE)).is_some() {}
+        table.pop_expired(usize::MAX, Tick(2 * LIFE));
         assert!(table.memory_bytes() < empty + RECORDS as usize, "{} bytes left", table.memory_bytes() - empty);
     }
 
@@ -297,7 +318,7 @@ mod tests {
         let mut table = AgingTable::new(100_000, LIFE);
         let mut oracle: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
         for now in 0..200_000u32 {
-            while table.pop_expired(Tick(now)).is_some() {}
+            table.pop_expired(usize::MAX, Tick(now));
             oracle.retain(|_, (at, _)| now < *at + LIFE + (LIFE >> GRAINS_SHIFT));
             let n = rng.below(8_000) as u32;
             let found = table.find(hash(n)).and_then(|place| table.get(place)).map(|(record, _)| record);

@@ -77,10 +77,10 @@ impl FlowTable {
         self.hasher.hash(key.words())
     }
 
-    /// Fetches what a look-up under `hash` needs, for one that comes soon.
+    /// Fetches what a look-up under `hash` needs, for one that comes soon; returns where [`FlowTable::candidate_at`] finds it.
     #[inline(always)]
-    pub fn prefetch(&self, hash: u64) {
-        self.index.prefetch(tag_of(hash));
+    pub fn prefetch(&self, hash: u64) -> u32 {
+        self.index.prefetch(tag_of(hash))
     }
 
     /// The entry under `hash` that `is_it` accepts; `is_it` compares the record's key and is called only for
@@ -94,6 +94,13 @@ impl FlowTable {
     #[inline]
     pub fn candidate(&self, hash: u64) -> Option<FlowRef> {
         self.find(hash, |_| true)
+    }
+
+    /// As [`FlowTable::candidate`], from where [`FlowTable::prefetch`] has said. Should the table have changed since, it may miss
+    /// what is there.
+    #[inline(always)]
+    pub fn candidate_at(&self, line: u32, hash: u64) -> Option<FlowRef> {
+        self.index.first_at(line, tag_of(hash)).map(FlowRef)
     }
 
     /// Adds an entry. The caller has made sure that there is none for the same key. False when the table is full.

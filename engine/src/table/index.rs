@@ -132,17 +132,29 @@ impl Index {
         self.words.get(place).copied().unwrap_or(0)
     }
 
-    /// Fetches what a look-up needs, for one that comes soon.
+    /// Fetches what a look-up needs, for one that comes soon; returns where it begins, as long as nothing is added or removed.
     #[inline(always)]
-    pub fn prefetch(&self, tag: u32) {
-        self.words.prefetch_lines(self.home(sound(tag)));
+    pub fn prefetch(&self, tag: u32) -> u32 {
+        let home = self.home(sound(tag));
+        self.words.prefetch_lines(home);
+        (home / LINE_WORDS) as u32
+    }
+
+    /// The first value under `tag`, whose search begins where [`Index::prefetch`] has said.
+    #[inline(always)]
+    pub fn first_at(&self, line: u32, tag: u32) -> Option<u32> {
+        self.search_from(line as usize * LINE_WORDS, sound(tag), |_| true).map(|(_, value)| value)
     }
 
     /// The place of the entry under `tag` that `is_it` accepts, and its value.
     #[inline(always)]
-    fn search(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<(usize, u32)> {
+    fn search(&self, tag: u32, is_it: impl FnMut(u32) -> bool) -> Option<(usize, u32)> {
         let tag = sound(tag);
-        let mut place = self.home(tag);
+        self.search_from(self.home(tag), tag, is_it)
+    }
+
+    #[inline(always)]
+    fn search_from(&self, mut place: usize, tag: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<(usize, u32)> {
         while let Some(line) = self.words.get(place..).and_then(|rest| rest.first_chunk::<LINE_WORDS>()) {
             let mut matches = with_tag(line, tag as u32);
             while matches != 0 {
@@ -181,15 +193,22 @@ impl Index {
     }
 
     /// Takes an entry away; false when there is none.
+    #[inline]
     pub fn remove(&mut self, tag: u32, value: u32) -> bool {
-        let Some((place, _)) = self.search(tag, |v| v == value) else { return false };
-        if !self.clear_in_line(place) {
-            self.clear(place..place + 1);
+        if !self.remove_in_line(tag, value) && !self.remove_anywhere(tag, value) {
+            return false;
         }
         self.len -= 1;
         if self.len < self.roomy.start {
             self.step(Index::is_sparse, Index::shrink);
         }
+        true
+    }
+
+    #[inline(never)]
+    fn remove_anywhere(&mut self, tag: u32, value: u32) -> bool {
+        let Some((place, _)) = self.search(tag, |v| v == value) else { return false };
+        self.clear(place..place + 1);
         true
     }
 
@@ -222,12 +241,15 @@ impl Index {
     }
 
     /// Writes an entry behind all whose tags are no greater; those behind it up to the next vacant place move on by one.
+    #[inline]
     fn put(&mut self, entry: u64) -> bool {
+        let home = self.home(tag_of(entry));
+        self.put_in_line(home, entry) || self.put_behind(home, entry)
+    }
+
+    #[inline(never)]
+    fn put_behind(&mut self, home: usize, entry: u64) -> bool {
         let tag = tag_of(entry);
-        let home = self.home(tag);
-        if self.put_in_line(home, entry) {
-            return true;
-        }
         let Some(run) = self.words.get(home..) else { return false };
         let Some(before) = run.iter().position(|&word| word == 0 || tag_of(word) > tag) else { return false };
         let Some(more) = run.get(before..).and_then(|run| run.iter().position(|&word| word == 0)) else { return false };
@@ -247,36 +269,37 @@ impl Index {
         let Some(line) = self.words.get_mut(home..).and_then(|run| run.first_chunk_mut::<LINE_WORDS>()) else {
             return false;
         };
-        let vacant = with_tag(line, 0);
-        if vacant == 0 {
+        if line[LINE_WORDS - 1] != 0 {
             return false;
         }
-        let place = (vacant | above_tag(line, tag_of(entry) as u32)).trailing_zeros() as usize;
-        let end = vacant.trailing_zeros() as usize;
-        for n in (place..end).rev() {
-            line[(n + 1) % LINE_WORDS] = line[n % LINE_WORDS];
+        let place = (with_tag(line, 0) | above_tag(line, tag_of(entry) as u32)).trailing_zeros() as usize;
+        let (mut moved, mut n) = (entry, place);
+        while moved != 0 {
+            core::mem::swap(&mut moved, &mut line[n % LINE_WORDS]);
+            n += 1;
         }
-        line[place % LINE_WORDS] = entry;
         self.touched = self.touched.max((home / LINE_WORDS) as u64 + 1);
         true
     }
 
-    /// The usual case of [`Index::clear`]: one place in a line whose end is vacant, so that nothing behind it is affected.
+    /// The usual case of [`Index::remove`]: the entry lies in its home line, whose end is vacant, so that nothing behind it is
+    /// affected.
     #[inline(always)]
-    fn clear_in_line(&mut self, place: usize) -> bool {
-        let (home, at) = (place / LINE_WORDS * LINE_WORDS, place % LINE_WORDS);
+    fn remove_in_line(&mut self, tag: u32, value: u32) -> bool {
+        let tag = sound(tag) as u32;
+        let home = self.home(tag.into());
         let Some(line) = self.words.get_mut(home..).and_then(|run| run.first_chunk_mut::<LINE_WORDS>()) else {
             return false;
         };
-        let vacant = with_tag(line, 0);
-        if vacant == 0 {
+        let mut n = with_tag(line, tag).trailing_zeros() as usize % LINE_WORDS;
+        // Another under the same tag takes the long way.
+        if line[LINE_WORDS - 1] != 0 || line[n] != word(tag, value) {
             return false;
         }
-        let last = vacant.trailing_zeros() as usize - 1;
-        for n in at..last {
+        while line[n % LINE_WORDS] != 0 {
             line[n % LINE_WORDS] = line[(n + 1) % LINE_WORDS];
+            n += 1;
         }
-        line[last % LINE_WORDS] = 0;
         true
     }
 

@@ -23,14 +23,25 @@ impl<T: Default> NamedSlab<T> {
 
     /// Stores a record; None when the limit is reached.
     pub fn insert(&mut self, record: T) -> Option<u32> {
-        let slot = self.slab.insert(record)?;
-        let generation = self.generation(slot).wrapping_add(1);
+        let slot = self.take()?;
+        *self.slab.get_mut(slot)? = record;
+        Some(slot)
+    }
+
+    /// Takes a slot, in which there is `T::default()`; None when the limit is reached.
+    #[inline(always)]
+    pub fn take(&mut self) -> Option<u32> {
+        let slot = self.slab.take()?;
         let base = self.base;
-        self.generations.put(slot, generation, || base);
+        match self.generations.get_mut(slot) {
+            Some(generation) => *generation = generation.wrapping_add(1),
+            None => _ = self.generations.put(slot, base.wrapping_add(1), || base),
+        }
         Some(slot)
     }
 
     /// Leaves `T::default()` in place of the record; false when the slot was vacant.
+    #[inline]
     pub fn remove(&mut self, slot: u32) -> bool {
         if !self.slab.remove(slot) {
             return false;

@@ -14,8 +14,17 @@ impl<T: Default> Recycler<T> {
     }
 
     /// A block in whatever condition it was given back; `None` at the limit.
+    #[inline]
     pub fn take(&mut self) -> Option<u32> {
-        self.free.pop().or_else(|| self.slots.insert(T::default()))
+        match self.free.pop() {
+            Some(index) => Some(index),
+            None => self.make(),
+        }
+    }
+
+    #[inline(never)]
+    fn make(&mut self) -> Option<u32> {
+        self.slots.take()
     }
 
     /// Whether [`Recycler::take`] will give a block.

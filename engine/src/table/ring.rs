@@ -32,7 +32,7 @@ impl<T: Copy> Ring<T> {
 
     /// The oldest element and its index.
     pub fn front(&self) -> Option<(u32, &T)> {
-        self.queue.get(0).map(|v| (self.head, v))
+        self.queue.front().map(|v| (self.head, v))
     }
 
     /// The element `offset` places behind the oldest.
@@ -41,10 +41,13 @@ impl<T: Copy> Ring<T> {
         self.queue.get(offset as usize)
     }
 
-    pub fn pop_front(&mut self) -> Option<T> {
+    /// Takes the oldest element out; its index, too.
+    #[inline]
+    pub fn pop_front(&mut self) -> Option<(u32, T)> {
         let value = self.queue.pop_front()?;
-        self.head = self.head.wrapping_add(1);
-        Some(value)
+        let index = self.head;
+        self.head = index.wrapping_add(1);
+        Some((index, value))
     }
 
     /// How far behind element `from` element `to` is.
@@ -89,7 +92,7 @@ mod tests {
         }
         for i in 0..2_500 {
             assert_eq!(ring.front(), Some((i, &(i * 3))));
-            assert_eq!(ring.pop_front(), Some(i * 3));
+            assert_eq!(ring.pop_front().map(|(_, v)| v), Some(i * 3));
             assert_eq!(ring.get(i), None);
         }
         for i in 2_500..5_000 {

@@ -27,11 +27,25 @@ pub struct Slab<T> {
 impl<T: Default> Slab<T> {
     /// A slab that holds at most `limit` records.
     pub fn with_limit(limit: u32) -> Slab<T> {
-        Slab { records: Extent::with_limit(limit), vacant: Vacancies::new(), live: Vec::new(), slots: 0, len: 0 }
+        Slab {
+            records: Extent::with_limit(limit),
+            vacant: Vacancies::with_limit(limit),
+            live: Vec::new(),
+            slots: 0,
+            len: 0,
+        }
     }
 
     /// Stores a record; None when the limit is reached.
     pub fn insert(&mut self, record: T) -> Option<u32> {
+        let slot = self.take()?;
+        *self.records.get_mut(slot)? = record;
+        Some(slot)
+    }
+
+    /// Takes a slot, in which there is `T::default()`; None when the limit is reached.
+    #[inline(always)]
+    pub fn take(&mut self) -> Option<u32> {
         if self.len >= self.limit() {
             return None;
         }
@@ -40,7 +54,9 @@ impl<T: Default> Slab<T> {
             self.slots - 1
         });
         // Those that were given back come in order, too: nothing is ever filled in.
-        self.records.put(slot, record, T::default);
+        if slot >= self.records.len() {
+            self.records.put(slot, T::default(), T::default);
+        }
         let step = (slot / STEP) as usize;
         if step == self.live.len() {
             self.live.push(0);
@@ -53,10 +69,13 @@ impl<T: Default> Slab<T> {
     }
 
     /// Leaves `T::default()` in place of the record; false when the slot was vacant.
+    #[inline]
     pub fn remove(&mut self, slot: u32) -> bool {
-        let Some(record) = self.records.get_mut(slot).filter(|_| !self.vacant.contains(slot)) else { return false };
+        let Some(record) = self.records.get_mut(slot) else { return false };
+        if !self.vacant.insert(slot) {
+            return false;
+        }
         *record = T::default();
-        self.vacant.insert(slot);
         self.len -= 1;
         if let Some(live) = self.live.get_mut((slot / STEP) as usize) {
             *live -= 1;

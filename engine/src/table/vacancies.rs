@@ -3,15 +3,15 @@
 //! One bit for each slot, a bit for each word of those that is not zero, and so on, in three levels; above them there
 //! are so few words (one for 262,144 slots) that they are searched from the front.
 
-use crate::base::Segmented;
+use crate::base::Extent;
 
 const WORD_BITS: u32 = u64::BITS;
 /// From a slot to its word on each level.
 const SHIFTS: [u32; 3] = [6, 12, 18];
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Vacancies {
-    slots: Segmented<u64>,
+    slots: Extent<u64>,
     words: Vec<u64>,
     groups: Vec<u64>,
     /// No word of `slots` before this one has a bit set.
@@ -23,28 +23,43 @@ const fn bit(index: u32) -> u64 {
 }
 
 impl Vacancies {
-    pub const fn new() -> Vacancies {
-        Vacancies { slots: Segmented::new(), words: Vec::new(), groups: Vec::new(), first: 0 }
+    /// For slots below `limit`.
+    pub fn with_limit(limit: u32) -> Vacancies {
+        let slots = Extent::with_limit(limit.div_ceil(WORD_BITS));
+        Vacancies { slots, words: Vec::new(), groups: Vec::new(), first: 0 }
     }
 
     pub fn contains(&self, slot: u32) -> bool {
         self.slots.get(slot >> SHIFTS[0]).is_some_and(|word| word & bit(slot) != 0)
     }
 
-    pub fn insert(&mut self, slot: u32) {
-        let [word, group, top] = SHIFTS.map(|shift| slot >> shift);
-        match self.slots.get_mut(word) {
+    /// False when the slot was in it already.
+    #[inline]
+    pub fn insert(&mut self, slot: u32) -> bool {
+        match self.slots.get_mut(slot >> SHIFTS[0]) {
             // The levels above know of the word already.
-            Some(bits) if *bits != 0 => return *bits |= bit(slot),
-            Some(bits) => *bits = bit(slot),
-            None => self.slots.put(word, bit(slot), || 0),
+            Some(bits) if *bits != 0 => {
+                let is_new = *bits & bit(slot) == 0;
+                *bits |= bit(slot);
+                is_new
+            }
+            _ => self.insert_word(slot),
         }
+    }
+
+    /// The first slot of its word.
+    #[inline(never)]
+    fn insert_word(&mut self, slot: u32) -> bool {
+        let [word, group, top] = SHIFTS.map(|shift| slot >> shift);
+        self.slots.put(word, bit(slot), || 0);
         set(&mut self.words, group, word);
         set(&mut self.groups, top, group);
         self.first = self.first.min(word);
+        true
     }
 
     /// Takes the lowest slot out.
+    #[inline]
     pub fn pop_lowest(&mut self) -> Option<u32> {
         if self.slots.get(self.first).is_none_or(|bits| *bits == 0) {
             self.find_first()?;
@@ -54,12 +69,18 @@ impl Vacancies {
         let slot = word * WORD_BITS + bits.trailing_zeros();
         *bits &= *bits - 1;
         if *bits == 0 {
-            let [group, top] = [word / WORD_BITS, word / WORD_BITS / WORD_BITS];
-            if clear(&mut self.words, group, word) {
-                clear(&mut self.groups, top, group);
-            }
+            self.remove_word(word);
         }
         Some(slot)
+    }
+
+    /// There is no slot left in the word.
+    #[inline(never)]
+    fn remove_word(&mut self, word: u32) {
+        let [group, top] = [word / WORD_BITS, word / WORD_BITS / WORD_BITS];
+        if clear(&mut self.words, group, word) {
+            clear(&mut self.groups, top, group);
+        }
     }
 
     /// Looks for the first word that has a bit set, from where it was last on.
@@ -112,12 +133,11 @@ mod tests {
     fn gives_the_lowest_of_what_was_put_in_over_the_whole_range() {
         let mut rng = Rng::new(77);
         for range in [10, 5_000, 2_000_000] {
-            let (mut set, mut oracle) = (Vacancies::new(), BTreeSet::new());
+            let (mut set, mut oracle) = (Vacancies::with_limit(range as u32), BTreeSet::new());
             for _ in 0..20_000 {
                 let slot = rng.below(range) as u32;
                 if rng.chance(0.55) {
-                    set.insert(slot);
-                    oracle.insert(slot);
+                    assert_eq!(set.insert(slot), oracle.insert(slot));
                 } else {
                     assert_eq!(set.pop_lowest(), oracle.pop_first());
                 }

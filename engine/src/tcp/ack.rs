@@ -49,7 +49,7 @@ pub(super) fn process(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>, out: &mu
     }
     let outstanding = t.snd_nxt.since(t.snd_una);
     if ack.after(t.snd_una) {
-        let advance = advance(t, seg, env);
+        let advance = advance::<false>(t, seg, env);
         out.acked_bytes = advance.acked_bytes;
         out.happened |= advance.happened;
     } else if ack == t.snd_una {
@@ -82,16 +82,16 @@ pub(super) struct Advance {
     pub happened: Happened,
 }
 
-/// New data (or our FIN) is acknowledged.
+/// New data (or our FIN) is acknowledged. `QUIET`: no retry, duplicate ACK or probe is to be forgotten.
 #[inline(always)]
-pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Advance {
+pub(super) fn advance<const QUIET: bool>(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Advance {
     let flight = t.flight();
     let resends = t.snd_nxt != t.snd_max;
     let acked = seg.ack.since(t.snd_una);
-    let data_before = t.queued_bytes();
+    // The FIN, behind the last byte, is none.
+    let acked_bytes = acked - u32::from(seg.ack.after(t.snd_end));
     t.snd_una = seg.ack;
     t.snd_nxt = t.snd_nxt.max(t.snd_una);
-    let acked_bytes = data_before - t.queued_bytes();
     measure(t, seg, env);
     let mut wait = None;
     if t.recovery != NONE {
@@ -100,15 +100,18 @@ pub(super) fn advance(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Advan
         // The window is what limits us.
         congestion::grow(t, None, &Growth { acked, now_us: env.clock.us, after_timeout: resends });
     }
-    t.retries = 0;
-    t.dup_acks = 0;
-    if t.has(flag::PROBE | flag::PERSIST) {
-        // The back-off of window probes says nothing about the path.
-        t.backoff = 0;
+    if !QUIET {
+        (t.retries, t.dup_acks) = (0, 0);
+        if t.has(flag::PROBE | flag::PERSIST) {
+            // The back-off of window probes says nothing about the path.
+            t.backoff = 0;
+        }
     }
     // RFC 6298 5.2 and 5.3.
     recovery::timer::after_ack(t, true, wait, env);
-    t.clear(flag::PROBE | flag::PERSIST);
+    if !QUIET {
+        t.clear(flag::PROBE | flag::PERSIST);
+    }
     let happened = if t.fin_acked() { fin_acked(t, env) } else { Happened::default() };
     Advance { acked_bytes, happened }
 }
@@ -182,11 +185,8 @@ pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     if t.snd_wl1.after(seg.seq) || seg.ack.before(t.snd_una) {
         return;
     }
-    let window = u32::from(seg.window) << t.snd_scale();
     let was_closed = t.snd_wnd == 0;
-    t.snd_wnd = window;
-    t.max_snd_field = t.max_snd_field.max(seg.window);
-    t.snd_wl1 = seg.seq;
+    let window = note_window(t, seg);
     if t.has(flag::PROBE | flag::PERSIST) {
         // The peer answers: probing may go on for as long as it does (RFC 9293 3.8.6.1), if an application is left that
         // could give up.
@@ -201,6 +201,15 @@ pub(super) fn update_window(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
             t.stop_rtx();
         }
     }
+}
+
+/// The window of a segment is the latest.
+#[inline(always)]
+pub(super) fn note_window(t: &mut Tcb, seg: &TcpSegment) -> u32 {
+    t.snd_wnd = u32::from(seg.window) << t.snd_scale();
+    t.max_snd_field = t.max_snd_field.max(seg.window);
+    t.snd_wl1 = seg.seq;
+    t.snd_wnd
 }
 
 /// Our FIN is acknowledged.

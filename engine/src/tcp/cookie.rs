@@ -99,7 +99,7 @@ impl CookieJar {
     /// The answer to `syn`.
     pub fn bake(&mut self, key: &FlowKey, syn: &TcpSegment, own_mss: u16, config: &TcpConfig, clock: &Clock) -> Cookie {
         let options = portable(config, &syn.options);
-        let agreed = options::agree(config, own_mss, key.remote.is_v4(), &options);
+        let agreed = options::agree(config, options::own_scale(config), own_mss, key.remote.is_v4(), &options);
         let mss = agreed.mss + if agreed.timestamps { TIMESTAMP_BYTES } else { 0 };
         let notes = options.timestamp.map(|_| {
             let scale = options.window_scale.map_or(NO_SCALE, |s| u32::from(s.min(14)));

@@ -5,7 +5,6 @@
 //! nothing. What the sender has to remember of a reduction lives in the recovery block.
 
 use super::env::Env;
-use super::output::Plan;
 use super::recovery;
 use super::tcb::{Tcb, flag};
 use crate::base::Event;
@@ -93,9 +92,10 @@ pub(super) fn echoed(t: &mut Tcb, outstanding: u32, env: &mut Env<'_>) {
 
 /// Flags and IP bits of a segment that is about to be sent: new data are marked as capable, and the first after a
 /// reduction says so; retransmissions, probes and what carries nothing are not (RFC 3168 6.1.4 to 6.1.6).
-pub fn outgoing(t: &Tcb, plan: &Plan, env: &mut Env<'_>) -> (TcpFlags, u8) {
-    let mut flags = echo(t, plan.flags);
-    if !t.has(flag::ECN) || plan.flags.syn() || plan.len == 0 || plan.retransmit || t.has(flag::PROBE) {
+#[cold]
+pub fn outgoing(t: &Tcb, flags: TcpFlags, is_new_data: bool, env: &mut Env<'_>) -> (TcpFlags, u8) {
+    let mut flags = echo(t, flags);
+    if !t.has(flag::ECN) || flags.syn() || !is_new_data || t.has(flag::PROBE) {
         return (flags, NOT_ECT);
     }
     if recovery::ecn::take_notice(t, env) {

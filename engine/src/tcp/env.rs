@@ -8,7 +8,7 @@ use crate::table::FlowKey;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
-/// [`TcpConfig`] with its durations in ticks.
+/// What follows from a [`TcpConfig`]: its durations in ticks, and the window scale.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub rto_initial: u32,
@@ -28,17 +28,20 @@ pub struct Times {
     pub keepalive_interval: u32,
     /// 0: none.
     pub user_timeout: u32,
+    /// The shift count that our SYNs announce.
+    pub own_scale: u8,
 }
 
 impl Times {
     pub fn new(c: &TcpConfig) -> Times {
         let ticks = |d: Duration| ticks_for_nanos(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
+        // As long as the shortest, should they contradict each other (`TcpConfig::check`).
+        let rto_max = ticks(c.rto_max.max(c.rto_min));
         Times {
-            rto_initial: ticks(c.rto_initial),
-            rto_syn_lost: ticks(c.rto_initial.max(Duration::from_secs(3))),
+            rto_initial: ticks(c.rto_initial).min(rto_max),
+            rto_syn_lost: ticks(c.rto_initial.max(Duration::from_secs(3))).min(rto_max),
             rto_min: ticks(c.rto_min),
-            // As long as the shortest, should they contradict each other (`TcpConfig::check`).
-            rto_max: ticks(c.rto_max.max(c.rto_min)),
+            rto_max,
             rto_margin_min_us: (c.rto_margin_min.as_nanos() >> 10) as u32,
             reorder_margin_us: (c.reorder_margin.as_nanos() >> 10) as u32,
             time_wait: ticks(c.time_wait),
@@ -48,6 +51,7 @@ impl Times {
             keepalive_idle: c.keepalive.map_or(0, |k| ticks(k.idle)),
             keepalive_interval: c.keepalive.map_or(0, |k| ticks(k.interval)),
             user_timeout: c.user_timeout.map_or(0, ticks),
+            own_scale: super::options::own_scale(c),
         }
     }
 }

@@ -33,41 +33,55 @@ pub struct Expected {
 /// `None`: nothing has changed.
 #[inline(always)]
 pub fn receive(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Expected> {
+    is_expected(t, seg).then(|| take(t, seg, env))
+}
+
+/// By itself, so that nothing of it has to be kept.
+#[inline(never)]
+fn is_expected(t: &Tcb, seg: &TcpSegment) -> bool {
     let fin = seg.flags.fin();
     let carries = seg.payload_len > 0 || fin;
     let plain = seg.flags.0 & !(TcpFlags::PSH.0 | TcpFlags::FIN.0) == TcpFlags::ACK.0 && seg.options.sack_len == 0;
     let usual = plain && seg.seq == t.rcv_nxt && t.flags & UNUSUAL == 0 && t.retries | t.dup_acks == 0;
     let acked = seg.ack.since(t.snd_una);
     if !usual || acked > t.flight() || !t.state().is_synchronized() {
-        return None;
+        return false;
     }
     if carries {
         let room = u32::from(seg.payload_len) <= t.rcv_wnd();
         let wanted = t.state().receives_data() && t.recv == NONE && (fin || !t.has(flag::RECEIVE_SHUT));
         if !room || !wanted || (seg.payload_len > 0 && t.has(flag::RECEIVE_SHUT)) {
-            return None;
+            return false;
         }
     } else if acked == 0 {
         // A duplicate ACK or a window update.
-        return None;
+        return false;
     }
-    match (t.has(flag::TIMESTAMPS), seg.options.timestamp) {
-        (true, Some((val, _))) if val.wrapping_sub(t.ts_recent) as i32 >= 0 => {
-            // RFC 7323 4.3 (2).
-            if seg.seq.at_or_before(t.last_ack_sent) {
-                t.ts_recent = val;
-                t.ts_recent_at = env.clock.coarse;
-            }
-        }
-        (false, None) => {}
-        _ => return None,
+    match seg.options.timestamp {
+        Some((val, _)) => t.has(flag::TIMESTAMPS) && val.wrapping_sub(t.ts_recent) as i32 >= 0,
+        None => !t.has(flag::TIMESTAMPS),
     }
-    let advance = if acked > 0 { ack::advance(t, seg, env) } else { Advance::default() };
-    ack::update_window(t, seg, env);
+}
+
+/// Takes the segment into account, which [is expected](is_expected).
+#[inline(always)]
+fn take(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Expected {
+    if let Some((val, _)) = seg.options.timestamp
+        // RFC 7323 4.3 (2).
+        && seg.seq.at_or_before(t.last_ack_sent)
+    {
+        t.ts_recent = val;
+        t.ts_recent_at = env.clock.coarse;
+    }
+    let acked = seg.ack.since(t.snd_una);
+    let advance = if acked > 0 { ack::advance::<true>(t, seg, env) } else { Advance::default() };
+    if seg.seq.at_or_after(t.snd_wl1) {
+        ack::note_window(t, seg);
+    }
     if t.has(flag::LIFE_ON) {
         timers::alive(t, env);
     }
-    Some(Expected { acked_bytes: advance.acked_bytes, progress: acked > 0, happened: advance.happened })
+    Expected { acked_bytes: advance.acked_bytes, progress: acked > 0, happened: advance.happened }
 }
 
 /// The segment that says everything there is to say, taken note of as sent. `None`: nothing has changed, and

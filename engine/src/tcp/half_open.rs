@@ -58,7 +58,7 @@ impl HalfOpen {
     /// From a SYN that reached a listener (RFC 9293 3.10.7.2).
     pub fn new(seg: &TcpSegment, s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> HalfOpen {
         let Agreed { timestamps, sack, scales, mss } =
-            options::agree(env.config, s.own_mss, s.key.remote.is_v4(), &seg.options);
+            options::agree(env.config, env.times.own_scale, s.own_mss, s.key.remote.is_v4(), &seg.options);
         let mut flags = if seg.options.window_scale.is_some() { scales & 0xf0 } else { Self::UNSCALED };
         flags |= if timestamps { Self::TIMESTAMPS } else { 0 };
         flags |= if sack { Self::SACK } else { 0 };
@@ -123,6 +123,12 @@ impl HalfOpen {
         self.flags & 0xf0 != Self::UNSCALED
     }
 
+    /// The SYN had the options of an ordinary one, and all of them were taken up.
+    #[inline(always)]
+    pub fn offers_all(&self) -> bool {
+        self.has(Self::TIMESTAMPS) && self.has(Self::SACK) && self.is_scaled()
+    }
+
     /// When the SYN,ACK goes out again.
     pub fn deadline(&self, clock: &Clock, times: &Times) -> Instant {
         let waited_us = clock.us.wrapping_sub(self.sent_us);
@@ -153,6 +159,7 @@ pub enum HalfVerdict {
 }
 
 /// RFC 9293 3.10.7.4 for SYN-RECEIVED, with RFC 5961 and RFC 7323 checks.
+#[inline(always)]
 pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict {
     let rcv_nxt = h.irs + 1;
     let window = env.config.receive_buffer_bytes.clamp(1, 0xffff);

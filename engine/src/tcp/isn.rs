@@ -29,6 +29,7 @@ impl IsnGenerator {
     }
 
     /// ISN = M + F(4-tuple, secret), M a clock of about 4 µs.
+    #[inline(always)]
     pub fn start(&self, key: &FlowKey, now: Instant) -> Start {
         let hash = self.hasher.strong(key.words());
         let m = (now.as_nanos() >> 12) as u32;

@@ -27,71 +27,67 @@ pub struct Surroundings {
     pub ts_offset: u32,
 }
 
-/// A control block in SYN-SENT, its SYN not yet sent.
-pub fn active(s: &Surroundings, iss: Seq, env: &mut Env<'_>) -> Tcb {
-    let mut t = Tcb {
-        key: s.key,
-        mss: s.own_mss,
-        neighbour: s.neighbour,
-        ts_offset: s.ts_offset,
-        snd_una: iss,
-        snd_nxt: iss,
-        snd_max: iss,
-        snd_end: iss + 1,
-        ..Tcb::default()
-    };
+/// A control block that nobody has is as [`Tcb::default`] says, but for marks that somebody may have left who did not know
+/// that its connection was over.
+#[inline(always)]
+fn blank(t: &mut Tcb) {
+    t.flags = 0;
+    debug_assert_eq!(*t, Tcb::default());
+}
+
+/// Makes a new control block one in SYN-SENT, its SYN not yet sent.
+pub fn active(t: &mut Tcb, s: &Surroundings, iss: Seq, env: &mut Env<'_>) {
+    blank(t);
+    t.key = s.key;
+    t.mss = s.own_mss;
+    t.neighbour = s.neighbour;
+    t.ts_offset = s.ts_offset;
+    (t.snd_una, t.snd_nxt, t.snd_max) = (iss, iss, iss);
+    t.snd_end = iss + 1;
     if env.config.nodelay {
         t.set(flag::NODELAY);
     }
     t.set_algorithm(env.config.congestion);
-    transition(&mut t, State::SynSent);
-    t
+    transition(t, State::SynSent);
 }
 
-/// The control block of a half-open connection whose handshake `seg` completes ([`half_open::receive`] has found it
+/// Makes a new control block that of a half-open connection whose handshake `seg` completes ([`half_open::receive`] has found it
 /// acceptable and its ACK right): established, and `seg` is its first segment.
 ///
 /// [`half_open::receive`]: super::half_open::receive
-pub fn promote(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
-    let mut t = of_half(h, s, seg, env);
+pub fn promote(t: &mut Tcb, h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) {
+    of_half(t, h, s, seg, env);
     if h.retries() == 0 && !h.has(HalfOpen::RESENT) {
         // The SYN,ACK was sent once: the segment that acknowledges it gives a first round-trip time.
-        rtt::sample(&mut t, env.clock.us.wrapping_sub(h.sent_us));
+        rtt::sample(t, env.clock.us.wrapping_sub(h.sent_us));
     }
-    established(&mut t, env);
-    t
+    established(t, env);
 }
 
-/// The control block of a connection that opens with the data of its SYN (RFC 7413): in SYN-RECEIVED, its SYN,ACK not yet
+/// Makes a new control block that of a connection that opens with the data of its SYN (RFC 7413): in SYN-RECEIVED, its SYN,ACK not yet
 /// sent, but with a congestion window.
-pub fn fast(h: &HalfOpen, s: &Surroundings, syn: &TcpSegment, env: &mut Env<'_>) -> Tcb {
-    let mut t = of_half(h, s, syn, env);
+pub fn fast(t: &mut Tcb, h: &HalfOpen, s: &Surroundings, syn: &TcpSegment, env: &mut Env<'_>) {
+    of_half(t, h, s, syn, env);
     (t.snd_una, t.snd_nxt, t.snd_max) = (h.iss, h.iss, h.iss);
-    congestion::on_established(&mut t, env.config.initial_window_segments);
-    t
+    congestion::on_established(t, env.config.initial_window_segments);
 }
 
 #[inline(always)]
-fn of_half(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) -> Tcb {
+fn of_half(t: &mut Tcb, h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) {
     let config = env.config;
-    let mut t = Tcb {
-        key: s.key,
-        mss: h.mss,
-        neighbour: s.neighbour,
-        ts_offset: s.ts_offset,
-        scales: h.scales(),
-        snd_una: h.iss + 1,
-        snd_nxt: h.iss + 1,
-        snd_max: h.iss + 1,
-        snd_end: h.iss + 1,
-        // Whatever the handshake's windows were: that of this segment counts.
-        snd_wl1: seg.seq - 1,
-        rcv_nxt: h.irs + 1,
-        rcv_adv: h.irs + 1 + config.receive_buffer_bytes.min(0xffff),
-        last_ack_sent: h.irs + 1,
-        ts_recent: h.ts_recent,
-        ..Tcb::default()
-    };
+    blank(t);
+    t.key = s.key;
+    t.mss = h.mss;
+    t.neighbour = s.neighbour;
+    t.ts_offset = s.ts_offset;
+    t.scales = h.scales();
+    let (first, next) = (h.iss + 1, h.irs + 1);
+    (t.snd_una, t.snd_nxt, t.snd_max, t.snd_end) = (first, first, first, first);
+    // Whatever the handshake's windows were: that of this segment counts.
+    t.snd_wl1 = seg.seq - 1;
+    (t.rcv_nxt, t.last_ack_sent) = (next, next);
+    t.rcv_adv = next + config.receive_buffer_bytes.min(0xffff);
+    t.ts_recent = h.ts_recent;
     t.first_window(h.snd_wnd);
     t.ts_recent_at = env.clock.coarse;
     t.retries = h.retries();
@@ -110,7 +106,6 @@ fn of_half(h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) 
     }
     t.set_algorithm(config.congestion);
     t.write_state(State::SynReceived);
-    t
 }
 
 /// A segment for a connection in SYN-SENT.
@@ -172,7 +167,7 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
 fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
     // The path may have turned out narrower than our link already.
     let Agreed { timestamps, sack, scales, mss } =
-        options::agree(env.config, own_mss.min(t.mss), t.key.remote.is_v4(), &seg.options);
+        options::agree(env.config, env.times.own_scale, own_mss.min(t.mss), t.key.remote.is_v4(), &seg.options);
     t.rcv_nxt = seg.seq + 1;
     t.last_ack_sent = t.rcv_nxt;
     t.rcv_adv = t.rcv_nxt + env.config.receive_buffer_bytes.min(0xffff);

@@ -56,12 +56,13 @@ pub struct Agreed {
     pub mss: u16,
 }
 
-pub fn agree(c: &TcpConfig, own_mss: u16, v4: bool, peer: &TcpOptions) -> Agreed {
+#[inline(always)]
+pub fn agree(c: &TcpConfig, own_scale: u8, own_mss: u16, v4: bool, peer: &TcpOptions) -> Agreed {
     let timestamps = c.timestamps && peer.timestamp.is_some();
     let default_mss = if v4 { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
     let mss = peer.mss.unwrap_or(default_mss).max(MIN_MSS).min(own_mss.min(c.mss_max));
     let scales = match peer.window_scale {
-        Some(theirs) => (theirs.min(14) << 4) | own_scale(c),
+        Some(theirs) => (theirs.min(14) << 4) | own_scale,
         None => 0,
     };
     Agreed {
@@ -73,9 +74,10 @@ pub fn agree(c: &TcpConfig, own_mss: u16, v4: bool, peer: &TcpOptions) -> Agreed
 }
 
 /// The window field for `window` bytes: rounded up, so that the offered edge never moves left by rounding.
+#[inline(always)]
 pub fn window_field(window: u32, scale: u8) -> u16 {
-    let unit = (1u32 << scale) - 1;
-    (window.saturating_add(unit) >> scale).min(0xffff) as u16
+    let unit = (1u64 << scale) - 1;
+    ((u64::from(window) + unit) >> scale).min(0xffff) as u16
 }
 
 #[cfg(test)]

@@ -28,16 +28,31 @@ pub struct Plan {
     pub burst: u32,
 }
 
+impl Plan {
+    /// A segment without payload.
+    #[inline(always)]
+    pub const fn bare(seq: Seq, flags: TcpFlags) -> Plan {
+        Plan { seq, len: 0, flags, retransmit: false, out_of_turn: false, is_last: true, burst: 1 }
+    }
+}
+
 /// The next segment that may be sent now, bare ACKs not counted.
 pub fn next(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
     match t.state() {
-        State::SynSent => syn(t, TcpFlags::SYN | ecn::of_syn(t, env.config.ecn)),
+        State::SynSent => first(t, env),
         State::SynReceived => syn(t, TcpFlags::SYN | TcpFlags::ACK | ecn::of_syn_ack(t)).or_else(|| early(t, env)),
         State::Closed | State::Listen | State::TimeWait => None,
         _ => repair(t, env).or_else(|| data(t, t.snd_una, env)),
     }
 }
 
+/// The SYN with which a connection begins.
+#[inline(always)]
+pub fn first(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
+    syn(t, TcpFlags::SYN | ecn::of_syn(t, env.config.ecn))
+}
+
+#[inline(always)]
 fn syn(t: &Tcb, flags: TcpFlags) -> Option<Plan> {
     (t.snd_nxt == t.snd_una).then(|| Plan {
         seq: t.snd_una,
@@ -155,6 +170,7 @@ fn may_send_small(t: &Tcb, len: u32, waiting: u32, used: u32) -> bool {
 }
 
 /// Takes note that `plan` was sent.
+#[inline(always)]
 pub fn commit(t: &mut Tcb, plan: &Plan, env: &mut Env<'_>) {
     let end = plan.seq + plan.len + u32::from(plan.flags.syn()) + u32::from(plan.flags.fin());
     if !plan.flags.syn() {
@@ -209,15 +225,17 @@ pub fn settle(t: &mut Tcb, env: &Env<'_>) {
 
 /// The right edge that could be offered with `unread` bytes of the buffer taken, if it is a worthwhile step ahead of the one
 /// that is offered (RFC 9293 3.8.6.2.2).
+#[inline(always)]
 pub fn better_edge(t: &Tcb, unread: u32, receive_buffer_bytes: u32, scale: u8) -> Option<Seq> {
     let buffer = receive_buffer_bytes.min(0xffff << scale);
     let edge = t.rcv_nxt + buffer.saturating_sub(unread);
     let step = (buffer / 2).min(u32::from(t.mss)).max(1);
-    (edge.after(t.rcv_adv) && edge.since(t.rcv_adv) >= step).then_some(edge)
+    (edge.since(t.rcv_adv) as i32 >= step as i32).then_some(edge)
 }
 
 /// The window field of a segment about to be sent, `unread` bytes of a buffer of `buffer_bytes` being taken. Moves the
 /// offered edge (never left; only by worthwhile steps, RFC 9293 3.8.6.2.2) and takes note of the ACK that goes with it.
+#[inline(always)]
 pub fn acknowledge(t: &mut Tcb, unread: u32, buffer_bytes: u32, is_syn: bool) -> u16 {
     let scale = if is_syn { 0 } else { t.rcv_scale() };
     if let Some(edge) = better_edge(t, unread, buffer_bytes, scale) {

@@ -101,7 +101,7 @@ impl Outcome {
 /// Handles a segment for `t`, whatever its state.
 ///
 /// `own_mss`: the MSS that we announce.
-#[inline]
+#[inline(always)]
 pub fn receive(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) -> Outcome {
     match rule(t.state(), seg.flags) {
         Rule::Segment => segment(t, seg, env),

@@ -20,7 +20,8 @@ pub fn us(ticks: u32) -> u32 {
 /// Takes a measurement in units of 1024 ns (RFC 6298 2.2 and 2.3).
 #[inline(always)]
 pub fn sample(t: &mut Tcb, rtt_us: u32) {
-    let r = rtt_us.clamp(1, 1 << 28);
+    let r = rtt_us.min(1 << 28);
+    let r = r + u32::from(r == 0);
     // Only a measurement ends the back-off (RFC 6298 section 5, Karn).
     t.backoff = 0;
     if t.has(flag::RTT_VALID) {
@@ -38,8 +39,13 @@ pub fn sample(t: &mut Tcb, rtt_us: u32) {
 /// leaves time for.
 #[inline(always)]
 pub fn rto_ticks(t: &Tcb, times: &Times) -> u32 {
-    let shifted = u64::from(base_ticks(t, times)) << t.backoff.min(20);
-    let rto = shifted.min(u64::from(times.rto_max)) as u32;
+    let base = base_ticks(t, times);
+    if u32::from(t.backoff) | times.user_timeout == 0 { base } else { backed_off(base, t, times) }
+}
+
+#[inline(never)]
+fn backed_off(base: u32, t: &Tcb, times: &Times) -> u32 {
+    let rto = (u64::from(base) << t.backoff.min(20)).min(u64::from(times.rto_max)) as u32;
     match times.user_timeout {
         0 => rto,
         limit => rto.min(limit.saturating_sub(waited_ticks(t, times)).max(1)),

@@ -76,7 +76,7 @@ pub mod flag {
 }
 
 /// Transmission control block (RFC 9293 3.3.1). Times: `us` fields in units of 1024 ns.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 #[repr(C)]
 pub struct Tcb {
     pub key: FlowKey,
@@ -317,8 +317,17 @@ impl Tcb {
         self.flags & (flag::RTX_ON | flag::REORDER_TIMER) == flag::REORDER_TIMER
     }
 
-    /// The earliest of the deadlines that are set.
+    /// The earliest of the deadlines that are set: mostly the retransmission alone.
+    #[inline(always)]
     pub fn next_deadline(&self) -> Option<Tick> {
+        match self.flags & (flag::RTX_ON | flag::REORDER_TIMER | flag::ACK_ON | flag::LIFE_ON) {
+            0 => None,
+            flag::RTX_ON => Some(self.rtx_at),
+            _ => self.earliest_deadline(),
+        }
+    }
+
+    fn earliest_deadline(&self) -> Option<Tick> {
         let mut earliest: Option<Tick> = None;
         let rtx = flag::RTX_ON | flag::REORDER_TIMER;
         for (mask, at) in [(rtx, self.rtx_at), (flag::ACK_ON, self.ack_at), (flag::LIFE_ON, self.life_at)] {

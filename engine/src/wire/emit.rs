@@ -5,14 +5,15 @@
 
 use super::checksum::Sum;
 use super::parse::VlanTags;
-use super::{Addr, Mac, Seq, TcpFlags, TcpOptions, eth, ipv4, ipv6, options, tcp};
+use super::{Addr, Mac, Seq, TcpFlags, TcpOptions, eth, ipv4, ipv6, options, plain_out, tcp};
 use crate::base::Frame;
 use crate::base::frame::TX_HEADROOM_BYTES;
 
 pub use super::arp::{arp_reply, arp_reply_in_place, arp_request};
 pub use super::icmp::echo_reply_in_place;
 pub use super::ndp::{ndp_advertisement, ndp_reply, ndp_solicitation};
-pub use super::options::options_len;
+pub use super::options::{UsualSyn, options_len};
+pub use super::plain_out::{PlainIp, PlainOut, PlainTcp, begin_plain, end_plain, payload_of_plain, timestamp_words};
 
 /// Of whatever does not say otherwise.
 pub(super) const HOP_LIMIT: u8 = 64;
@@ -142,7 +143,13 @@ pub fn tcp(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload:
 /// One piece of code for all who send: whatever they had in registers would not stay there anyway.
 #[inline(never)]
 fn tcp_with(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload: &mut dyn FnMut(&mut [u8])) -> bool {
-    let written = match (segment.src.is_v4(), segment.dst.is_v4()) {
+    let is_v4 = (segment.src.is_v4(), segment.dst.is_v4());
+    if is_v4 == (true, true)
+        && let Some(written) = plain_out::usual_syn(frame, link, segment)
+    {
+        return written;
+    }
+    let written = match is_v4 {
         (true, true) => write_whole(frame, link, segment, true, payload),
         (false, false) => write_whole(frame, link, segment, false, payload),
         _ => None,
@@ -268,15 +275,15 @@ fn empty(frame: &mut Frame) -> bool {
 /// place in the chunk, which is in the cache, as long as it has the room. Returns false (frame emptied) when
 /// the chunk is too small.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub(super) fn room_for(frame: &mut Frame, len: usize) -> bool {
-    if frame.start() < TX_HEADROOM_BYTES || frame.room_bytes() < len {
-        frame.reset();
-    }
     frame.request_checksum(0, 0);
-    if frame.set_len(len) {
-        return true;
-    }
+    (frame.start() >= TX_HEADROOM_BYTES && frame.set_len(len)) || room_elsewhere(frame, len)
+}
+
+/// At the standard place.
+#[cold]
+fn room_elsewhere(frame: &mut Frame, len: usize) -> bool {
     frame.reset();
-    false
+    frame.set_len(len) || empty(frame)
 }

@@ -24,6 +24,7 @@ mod ndp;
 mod options;
 pub mod parse;
 pub mod plain;
+mod plain_out;
 pub mod segment;
 pub mod seq;
 mod tcp;

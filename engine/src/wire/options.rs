@@ -47,16 +47,38 @@ const SCALE_WORD: u32 = (NOP as u32) << 24 | (WINDOW_SCALE as u32) << 16 | 3 << 
 /// The options of a SYN as Linux and this engine lay them out: MSS, SACK-permitted, timestamps, NOP, window scale.
 /// `None`: others, or laid out otherwise.
 #[inline(always)]
-pub(super) fn of_usual_syn(h: &[u8; 20]) -> Option<TcpOptions> {
+pub(super) fn of_usual_syn(h: &[u8; 20]) -> Option<UsualSyn> {
     let (first, second, last) = (u32_at::<0, _>(h), u32_at::<4, _>(h), u32_at::<16, _>(h));
     let usual = first >> 16 == MSS_WORD >> 16 && second == PERMITTED_AND_TIMESTAMP && last >> 8 == SCALE_WORD >> 8;
-    usual.then(|| TcpOptions {
-        mss: Some(first as u16),
-        sack_permitted: true,
-        timestamp: Some((u32_at::<8, _>(h), u32_at::<12, _>(h))),
-        window_scale: Some(last as u8),
-        ..TcpOptions::NONE
-    })
+    let timestamps = (u32_at::<8, _>(h), u32_at::<12, _>(h));
+    usual.then_some(UsualSyn { mss: first as u16, timestamps, window_scale: last as u8 })
+}
+
+/// The options of an ordinary SYN, in the layout that [`of_usual_syn`] reads: these and SACK-permitted.
+#[derive(Clone, Copy, Debug)]
+pub struct UsualSyn {
+    pub mss: u16,
+    /// TSval and TSecr.
+    pub timestamps: (u32, u32),
+    pub window_scale: u8,
+}
+
+impl UsualSyn {
+    /// `None`: one is missing, or there are others.
+    #[inline(always)]
+    pub(super) fn of(options: &TcpOptions) -> Option<UsualSyn> {
+        let &TcpOptions { mss, window_scale, sack_permitted, timestamp, sack_len, fast_open, .. } = options;
+        let usual = sack_permitted && sack_len == 0 && fast_open.is_none();
+        let ((mss, window_scale), timestamps) = (mss.zip(window_scale)?, timestamp?);
+        usual.then_some(UsualSyn { mss, timestamps, window_scale })
+    }
+
+    #[inline(always)]
+    pub fn words(&self) -> [u32; 5] {
+        let (value, echo) = self.timestamps;
+        let scale = SCALE_WORD | u32::from(self.window_scale);
+        [MSS_WORD | u32::from(self.mss), PERMITTED_AND_TIMESTAMP, value, echo, scale]
+    }
 }
 
 /// Reads any options. MSS, window scale and SACK-permitted count on a SYN only, and are skipped elsewhere. A length that

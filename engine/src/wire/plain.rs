@@ -25,9 +25,29 @@ struct Network {
 
 /// Reads `bytes` into `seg` if they are a plain segment that is in order and addressed to station `own`. False: the
 /// long way has to look at them; `seg` then holds anything.
+#[inline(always)]
+pub fn read(bytes: &[u8], own: &Mac, verify_checksums: bool, seg: &mut TcpSegment) -> bool {
+    let Some(h) = bytes.first_chunk::<{ LINK + ipv6::HEADER_LEN }>() else { return false };
+    let [own @ .., own4, own5] = own.0;
+    if get::<0, 4, _>(h) != own || get::<4, 2, _>(h) != [own4, own5] {
+        return false;
+    }
+    match u16_at::<12, _>(h).to_be() {
+        IPV4 => transport(bytes, network_v4(h, seg), verify_checksums, seg),
+        IPV6 => read_v6(bytes, h, verify_checksums, seg),
+        _ => false,
+    }
+}
+
 #[inline(never)]
-pub fn read(bytes: &[u8], own: Mac, verify_checksums: bool, seg: &mut TcpSegment) -> bool {
-    let Some(network) = network(bytes, own, seg) else { return false };
+fn read_v6(bytes: &[u8], h: &[u8; LINK + ipv6::HEADER_LEN], verify_checksums: bool, seg: &mut TcpSegment) -> bool {
+    transport(bytes, network_v6(h, seg), verify_checksums, seg)
+}
+
+/// What follows the IP header.
+#[inline(always)]
+fn transport(bytes: &[u8], network: Option<Network>, verify_checksums: bool, seg: &mut TcpSegment) -> bool {
+    let Some(network) = network else { return false };
     let Some(tcp_bytes) = bytes.get(network.tcp_at..network.end) else { return false };
     let Some((h, rest)) = tcp_bytes.split_first_chunk::<{ tcp::HEADER_LEN }>() else { return false };
     let flags = TcpFlags(h[13]);
@@ -35,12 +55,18 @@ pub fn read(bytes: &[u8], own: Mac, verify_checksums: bool, seg: &mut TcpSegment
     match header_len {
         32 if rest.first_chunk().is_some_and(|o: &[u8; 12]| u32_at::<0, _>(o) == options::TIMESTAMP_WORD) => {
             let Some(o) = rest.first_chunk::<12>() else { return false };
-            seg.options = TcpOptions { timestamp: Some((u32_at::<4, _>(o), u32_at::<8, _>(o))), ..TcpOptions::NONE };
+            none(&mut seg.options);
+            seg.options.timestamp = Some((u32_at::<4, _>(o), u32_at::<8, _>(o)));
         }
-        20 => seg.options = TcpOptions::NONE,
+        20 => {
+            none(&mut seg.options);
+            seg.options.timestamp = None;
+        }
         40 if flags.syn() => {
             let Some(usual) = rest.first_chunk().and_then(options::of_usual_syn) else { return false };
-            seg.options = usual;
+            none(&mut seg.options);
+            (seg.options.mss, seg.options.window_scale) = (Some(usual.mss), Some(usual.window_scale));
+            (seg.options.sack_permitted, seg.options.timestamp) = (true, Some(usual.timestamps));
         }
         _ => return false,
     }
@@ -61,33 +87,27 @@ pub fn read(bytes: &[u8], own: Mac, verify_checksums: bool, seg: &mut TcpSegment
     !verify_checksums || pseudo.segment(tcp_bytes).is_valid()
 }
 
-/// Link and network header; the addresses go into `seg`.
+/// There is none but timestamps, which are left as they are.
 #[inline(always)]
-fn network(bytes: &[u8], own: Mac, seg: &mut TcpSegment) -> Option<Network> {
-    let h = bytes.first_chunk::<{ LINK + ipv6::HEADER_LEN }>()?;
-    if get::<0, 6, _>(h) != own.0 {
-        return None;
-    }
-    match u16_at::<12, _>(h).to_be() {
-        IPV4 => network_v4(h.first_chunk()?, seg),
-        IPV6 => network_v6(h, seg),
-        _ => None,
-    }
+fn none(options: &mut TcpOptions) {
+    options.sack = TcpOptions::NONE.sack;
+    (options.mss, options.window_scale, options.fast_open) = (None, None, None);
+    (options.sack_permitted, options.sack_len) = (false, 0);
 }
 
 #[inline(always)]
-fn network_v4(h: &[u8; LINK + ipv4::HEADER_LEN], seg: &mut TcpSegment) -> Option<Network> {
+fn network_v4(h: &[u8; LINK + ipv6::HEADER_LEN], seg: &mut TcpSegment) -> Option<Network> {
     const TCP_AT: usize = LINK + ipv4::HEADER_LEN;
     let end = LINK + usize::from(u16_at::<16, _>(h));
     let whole = u16_at::<20, _>(h) & ipv4::FRAGMENT_MASK == 0;
     let plain = h[14] == 0x45 && h[23] == tcp::PROTOCOL && whole && ipv4::source_is_possible(h[26]);
-    let header = h.last_chunk::<{ ipv4::HEADER_LEN }>()?;
-    if !plain || !Sum::ZERO.header(header).is_valid() {
+    let addresses = Sum::ZERO.u32(u32_at::<26, _>(h)).u32(u32_at::<30, _>(h));
+    let header = addresses.u32(u32_at::<14, _>(h)).u32(u32_at::<18, _>(h)).u32(u32_at::<22, _>(h));
+    if !plain || !header.is_valid() {
         return None;
     }
     seg.src = Addr::v4(get::<26, 4, _>(h));
     seg.dst = Addr::v4(get::<30, 4, _>(h));
-    let addresses = Sum::ZERO.u32(u32_at::<26, _>(h)).u32(u32_at::<30, _>(h));
     Some(Network { tcp_at: TCP_AT, end, addresses, ecn: h[15] & 3 })
 }
 
@@ -116,7 +136,7 @@ mod tests {
     /// What the short way makes of a frame has to be what the long way makes of it.
     fn short_way(bytes: &[u8]) -> Option<TcpSegment> {
         let mut seg = TcpSegment { ecn: 77, ..TcpSegment::default() };
-        read(bytes, US, true, &mut seg).then(|| {
+        read(bytes, &US, true, &mut seg).then(|| {
             assert_eq!(seg, parse_tcp(bytes, VERIFY).1);
             seg
         })
@@ -141,10 +161,10 @@ mod tests {
     fn other_kinds_of_frames_and_other_stations_take_the_long_way() {
         for (kind, bytes) in every_kind() {
             let mut seg = TcpSegment::default();
-            if read(&bytes, US, true, &mut seg) {
+            if read(&bytes, &US, true, &mut seg) {
                 assert_eq!(seg, parse_tcp(&bytes, VERIFY).1, "{kind}");
             }
-            assert!(!read(&bytes, PEER, true, &mut seg), "{kind} is not for another station");
+            assert!(!read(&bytes, &PEER, true, &mut seg), "{kind} is not for another station");
         }
         let sack = timestamps_and_sack(2);
         assert!(short_way(&tcp_frame(&TO_US, &segment(false, &sack, 0))).is_none());
@@ -166,7 +186,7 @@ mod tests {
             }
             let mut seg = TcpSegment::default();
             for verify in [TRUST, VERIFY] {
-                if read(&bytes, US, verify.verify_checksums, &mut seg) {
+                if read(&bytes, &US, verify.verify_checksums, &mut seg) {
                     assert_eq!(seg, parse_tcp(&bytes, verify).1);
                 }
             }

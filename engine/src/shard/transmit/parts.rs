@@ -8,7 +8,7 @@ use crate::wire::emit::{self, HEADERS_BYTES_MAX, LinkOut, SegmentOut};
 /// Whether a segment with `len` bytes of payload fits into the chunk of `frame`, whatever its headers.
 #[inline(always)]
 pub(super) fn holds(frame: &Frame, len: u32) -> bool {
-    len as usize + HEADERS_BYTES_MAX <= frame.capacity_bytes()
+    frame.has_capacity(len as usize + HEADERS_BYTES_MAX)
 }
 
 /// `frame`, with as many frames behind it as a payload of `len` bytes takes. `None`, and the frame given back, when there are

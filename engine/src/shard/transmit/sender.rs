@@ -21,13 +21,14 @@ use crate::wire::{FastOpenCookie, Mac, Seq, TcpFlags, TcpOptions};
 /// What sending takes besides the connection that sends: so that who has its control block at hand can pass it on.
 pub(in crate::shard) struct Sender<'a> {
     pub proto: &'a mut Protocol,
-    config: &'a ShardConfig,
-    locals: &'a Locals,
-    fast: &'a FastOpens,
+    pub config: &'a ShardConfig,
+    pub locals: &'a Locals,
+    pub fast: &'a FastOpens,
     pub send: &'a SendPool,
     recv: &'a RecvPool,
-    trace: &'a mut Trace,
-    pub link: &'a mut LinkOut,
+    pub trace: &'a mut Trace,
+    pub link: &'a LinkOut,
+    pub untagged_unseen: &'a bool,
 }
 
 /// A shard's core in parts that can be changed side by side.
@@ -41,8 +42,14 @@ pub(super) struct Apart<'a> {
 impl Core {
     #[inline(always)]
     pub(super) fn apart(&mut self) -> Apart<'_> {
-        let Core { conns, neigh, wheel, proto, config, locals, fast, send, recv, trace, link, .. } = self;
-        Apart { conns, neigh, wheel, sender: Sender { proto, config, locals, fast, send, recv, trace, link } }
+        let Core { conns, neigh, wheel, proto, config, locals, fast, send, recv, trace, link, untagged_unseen, .. } =
+            self;
+        Apart {
+            conns,
+            neigh,
+            wheel,
+            sender: Sender { proto, config, locals, fast, send, recv, trace, link, untagged_unseen },
+        }
     }
 
     #[inline(always)]
@@ -51,59 +58,63 @@ impl Core {
     }
 }
 
-impl Sender<'_> {
-    /// The segment of a plan that is taken note of as sent; the connection was in state `before` then.
-    #[inline(always)]
-    pub fn send_plan(
+impl Core {
+    /// The segment of a plan that is taken note of as sent, whatever kind it is of; the connection was in state `before` then.
+    #[inline(never)]
+    pub(super) fn send_plan(
         &mut self,
-        (slot, t): (u32, &mut Tcb),
+        slot: u32,
         plan: &Plan,
         before: State,
         dst_mac: Mac,
-        mut frame: Frame,
+        frame: &mut Option<Frame>,
         cx: &mut Cx<'_>,
     ) {
+        let Apart { conns, mut sender, .. } = self.apart();
+        let (Some(t), Some(into)) = (conns.get_mut(slot), frame.as_mut()) else { return };
         let is_syn = plan.flags.syn();
-        let unread = self.recv.unread(t.recv, t.rcv_nxt);
-        let ts_val = self.proto.clock.ts.wrapping_add(t.ts_offset);
+        let unread = sender.recv.unread(t.recv, t.rcv_nxt);
+        let ts_val = sender.proto.clock.ts.wrapping_add(t.ts_offset);
         let of_syn;
         let options = if is_syn {
             // Whatever a router has said meanwhile: that is about our direction (RFC 8201 5.4).
-            let own_mss = options::own_mss(self.config.mtu, t.key.remote.is_v4());
-            let cookie = self.fast.option(slot, plan);
-            of_syn = syn_options(t, self.proto.config_of(slot, t.flags), own_mss, ts_val, cookie);
+            let own_mss = options::own_mss(sender.config.mtu, t.key.remote.is_v4());
+            let cookie = sender.fast.option(slot, plan);
+            of_syn = syn_options(t, sender.proto.config_of(slot, t.flags), own_mss, ts_val, cookie);
             OptionsOut::Any(&of_syn)
         } else {
             timestamp_option(t.has(flag::TIMESTAMPS), ts_val, t.ts_recent)
         };
-        let window = output::acknowledge(t, unread, self.proto.buffer_of(slot, t.flags), is_syn);
-        let (block, ip) = (t.send, self.proto.config_of(slot, t.flags).ip);
+        let window = output::acknowledge(t, unread, sender.proto.buffer_of(slot, t.flags), is_syn);
+        let (block, ip) = (t.send, sender.proto.config_of(slot, t.flags).ip);
         let data_at = plan.seq + u32::from(is_syn);
         let ack = if plan.flags.ack() { t.rcv_nxt } else { Seq(0) };
+        let is_new_data = plan.len > 0 && !plan.retransmit;
         let (flags, ecn) = match t.has(flag::ECN) {
-            true => ecn::outgoing(t, plan, &mut self.proto.env_of(slot, t.flags)),
+            true => ecn::outgoing(t, plan.flags, is_new_data, &mut sender.proto.env_of(slot, t.flags)),
             false => (plan.flags, 0),
         };
         // What is urgent is told with the data that follow: a SYN with URG is what many take for an attack.
-        let urgent = if is_syn { None } else { self.proto.urgent_pointer(slot, t, plan.seq) };
+        let urgent = if is_syn { None } else { sender.proto.urgent_pointer(slot, t, plan.seq) };
         let flags = if urgent.is_some() { flags | TcpFlags::URG } else { flags };
         let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
         let bare = Bare { seq: plan.seq, ack, flags: flags | push };
-        let (key, states) = (t.key, (before, t.state()));
-        let segment = self.bare(&key, bare, window, options, ip.with_ecn(ecn));
+        let segment = sender.bare(&t.key, bare, window, options, ip.with_ecn(ecn));
         let segment = SegmentOut { payload_len: plan.len as u16, ..segment };
-        self.note(&segment, states);
-        self.link.dst = dst_mac;
-        let written = match frame.has_more() {
-            false => emit::tcp(&mut frame, self.link, &segment, |out| self.send.read(block, data_at, out)),
-            true => write_parts(&mut frame, self.link, &segment, (self.send, block), &mut self.proto.counters),
+        sender.note(&segment, (before, t.state()));
+        let link = LinkOut { dst: dst_mac, ..*sender.link };
+        let written = match into.has_more() {
+            false => emit::tcp(into, &link, &segment, |out| sender.send.read(block, data_at, out)),
+            true => write_parts(into, &link, &segment, (sender.send, block), &mut sender.proto.counters),
         };
         if let Some(pointer) = urgent.filter(|_| written) {
-            emit::set_urgent(&mut frame, self.link, &segment, pointer);
+            emit::set_urgent(into, &link, &segment, pointer);
         }
-        self.push(frame, written, cx);
+        sender.push(frame, written, cx);
     }
+}
 
+impl Sender<'_> {
     /// A segment without payload from our end of `key` to the other.
     #[inline(always)]
     pub fn bare<'a>(
@@ -134,15 +145,15 @@ impl Sender<'_> {
     #[inline(always)]
     pub fn send_bare(
         &mut self,
-        mut frame: Frame,
+        frame: &mut Option<Frame>,
         dst: Mac,
         s: &SegmentOut<'_>,
         states: (State, State),
         cx: &mut Cx<'_>,
     ) {
+        let Some(into) = frame else { return };
         self.note(s, states);
-        self.link.dst = dst;
-        let written = emit::tcp(&mut frame, self.link, s, |_| {});
+        let written = emit::tcp(into, &LinkOut { dst, ..*self.link }, s, |_| {});
         self.push(frame, written, cx);
     }
 
@@ -154,17 +165,19 @@ impl Sender<'_> {
         }
     }
 
-    /// A segment into the burst. `written`: there was room for it in the frame.
+    /// A segment into the burst, which has room. `written`: there was room for it in the frame.
     #[inline(always)]
-    fn push(&mut self, frame: Frame, written: bool, cx: &mut Cx<'_>) {
-        if !written {
-            return unwritten(&mut self.proto.counters, frame, cx);
+    pub fn push(&mut self, frame: &mut Option<Frame>, written: bool, cx: &mut Cx<'_>) {
+        match frame.take() {
+            Some(frame) if written => {
+                self.proto.counters.event(Event::SegmentsOut);
+                self.push_frame(frame, cx);
+            }
+            frame => unwritten(&mut self.proto.counters, frame, cx),
         }
-        self.proto.counters.event(Event::SegmentsOut);
-        self.push_frame(frame, cx);
     }
 
-    /// Puts a finished frame into the burst.
+    /// Puts a finished frame into the burst, which has room.
     #[inline(always)]
     pub fn push_frame(&mut self, frame: Frame, cx: &mut Cx<'_>) {
         self.proto.counters.event(Event::FramesOut);
@@ -219,7 +232,7 @@ fn trace_out(trace: &mut Trace, at: Instant, s: &SegmentOut<'_>, before: State, 
 }
 
 #[cold]
-fn unwritten(counters: &mut Counters, frame: Frame, cx: &mut Cx<'_>) {
+fn unwritten(counters: &mut Counters, frame: Option<Frame>, cx: &mut Cx<'_>) {
     counters.drop(DropReason::NoFrame);
-    cx.pool.free(frame);
+    frame.into_iter().for_each(|frame| cx.pool.free(frame));
 }

@@ -1,0 +1,128 @@
+//! The short way of what connections mostly send: an untagged frame with IPv4 and timestamps, written on the spot.
+
+use super::sender::Sender;
+use crate::base::Frame;
+use crate::shard::core::{Core, Cx};
+use crate::table::FlowKey;
+use crate::tcp::output::{self, Plan};
+use crate::tcp::{NONE, Tcb, flag, options};
+use crate::wire::emit::{self, IpFields, PlainIp, PlainOut, PlainTcp, UsualSyn};
+use crate::wire::{Addr, Mac, Seq, TcpFlags};
+
+impl Core {
+    /// Frames to `remote` are plain, and nobody watches.
+    #[inline(always)]
+    pub(super) fn writes_plain(&self, remote: &Addr) -> bool {
+        self.untagged_unseen && remote.is_v4()
+    }
+}
+
+impl Sender<'_> {
+    /// What the connection sends now, without SYN, has nothing about it that only the long way knows, and nobody watches.
+    #[inline(always)]
+    pub fn is_plain(&self, t: &Tcb) -> bool {
+        const UNUSUAL: u32 = flag::ECN | flag::TUNED | flag::GROWN;
+        let usual = t.flags & (UNUSUAL | flag::TIMESTAMPS) == flag::TIMESTAMPS && t.recv == NONE;
+        usual && self.writes_plain(&t.key.remote)
+    }
+
+    #[inline(always)]
+    fn writes_plain(&self, remote: &Addr) -> bool {
+        *self.untagged_unseen && remote.is_v4()
+    }
+
+    /// The segment of a plan that is taken note of as sent, of a connection that [is plain](Self::is_plain).
+    #[inline(always)]
+    pub fn send_plain(&mut self, t: &mut Tcb, plan: &Plan, dst: &Mac, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
+        let Some(into) = frame else { return };
+        let push = if plan.burst > 1 { TcpFlags::PSH } else { TcpFlags(0) };
+        let out = self.plain_out(&t.key, self.proto.plain_ip, dst, plan.len as u16);
+        let begun = emit::begin_plain::<3>(into, &out);
+        let written = begun.is_some();
+        if let Some(begun) = begun {
+            let tcp = PlainTcp {
+                src_port: t.key.local_port,
+                dst_port: t.key.remote_port,
+                seq: plan.seq,
+                ack: t.rcv_nxt,
+                flags: plan.flags | push,
+                window: output::acknowledge(t, 0, self.proto.config.receive_buffer_bytes, false),
+                options: emit::timestamp_words(self.proto.clock.ts.wrapping_add(t.ts_offset), t.ts_recent),
+            };
+            if plan.len > 0 {
+                self.send.read(t.send, plan.seq, emit::payload_of_plain::<3>(into));
+            }
+            emit::end_plain(into, begun, &tcp);
+        }
+        self.push(frame, written, cx);
+    }
+
+    /// The SYN that the connection sends has all options of an ordinary one, and nothing about it that only the long way knows.
+    #[inline(always)]
+    pub fn is_plain_syn(&self, t: &Tcb) -> bool {
+        let config = &self.proto.config;
+        let usual = t.flags & flag::TUNED == 0 && config.sack && config.timestamps;
+        usual && self.fast.is_unused() && self.writes_plain(&t.key.remote)
+    }
+
+    /// As [`Sender::send_plain`], for a SYN that [is plain](Self::is_plain_syn).
+    #[inline(always)]
+    pub fn send_plain_syn(&mut self, t: &mut Tcb, plan: &Plan, dst: &Mac, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
+        let Some(into) = frame else { return };
+        let config = &self.proto.config;
+        let out = self.plain_out(&t.key, self.proto.plain_ip, dst, 0);
+        let begun = emit::begin_plain::<5>(into, &out);
+        let written = begun.is_some();
+        if let Some(begun) = begun {
+            let options = UsualSyn {
+                mss: options::own_mss(self.config.mtu, true).min(config.mss_max),
+                timestamps: (self.proto.clock.ts.wrapping_add(t.ts_offset), 0),
+                window_scale: self.proto.times.own_scale,
+            };
+            let tcp = PlainTcp {
+                src_port: t.key.local_port,
+                dst_port: t.key.remote_port,
+                seq: plan.seq,
+                ack: Seq(0),
+                flags: plan.flags,
+                window: output::acknowledge(t, 0, config.receive_buffer_bytes, true),
+                options: options.words(),
+            };
+            emit::end_plain(into, begun, &tcp);
+        }
+        self.push(frame, written, cx);
+    }
+
+    /// A SYN,ACK that is plain.
+    #[inline(always)]
+    pub fn send_plain_syn_ack(
+        &mut self,
+        key: &FlowKey,
+        ip: IpFields,
+        dst: &Mac,
+        header: &PlainTcp<5>,
+        frame: &mut Option<Frame>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(into) = frame else { return };
+        let begun = emit::begin_plain::<5>(into, &self.plain_out(key, PlainIp::new(ip.with_ecn(0)), dst, 0));
+        let written = begun.is_some();
+        if let Some(begun) = begun {
+            emit::end_plain(into, begun, header);
+        }
+        self.push(frame, written, cx);
+    }
+
+    #[inline(always)]
+    fn plain_out<'a>(&'a self, key: &FlowKey, ip: PlainIp, dst_mac: &'a Mac, payload_len: u16) -> PlainOut<'a> {
+        PlainOut {
+            src_mac: &self.link.src,
+            dst_mac,
+            src: self.locals.addr(key.local).v4_bytes(),
+            dst: key.remote.v4_bytes(),
+            ip,
+            checksum: self.config.checksum,
+            payload_len,
+        }
+    }
+}
