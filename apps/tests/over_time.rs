@@ -38,7 +38,7 @@ fn the_rows_of_a_run_that_ctrl_c_ends_add_up_to_its_report_on_both_sides() {
     let server = Running::serve(&lab, &server);
     let client = format!(
         "load -i veth-a --sleep -a 198.18.0.30-198.18.0.99/24 -t 198.18.0.20:80 --rate 200 --duration 10m --interval 200ms \
-         --csv {} --html {}",
+         --max-missed 100% --csv {} --html {}",
         csv.display(),
         html.display()
     );
@@ -122,7 +122,7 @@ fn a_link_that_goes_down_and_comes_back_costs_connections_and_not_the_run() {
     let csv = temporary("down.csv");
     let line = format!(
         "load -i veth-a --sleep -a 198.18.0.30-198.18.0.99/24 -t 198.18.0.20:80 --rate 100 --duration 10m --timeout 500ms \
-         --interval 200ms --csv {}",
+         --max-missed 100% --interval 200ms --csv {}",
         csv.display()
     );
     let client = Running::start(&lab, Side::A, &line);

@@ -175,7 +175,8 @@ fn ctrl_c_ends_a_load_with_its_report() {
     let Some(stage) = Stage::up(1, &[]) else { return };
     let _server = stage.serve_own("");
     let words = format!(
-        "load -i veth-a --sleep --progress plain -a 198.18.0.10-198.18.0.19/24 -t {SERVE_V4}:80 --rate 200 --duration 10m"
+        "load -i veth-a --sleep --progress plain -a 198.18.0.10-198.18.0.19/24 -t {SERVE_V4}:80 --rate 200 --duration 10m \
+         --max-missed 100%"
     );
     let mut load = Program::start(&mut stage.synfin(Side::A, &words));
     load.until("progress", |p| p.stderr().lines().count() > 2);
