@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod impair;
 pub mod limit;
 pub mod load;
+pub mod manual;
 pub mod net;
 pub mod serve;
 pub mod values;
@@ -18,6 +19,7 @@ mod tests;
 pub use doctor::DoctorArgs;
 pub use impair::ImpairArgs;
 pub use load::LoadArgs;
+pub use manual::{CompletionsArgs, ManArgs};
 pub use net::NetArgs;
 pub use serve::ServeArgs;
 
@@ -68,4 +70,8 @@ pub enum Command {
     Load(Box<LoadArgs>),
     Impair(Box<ImpairArgs>),
     Doctor(Box<DoctorArgs>),
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
+    #[command(hide = true)]
+    Man(ManArgs),
 }
