@@ -11,6 +11,7 @@ use crate::load::latency::Measure;
 use crate::report::json;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 use synfin_engine::wire::Addr;
 
@@ -22,6 +23,7 @@ pub const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
 pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
     net(&args.net)?;
+    files(&args.net.output, None)?;
     let unique: BTreeSet<u16> = args.listen.iter().copied().collect();
     if unique.len() != args.listen.len() {
         return Err(Failure::new("the same port is named twice in --listen", "Name each port once."));
@@ -37,6 +39,7 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
 
 pub fn load(args: &LoadArgs) -> Result<(), Failure> {
     net(&args.net)?;
+    files(&args.net.output, args.hdr.as_deref())?;
     if args.rate.is_some_and(|r| r > RATE_MAX) {
         return Err(Failure::new("--rate is beyond 100M connections per second", "Choose a lower rate."));
     }
@@ -69,8 +72,15 @@ fn of_the_other_application(args: &LoadArgs) -> Result<(), Failure> {
     if args.expect_body.is_some() && !is_http {
         return Err(Failure::new("--expect-body is for --app http", "Leave it out: echoes are always compared."));
     }
-    if args.path.is_some() && !is_http {
-        return Err(Failure::new("--path is for --app http", "Leave it out."));
+    let shape = &args.request;
+    let given = [
+        ("--path", shape.path.is_some()),
+        ("--header", !shape.header.is_empty()),
+        ("--method", shape.method.is_some()),
+        ("--body-file", shape.body_file.is_some()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, given)| *given && !is_http) {
+        return Err(Failure::new(format!("{option} is for --app http"), "Leave it out."));
     }
     if args.message_bytes.is_some() && is_http {
         return Err(Failure::new("--message-bytes is for --app echo", "Leave it out, or choose --app echo."));
@@ -92,15 +102,21 @@ fn without_effect(args: &LoadArgs) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let launching = args.duration.or(args.connections.is_none().then_some(DEFAULT_DURATION));
-    match launching.filter(|d| !args.ramp.is_zero() && args.ramp >= *d) {
-        Some(d) => Err(Failure::new(
+    let Some(launching) = args.duration.or(args.connections.is_none().then_some(DEFAULT_DURATION)) else {
+        return Ok(());
+    };
+    let whole = [
+        ("--ramp", args.ramp, "what it grows to is never reached"),
+        ("--warmup", args.warmup, "nothing is left to be measured"),
+    ];
+    match whole.iter().find(|(_, part, _)| !part.is_zero() && *part >= launching) {
+        Some((option, part, so)) => Err(Failure::new(
             format!(
-                "--ramp {} s takes all of the {} s of --duration, and what it grows to is never reached",
-                args.ramp.as_secs_f64(),
-                d.as_secs_f64()
+                "{option} {} s takes all of the {} s of --duration, and {so}",
+                part.as_secs_f64(),
+                launching.as_secs_f64()
             ),
-            "Give a longer --duration, or a shorter --ramp.",
+            format!("Give a longer --duration, or a shorter {option}."),
         )),
         None => Ok(()),
     }
@@ -122,9 +138,10 @@ fn is_measured(measure: Measure, args: &LoadArgs) -> Result<(), Failure> {
 }
 
 /// Each report has a file of its own.
-fn files(args: &OutputArgs) -> Result<(), Failure> {
+fn files(args: &OutputArgs, hdr: Option<&Path>) -> Result<(), Failure> {
     let all = [("--json", &args.json), ("--html", &args.html), ("--csv", &args.csv), ("--pcap", &args.pcap)];
-    let named: Vec<_> = all.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?))).collect();
+    let named = all.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?)));
+    let named: Vec<_> = named.chain(hdr.map(|path| ("--hdr", path))).collect();
     for (i, (option, path)) in named.iter().enumerate() {
         if json::is_stdout(path) && *option != "--json" {
             return Err(Failure::new(
@@ -198,7 +215,6 @@ pub fn net(args: &NetArgs) -> Result<(), Failure> {
     if args.machine.backend == Backend::Afxdp && !cfg!(feature = "afxdp") {
         return Err(without_afxdp());
     }
-    files(&args.output)?;
     if args.machine.workers == 1 && args.machine.steering != Steering::Auto {
         return Err(Failure::new("--steering is for several workers", "Give --workers, or leave it out."));
     }

@@ -1,5 +1,6 @@
 //! `synfin load`.
 
+use super::header::{self, Header};
 use super::limit::{self, Limit};
 use super::net::NetArgs;
 use super::values::{self, Allowance, Ports, Target};
@@ -16,6 +17,10 @@ Examples:
   Closed loop: 1,000 connections at any time, 100 requests each:
       synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 \\
           --concurrency 1000 --requests-per-connection 100
+
+  Posts of a file to a name that the target serves beside others, after two seconds to warm up:
+      synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --concurrency 100 --warmup 2s \\
+          --path /api --body-file order.json -H Host:api.example
 
   Hold: open a million connections as fast as the target takes them, keep them for a minute, ask something over a \
 thousand of them a second, chosen at random, and close them all:
@@ -59,7 +64,7 @@ was ended before anything was completed has failed.";
 /// What is spoken to the target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum LoadApp {
-    /// HTTP/1.1 GET requests
+    /// HTTP/1.1 requests
     Http,
     /// Messages that must come back as they were sent
     Echo,
@@ -123,6 +128,27 @@ pub struct HoldArgs {
     pub at_a_time: u64,
 }
 
+#[derive(Args, Debug, Clone)]
+pub struct RequestArgs {
+    /// Path to request (HTTP) [default: /]
+    #[arg(long, value_name = "PATH", value_parser = values::path)]
+    pub path: Option<String>,
+
+    /// Header to send, as in 'Cookie: a=1' (HTTP); may be given several times
+    ///
+    /// Host, User-Agent and Accept come in place of synfin's own.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header::header)]
+    pub header: Vec<Header>,
+
+    /// Method of the requests (HTTP) [default: GET, or POST with --body-file]
+    #[arg(long, value_name = "NAME", value_parser = header::method)]
+    pub method: Option<String>,
+
+    /// File that is sent with each request (HTTP)
+    #[arg(long, value_name = "FILE")]
+    pub body_file: Option<PathBuf>,
+}
+
 /// Open connections, exchange requests and responses, close, and measure
 #[derive(Args, Debug, Clone)]
 #[command(after_help = EXAMPLES)]
@@ -157,6 +183,10 @@ pub struct LoadArgs {
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
     pub ramp: Duration,
 
+    /// So much at the beginning is left out of rates and latencies; counts are of the whole run
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration, conflicts_with = "hold")]
+    pub warmup: Duration,
+
     /// What is spoken
     #[arg(long, value_enum, default_value_t = LoadApp::Http)]
     pub app: LoadApp,
@@ -165,9 +195,8 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive_count)]
     pub requests_per_connection: u64,
 
-    /// Path to request (HTTP) [default: /]
-    #[arg(long, value_name = "PATH", value_parser = values::path)]
-    pub path: Option<String>,
+    #[command(flatten)]
+    pub request: RequestArgs,
 
     /// File that the body of every successful response must be equal to (HTTP); others fail with 'mismatch'
     #[arg(long, value_name = "FILE")]
@@ -229,6 +258,12 @@ pub struct LoadArgs {
     /// last good run at it.
     #[arg(long, requires = "rate", conflicts_with_all = ["concurrency", "hold", "connections", "csv", "pcap"])]
     pub search: bool,
+
+    /// Write all latencies as an HdrHistogram log (V2, compressed), nanoseconds, tagged by measure
+    ///
+    /// HdrHistogram's own tools read and plot it; logs of several runs or machines can be added up.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub hdr: Option<PathBuf>,
 
     #[command(flatten)]
     pub net: NetArgs,

@@ -125,9 +125,18 @@ fn options_that_contradict_each_other_or_would_change_nothing_are_refused() {
         (L, "--json a --html a", "--json and --html name the same file, a"),
         (L, "--csv b --json a --pcap b", "--csv and --pcap name the same file, b"),
         (L, "--html -", "--html cannot be written to standard output"),
+        (L, "--hdr a --csv a", "--csv and --hdr name the same file, a"),
+        (L, "--hdr -", "--hdr cannot be written to standard output"),
         (S, "--csv -", "only --json takes '-'"),
         (S, "--interval 2s", "--csv <FILE>"),
         (L, "--app echo --path /x", "--path is for --app http"),
+        (L, "--app echo -H A:b", "--header is for --app http"),
+        (L, "--app echo --method PUT", "--method is for --app http"),
+        (L, "--app echo --body-file x", "--body-file is for --app http"),
+        (L, "-H Content-Length:5", "give that with --body-file"),
+        (L, "--method HEAD", "have no body"),
+        (L, "--warmup 10s", "nothing is left to be measured"),
+        (H, "--warmup 1s", "cannot be used with"),
         (L, "--message-bytes 5", "--message-bytes is for --app echo"),
         (S, "--steering hash", "--steering is for several workers"),
     ]);
@@ -206,5 +215,5 @@ fn the_examples_in_the_help_texts_are_accepted() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 17);
+    assert_eq!(examples, 18);
 }

@@ -9,6 +9,7 @@ use super::schedule::{ClosedLoop, OpenLoop, Share};
 use super::tally::{MissReason, Tally};
 use super::timeouts::{Timeouts, Verdict};
 use super::tuples::Tuples;
+use super::warmup::Warmup;
 use crate::cli::load::CloseMode;
 use crate::live::{Board, Shown, Signals};
 use crate::pipe::Pipe;
@@ -45,6 +46,8 @@ pub struct ClientConfig {
     /// Launches of this worker at most, missed ones included.
     pub launches_max: u64,
     pub duration_ns: Option<u64>,
+    /// So long at the beginning, rates and latencies are not measured.
+    pub warmup_ns: u64,
     pub drain_ns: u64,
     pub max_lateness_ns: u64,
     pub timeout_ns: u64,
@@ -73,6 +76,7 @@ pub struct Client<P: Protocol> {
     tuples: Tuples,
     steer: Option<Steer>,
     timeouts: Timeouts,
+    warmup: Warmup,
     start: Option<Instant>,
     phase: Phase,
     /// Launches that were due so far.
@@ -93,6 +97,9 @@ pub struct Client<P: Protocol> {
 #[derive(Clone, Default)]
 pub struct Outcome {
     pub tally: Tally,
+    /// What has been counted since the warm-up.
+    pub measured: Tally,
+    /// Since the warm-up.
     pub latencies: Latencies,
     /// How long launching lasted.
     pub launching_ns: u64,
@@ -109,6 +116,7 @@ impl Outcome {
     /// Adds another worker's findings to these.
     pub fn merge(&mut self, other: &Outcome) {
         self.tally.merge(&other.tally);
+        self.measured.merge(&other.measured);
         self.latencies.merge(&other.latencies);
         self.launching_ns = self.launching_ns.max(other.launching_ns);
         self.active_ns = self.active_ns.max(other.active_ns);
@@ -129,6 +137,7 @@ impl<P: Protocol> Client<P> {
         Client {
             dialogue: Dialogue::new(protocol, config.close, config.seed, Latencies::shown_on(board.clone())),
             timeouts: Timeouts::new(config.timeout_ns, Instant::ZERO),
+            warmup: Warmup::new(config.warmup_ns),
             config,
             tuples,
             steer,
@@ -145,11 +154,13 @@ impl<P: Protocol> Client<P> {
         }
     }
 
-    pub fn into_outcome(self) -> Outcome {
+    pub fn into_outcome(mut self) -> Outcome {
         let launching = self.start.zip(self.launching_ended.or(Some(self.published)));
         let launching_ns = launching.map_or(0, |(start, end)| end.nanos_since(start));
         let ending_ns = self.start.map_or(0, |start| self.dialogue.last_success.nanos_since(start));
+        let measured = self.warmup.finish(&self.dialogue.tally, &mut self.dialogue.latencies);
         Outcome {
+            measured,
             // What has not even come so far was ended from outside.
             stopped: self.stopped || matches!(self.phase, Phase::Launching | Phase::Finishing),
             tally: self.dialogue.tally,
@@ -164,6 +175,7 @@ impl<P: Protocol> Client<P> {
     fn turn(&mut self, net: &mut impl Dialer<ClientConn<P::State>>) {
         let now = net.now();
         let start = *self.start.get_or_insert(now);
+        self.warmup.tick(now.nanos_since(start), &self.dialogue.tally, &mut self.dialogue.latencies);
         self.expire(net, now);
         if self.phase == Phase::Launching {
             match self.config.plan {

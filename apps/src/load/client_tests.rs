@@ -3,6 +3,7 @@ use crate::cli::values::{Ports, address, address_range};
 use crate::load::conn::Stage;
 use crate::load::dialer::fake::FakeNet;
 use crate::load::protocol::{Http, HttpState};
+use crate::load::request::Request;
 
 const MS: u64 = 1_000_000;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -21,6 +22,7 @@ impl Rig {
             share: Share { worker: 0, workers: 1 },
             launches_max: u64::MAX,
             duration_ns: Some(100 * MS),
+            warmup_ns: 0,
             drain_ns: 50 * MS,
             max_lateness_ns: 10 * MS,
             timeout_ns: 1000 * MS,
@@ -34,7 +36,7 @@ impl Rig {
         let sources = [address_range("198.18.0.1/24").unwrap()];
         let tuples = Tuples::new(&targets, &sources, Ports { first: 1, last: ports }, 1);
         let (board, signals) = (Arc::new(Board::default()), Arc::new(Signals::default()));
-        let protocol = Http::new("/", &["a".into()], None);
+        let protocol = Http::new(&Request::get("/"), &["a".into()], None);
         let client = Client::new(protocol, config, tuples, None, board.clone(), signals.clone());
         Rig { client, net: FakeNet::default(), signals, board }
     }
@@ -242,6 +244,17 @@ fn when_time_is_up_no_connection_goes_on_requesting() {
     // A response each in every turn of the 100 ms and in the one after.
     assert_eq!(rig.tally().responses_total(), 5 * 101);
     assert_eq!(rig.client.into_outcome().active_ns, 100 * MS);
+}
+
+#[test]
+fn a_warm_up_is_left_out_of_what_is_measured() {
+    let plan = Plan::Open(OpenLoop::new(1000, 0, Share { worker: 0, workers: 1 }));
+    let mut rig = Rig::new(plan, 60_000, |c| c.warmup_ns = 40 * MS);
+    rig.run_to(120, true);
+    let o = rig.client.into_outcome();
+    assert_eq!((o.tally.completed, o.measured.completed), (100, 60));
+    let connections = o.latencies.of(crate::load::latency::Measure::Connection).len();
+    assert_eq!((connections, o.active_ns), (60, 100 * MS));
 }
 
 #[test]

@@ -1,11 +1,12 @@
 use super::*;
 use crate::load::protocol::{Echo, Http, HttpState};
+use crate::load::request::Request;
 use crate::pipe::fake::FakePipe;
 
 type HttpPipe = FakePipe<ClientConn<HttpState>>;
 
 fn dialogue(close: CloseMode) -> Dialogue<Http> {
-    Dialogue::new(Http::new("/", &["a:80".into()], None), close, 1, Latencies::default())
+    Dialogue::new(Http::new(&Request::get("/"), &["a:80".into()], None), close, 1, Latencies::default())
 }
 
 fn begun(d: &mut Dialogue<Http>, requests: u32) -> HttpPipe {

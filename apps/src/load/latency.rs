@@ -87,6 +87,11 @@ impl Latencies {
         }
     }
 
+    /// As if nothing had been recorded. What is shown stays.
+    pub fn forget(&mut self) {
+        self.histograms.iter_mut().for_each(Histogram::reset);
+    }
+
     pub fn of(&self, measure: Measure) -> &Histogram<u64> {
         &self.histograms[measure as usize]
     }

@@ -4,6 +4,7 @@
 use super::environment::Environment;
 use crate::live::Row;
 use crate::load::latency::{Latencies, Measure};
+use crate::load::tally::Tally;
 use hdrhistogram::Histogram;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -105,8 +106,10 @@ pub struct LoadSection {
     pub seed: u64,
     /// How long connections were launched.
     pub launching_seconds: f64,
+    /// At the beginning, left out of rates and latencies.
+    pub warmup_seconds: f64,
     /// From the first launch to the last response or completed connection (at least `launching_seconds`), or how long
-    /// connections were held; rates are per second of this.
+    /// connections were held; without the warm-up. Rates are per second of this.
     pub active_seconds: f64,
     /// Somebody ended the run before its time: what was still open then is nobody's failure.
     pub stopped_early: bool,
@@ -117,12 +120,17 @@ pub struct LoadSection {
     /// Bytes of the streams.
     pub received_bytes: u64,
     pub sent_bytes: u64,
+    pub received_bits_per_second: f64,
+    pub sent_bits_per_second: f64,
     pub latency_ns: LatencySection,
     /// Closed loop: how long connections were not replaced for want of a free address and port, over all workers.
     pub starved_seconds: f64,
     /// What `latency_ns` is taken from.
     #[serde(skip)]
     pub histograms: Latencies,
+    /// What has been counted since the warm-up.
+    #[serde(skip)]
+    pub measured: Tally,
 }
 
 #[derive(Clone, Debug, Serialize)]

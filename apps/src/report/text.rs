@@ -86,9 +86,8 @@ impl Page {
             let text = format!("{} not made: the target closed before", grouped(r.cut_short));
             self.line("", &text);
         }
-        let rate = |n: u64| bits_per_second(ratio(n as f64 * 8.0, l.active_seconds));
-        let (got, sent) = (l.received_bytes, l.sent_bytes);
-        let text = format!("received {} ({}) · sent {} ({})", bytes(got), rate(got), bytes(sent), rate(sent));
+        let (got, sent) = (bits_per_second(l.received_bits_per_second), bits_per_second(l.sent_bits_per_second));
+        let text = format!("received {} ({got}) · sent {} ({sent})", bytes(l.received_bytes), bytes(l.sent_bytes));
         self.line("streams", &text);
         self.latency(l);
     }
@@ -109,7 +108,11 @@ impl Page {
                 (_, Some(n)) => format!("{} at a time", grouped(n)),
                 (None, None) => String::new(),
             };
-            let text = format!("{}/s completed over {:.2} s ({model})", significant(c.per_second), l.active_seconds);
+            let mut text =
+                format!("{}/s completed over {:.2} s ({model})", significant(c.per_second), l.active_seconds);
+            if l.warmup_seconds > 0.0 {
+                text.push_str(&format!(", after {:.2} s of warm-up", l.warmup_seconds));
+            }
             self.line("", &text);
         }
         if c.given_up > 0 {

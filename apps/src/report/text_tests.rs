@@ -1,5 +1,6 @@
 use super::*;
 use crate::load::latency::{Latencies, Measure};
+use crate::load::tally::Tally;
 use crate::report::environment::Environment;
 use crate::report::model::{
     Connections, Cost, HoldSection, LatencySection, MemorySection, Outcome, Requests, by_status, drops, events,
@@ -40,6 +41,7 @@ fn load_section(latencies: &Latencies) -> LoadSection {
         requests_per_connection: 1,
         seed: 1,
         launching_seconds: 2.0,
+        warmup_seconds: 0.5,
         active_seconds: 2.0,
         stopped_early: false,
         connections,
@@ -47,9 +49,12 @@ fn load_section(latencies: &Latencies) -> LoadSection {
         hold: None,
         received_bytes: 250_000,
         sent_bytes: 100,
+        received_bits_per_second: 1_000_000.0,
+        sent_bits_per_second: 400.0,
         latency_ns: LatencySection::of(latencies),
         starved_seconds: 0.0,
         histograms: latencies.clone(),
+        measured: Tally::default(),
     }
 }
 
@@ -104,7 +109,7 @@ fn the_text_says_what_happened_and_leaves_out_what_did_not() {
     let text = render(&report(), Paint::PLAIN);
     for want in [
         "connections   started 1,000 · established 999 · completed 990 · failed 9 · missed 7 · unfinished 1\n",
-        "              500/s completed over 2.00 s (500 asked for)\n",
+        "              500/s completed over 2.00 s (500 asked for), after 0.50 s of warm-up\n",
         "              failed 9 reset: the target reset the connection\n",
         "              missed 7 late: ",
         "requests      sent 999 · responses 990 (2xx 985, 4xx 5) · 495/s\n",

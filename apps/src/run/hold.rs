@@ -1,7 +1,8 @@
 //! `synfin load --hold`: what it asks of the machine beforehand, and what it reports.
 
-use super::load::{Limits, Order, PATIENCE, Part, launch, nanos, section_of, tuples};
+use super::load::{Limits, Order, PATIENCE, Part, launch, nanos, tuples};
 use super::memory;
+use super::section::{self, Measured};
 use super::watch::End;
 use crate::cli::LoadArgs;
 use crate::failure::{EXIT_FAILED, Failure};
@@ -49,7 +50,8 @@ where
     let seconds = (ran.seconds, d.whole_ns as f64 / 1e9);
     let mut report = ran.facts.report("load", seconds, outcome.tally.started, verdict);
     let holding_seconds = d.holding_ns as f64 / 1e9;
-    let mut section = section_of(order, "hold", &outcome.tally, &outcome.latencies, holding_seconds);
+    let measured = Measured { tally: &outcome.tally, latencies: &outcome.latencies, active_seconds: holding_seconds };
+    let mut section = section::of(order, "hold", &outcome.tally, &measured);
     section.launching_seconds = d.opening_ns as f64 / 1e9;
     section.stopped_early = is_stopped;
     section.hold = Some(hold_section(args, connections, &outcome, &memory));

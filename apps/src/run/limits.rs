@@ -42,15 +42,17 @@ fn exceeded(limit: &Limit, load: &LoadSection) -> Option<String> {
 
 /// How many there should have been besides those that were measured.
 fn endless(load: &LoadSection, measure: Measure) -> u64 {
-    let (c, r) = (&load.connections, &load.requests);
+    let t = &load.measured;
     // Somebody who ends the run cuts connections himself.
-    let excused = if load.stopped_early { c.unfinished } else { 0 };
+    let (unfinished, excused) = if load.stopped_early { (0, t.unfinished) } else { (t.unfinished, 0) };
+    // After a warm-up, more may be answered than were begun.
+    let more = |a: u64, b: u64| a.saturating_sub(b).saturating_sub(excused);
     match (measure, &load.hold) {
-        (Measure::Handshake, _) => c.missed + (c.started - c.established).saturating_sub(excused),
+        (Measure::Handshake, _) => t.missed_total() + more(t.started, t.established),
         (Measure::FirstByte | Measure::Request | Measure::Response, Some(hold)) => {
-            hold.requests_missed + (r.sent - r.responses).saturating_sub(excused)
+            hold.requests_missed + more(t.requests, t.responses_total())
         }
-        _ => c.missed + c.failed + c.given_up + c.unfinished - excused,
+        _ => t.missed_total() + t.failed_total() + t.given_up + unfinished,
     }
 }
 
@@ -76,6 +78,7 @@ fn found(measured: &Histogram<u64>, endless: u64, figure: Figure) -> Option<u64>
 mod tests {
     use super::*;
     use crate::cli::limit::limit;
+    use crate::load::{FailReason, MissReason};
     use crate::report::text::tests::report;
 
     /// Handshakes of 1 to 1,000 µs, and nothing else measured.
@@ -83,8 +86,7 @@ mod tests {
         let mut report = report();
         report.outcome = Outcome { exit_code: 0, summary: "as it was".into() };
         let load = report.load.as_mut().expect("a run of load");
-        let c = &mut load.connections;
-        (c.started, c.established, c.missed, c.failed, c.unfinished) = (1000, 1000, 0, 0, 0);
+        (load.measured.started, load.measured.established) = (1000, 1000);
         change(&mut report);
         judge(&[limit("handshake.p50=1s").expect("a limit"), limit(text).expect("a limit")], &mut report);
         report.outcome
@@ -104,7 +106,8 @@ mod tests {
 
     #[test]
     fn what_was_missed_or_failed_counts_as_infinitely_slow() {
-        let missed = |n| move |report: &mut Report| report.load.as_mut().expect("load").connections.missed = n;
+        let missed =
+            |n| move |report: &mut Report| report.load.as_mut().expect("load").measured.miss(MissReason::Late, n);
         // Of 1,050 the median is the 525th.
         let median = judged("handshake.p50=524us", missed(50)).summary;
         assert_eq!(median, "the p50 of handshake was 525 µs, more than the 524 µs of --limit");
@@ -122,13 +125,13 @@ mod tests {
     #[test]
     fn a_handshake_is_not_blamed_for_what_failed_later_and_a_stop_is_nobodys_fault() {
         let failed_later = judged("handshake.max=1s", |report| {
-            report.load.as_mut().expect("load").connections.failed = 100;
+            (0..100).for_each(|_| report.load.as_mut().expect("load").measured.fail(FailReason::BadStatus));
         });
         assert_eq!(failed_later.exit_code, 0);
         for (stopped_early, code) in [(false, 1), (true, 0)] {
             let got = judged("handshake.max=1s", |report| {
                 let load = report.load.as_mut().expect("load");
-                (load.connections.started, load.connections.unfinished) = (1010, 10);
+                (load.measured.started, load.measured.unfinished) = (1010, 10);
                 load.stopped_early = stopped_early;
             });
             assert_eq!(got.exit_code, code, "{}", got.summary);

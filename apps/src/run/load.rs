@@ -3,6 +3,7 @@
 use super::engine::FirstHop;
 use super::limits;
 use super::record::Recorder;
+use super::section::{self, Measured};
 use super::stop::StopRequests;
 use super::summary::{Facts, Parts};
 use super::watch::{End, Watch};
@@ -15,11 +16,12 @@ use crate::failure::Failure;
 use crate::live::{Board, Shown, Signals, line};
 use crate::load::client::{Client, ClientConfig, Outcome, Plan, Steer};
 use crate::load::protocol::{Echo, Http, Protocol};
+use crate::load::request::Request;
 use crate::load::schedule::{ClosedLoop, OpenLoop, Share};
 use crate::load::tuples::Tuples;
-use crate::load::{FailReason, Latencies, MissReason, Tally};
+use crate::load::{MissReason, Tally};
 use crate::report::Report;
-use crate::report::model::{Connections, LatencySection, LoadSection, Named, Requests, by_status, ratio};
+use crate::report::model::LoadSection;
 use crate::report::number::{grouped, time};
 use crate::setup::steering::{self, Role, Steering};
 use crate::setup::{Device, Site, kernel_ports, reach, shard};
@@ -92,9 +94,10 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
     let hosts: Vec<String> = args.target.iter().map(ToString::to_string).collect();
     let mut report = match args.app {
         LoadApp::Http => {
-            let expected = args.expect_body.as_deref().map(expected_body).transpose()?;
-            let path = args.path.as_deref().unwrap_or("/");
-            load(&order, || Http::new(path, &hosts, expected))?
+            let expected = args.expect_body.as_deref().map(|path| file(path, "--expect-body")).transpose()?;
+            let expected = expected.map(|bytes| &*bytes.leak());
+            let request = request(args)?;
+            load(&order, || Http::new(&request, &hosts, expected))?
         }
         LoadApp::Echo => load(&order, || Echo::new(args.message_bytes.unwrap_or(MESSAGE_BYTES)))?,
     };
@@ -102,12 +105,20 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// Read once; lives until the process ends, as the run does.
-fn expected_body(path: &Path) -> Result<&'static [u8], Failure> {
-    let bytes = std::fs::read(path).map_err(|e| {
-        Failure::new(format!("cannot read {}: {e}", path.display()), "Name a file that can be read with --expect-body.")
-    })?;
-    Ok(Box::leak(bytes.into_boxed_slice()))
+fn request(args: &LoadArgs) -> Result<Request, Failure> {
+    let shape = &args.request;
+    let body = shape.body_file.as_deref().map(|path| file(path, "--body-file")).transpose()?.unwrap_or_default();
+    let usual = if shape.body_file.is_some() { "POST" } else { "GET" };
+    let method = shape.method.clone().unwrap_or_else(|| usual.into());
+    let path = shape.path.clone().unwrap_or_else(|| "/".into());
+    Ok(Request { method, path, headers: shape.header.clone(), body })
+}
+
+fn file(path: &Path, option: &str) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|e| {
+        let next = format!("Name a file that can be read with {option}.");
+        Failure::new(format!("cannot read {}: {e}", path.display()), next)
+    })
 }
 
 fn source_ports(args: &LoadArgs, site: &Site) -> Result<Ports, Failure> {
@@ -264,6 +275,7 @@ fn client<P: Protocol>(order: &Order, protocol: P, part: Part) -> Client<P> {
         share,
         launches_max: args.connections.map_or(u64::MAX, |n| share.of(n)),
         duration_ns: order.duration.map(nanos),
+        warmup_ns: nanos(args.warmup),
         drain_ns: nanos(args.drain),
         max_lateness_ns: nanos(args.max_lateness),
         timeout_ns: nanos(args.timeout),
@@ -307,64 +319,13 @@ fn tuple_note(order: &Order) -> Option<String> {
 }
 
 fn section(order: &Order, outcome: &Outcome) -> LoadSection {
-    let active_seconds = outcome.active_ns as f64 / 1e9;
+    let active_seconds = outcome.active_ns.saturating_sub(nanos(order.args.warmup)) as f64 / 1e9;
+    let measured = Measured { tally: &outcome.measured, latencies: &outcome.latencies, active_seconds };
     let model = if order.args.rate.is_some() { "open" } else { "closed" };
     LoadSection {
         launching_seconds: outcome.launching_ns as f64 / 1e9,
         starved_seconds: outcome.starved_ns as f64 / 1e9,
-        ..section_of(order, model, &outcome.tally, &outcome.latencies, active_seconds)
-    }
-}
-
-/// What all models have in common. Rates are per second of `active_seconds`.
-pub(super) fn section_of(
-    order: &Order,
-    model: &'static str,
-    t: &Tally,
-    latencies: &Latencies,
-    active_seconds: f64,
-) -> LoadSection {
-    let args = order.args;
-    let failed = FailReason::ALL.iter().map(|r| (r.name(), t.failed[*r as usize]));
-    let missed = MissReason::ALL.iter().map(|r| (r.name(), t.missed[*r as usize]));
-    LoadSection {
-        model,
-        rate_per_second: args.rate,
-        concurrency: args.concurrency,
-        app: args.app.name(),
-        close: args.close.name(),
-        targets: args.target.iter().map(ToString::to_string).collect(),
-        requests_per_connection: args.requests_per_connection,
-        seed: order.seed,
-        launching_seconds: 0.0,
-        active_seconds,
-        stopped_early: false,
-        connections: Connections {
-            started: t.started,
-            established: t.established,
-            completed: t.completed,
-            unfinished: t.unfinished,
-            given_up: t.given_up,
-            failed: t.failed_total(),
-            failed_by_reason: Named(failed.collect()),
-            missed: t.missed_total(),
-            missed_by_reason: Named(missed.collect()),
-            per_second: ratio(t.completed as f64, active_seconds),
-        },
-        requests: Requests {
-            sent: t.requests,
-            responses: t.responses_total(),
-            responses_by_status: by_status(&t.responses),
-            failed: t.responses[4] + t.responses[5],
-            cut_short: t.cut_short,
-            per_second: ratio(t.responses_total() as f64, active_seconds),
-        },
-        hold: None,
-        received_bytes: t.bytes_in,
-        sent_bytes: t.bytes_out,
-        latency_ns: LatencySection::of(latencies),
-        starved_seconds: 0.0,
-        histograms: latencies.clone(),
+        ..section::of(order, model, &outcome.tally, &measured)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod load;
 pub mod memory;
 pub mod record;
 pub mod search;
+pub mod section;
 pub mod serve;
 pub mod stop;
 pub mod summary;

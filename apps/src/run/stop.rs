@@ -14,11 +14,13 @@ pub struct StopRequests {
 }
 
 impl StopRequests {
-    /// From now on SIGINT, SIGTERM and SIGHUP no longer end the process. What is ignored stays so: `nohup` means it.
+    /// From now on SIGINT, SIGTERM and SIGHUP no longer end the process. A SIGHUP that is ignored stays so: `nohup` means it.
+    /// (A SIGINT that is ignored means a shell's job in the background, which may well be stopped by one.)
     pub fn listen() -> Result<StopRequests, Failure> {
         let it = StopRequests::default();
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|s| !is_ignored(&status, *s)) {
+        let hang_up = (!is_ignored(&status, SIGHUP)).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hang_up) {
             signal_hook::flag::register(signal, it.flag.clone())
                 .map_err(|e| Failure::new(format!("cannot handle signals: {e}"), ""))?;
         }

@@ -51,13 +51,17 @@ impl Sockets<'_> {
         let sent = if flags.urgent { conn.send_urgent(bytes_now) } else { conn.send_copy(bytes_now) };
         let n = sent.map_err(|_| Errno::PIPE)?;
         s.full |= n < bytes.len();
+        if n > 0 && s.stamps.bits() != 0 {
+            s.stamp_call(&conn);
+        }
+        let is_watched = n < bytes.len() || s.stamps.is_waiting();
         conn.set_unfinished(flags.more);
         s.corked_until = hold.then(|| s.corked_until.unwrap_or(conn.now() + CORK_LIMIT));
         s.held_bytes = (flags.more && !s.options.cork).then(|| conn.queued_bytes());
         if hold && !std::mem::replace(&mut s.is_listed_corked, true) {
             self.table.corks.push(fd);
         }
-        if n < bytes.len() {
+        if is_watched {
             self.table.notice(fd);
         }
         if n == 0 { Err(Errno::AGAIN) } else { Ok(n) }

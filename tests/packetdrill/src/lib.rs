@@ -9,11 +9,11 @@
 //! address in `local=` has to be the one that packetdrill is told; see [`settings`] for the other flags.
 //!
 //! Scripts with blocks of Python (`%{ assert tcpi_... }%`) ask for TCP_INFO with `getsockopt` itself, past the table; since this
-//! library is preloaded, or has the program started once more to be so ([`again`]), they are answered ([`preload`]).
+//! library is preloaded, or has the program started once more to be so (`again`), they are answered (`preload`).
 //!
-//! One job a file: [`interface`] the table of function pointers, [`calls`] what they do, [`convert`] C structures,
-//! [`sysctls`] settings that scripts make,
-//! [`machine`] the stack with its clock and its packets, [`adapter`] two threads that share it.
+//! One job a file: [`interface`] the table of function pointers, `calls` what they do, `convert` C structures,
+//! `sysctls` settings that scripts make,
+//! `machine` the stack with its clock and its packets, `adapter` two threads that share it.
 
 mod adapter;
 mod again;

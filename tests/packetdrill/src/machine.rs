@@ -50,6 +50,8 @@ fn config(s: &Settings) -> ShardConfig {
     (config.tcp.restarts_after_idle, config.tcp.burst_segments_min) = (s.restarts_after_idle, s.burst_segments_min);
     config.tcp.syn_retries = s.syn_retries;
     config.tcp.rto_margin_min = Duration::from_millis(200);
+    // Two of Linux's ticks.
+    config.tcp.reorder_margin = Duration::from_millis(2);
     config.limits = Limits {
         connections: 256,
         half_open: 256,

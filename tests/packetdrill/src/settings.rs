@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use synfin_engine::tcp::{Ecn, FastOpen, FastOpenKeys};
 use synfin_engine::wire::Addr;
 
-/// Without `local=`: any address in the range from which packetdrill draws its IPv4 ones.
-const DEFAULT_LOCAL: (Addr, u32) = (Addr::v4([192, 168, 0, 0]), 65_536);
+/// Without `local=`: any address in the range from which packetdrill draws its IPv4 ones, and its IPv6 one.
+const DEFAULT_LOCALS: [(Addr, u32); 2] = [
+    (Addr::v4([192, 168, 0, 0]), 65_536),
+    (Addr([0xfd, 0x3d, 0x0a, 0x0b, 0x17, 0xd6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), 1),
+];
 
 /// What can be set, with the meaning that `help` gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,7 +120,7 @@ impl Settings {
             }
         }
         if s.locals.is_empty() {
-            s.locals.push(DEFAULT_LOCAL);
+            s.locals.extend(DEFAULT_LOCALS);
         }
         Ok(s)
     }

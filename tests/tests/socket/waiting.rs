@@ -4,7 +4,7 @@ use crate::{PLAIN, close, ms, recv, send, set};
 use std::time::Duration;
 use synfin_engine::base::Instant;
 use synfin_engine::socket::blocking::{self, World};
-use synfin_engine::socket::{Errno, Fd, Flags, Poll, Sockets, bits};
+use synfin_engine::socket::{Errno, Fd, Flags, Moment, Poll, Sockets, bits};
 use synfin_engine::wire::Addr;
 use synfin_tests::pair::ADDR_B;
 use synfin_tests::sockets::{Host, Net, PORT, Program};
@@ -228,4 +228,37 @@ fn calls_with_msg_zerocopy_are_told_of_in_the_error_queue_by_their_numbers() {
     assert_eq!(net.on(Host::A, |s| s.take_copied(client)), Ok((2, 2)));
     close(&mut net, Host::A, client);
     assert_eq!(net.on(Host::A, |s| s.take_copied(client)), Err(Errno::BADF));
+}
+
+#[test]
+fn times_of_calls_are_told_when_they_are_sent_and_when_they_are_acknowledged() {
+    let mut net = Net::default();
+    let (_, client, _server) = net.connected();
+    let all = libc::SOF_TIMESTAMPING_TX_SCHED | libc::SOF_TIMESTAMPING_TX_SOFTWARE | libc::SOF_TIMESTAMPING_TX_ACK;
+    let bits_set = (all | libc::SOF_TIMESTAMPING_SOFTWARE | libc::SOF_TIMESTAMPING_OPT_ID) as i32;
+    let call = |net: &mut Net, bytes: &[u8]| blocking::send(&mut net.program(Host::A), client, bytes, PLAIN);
+    let next = |net: &mut Net| net.on(Host::A, |s| s.take_stamp(client)).map(|s| (s.moment, s.key, s.at));
+    // Nobody has asked for the time of this one.
+    assert_eq!(call(&mut net, b"before"), Ok(6));
+    set(&mut net, Host::A, client, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, bits_set).expect("an option");
+    assert_eq!(call(&mut net, b"hello"), Ok(5));
+    assert_eq!(call(&mut net, b"you"), Ok(3));
+    net.pass(ms(500));
+    let mut told = Vec::new();
+    while let Ok(stamp) = next(&mut net) {
+        told.push(stamp);
+    }
+    let kinds: Vec<(Moment, u32)> = told.iter().map(|&(moment, key, _)| (moment, key)).collect();
+    let of_call = |moment| kinds.iter().filter(|k| k.0 == moment).map(|k| k.1).collect::<Vec<u32>>();
+    for moment in [Moment::Scheduled, Moment::Sent, Moment::Acknowledged] {
+        assert_eq!(of_call(moment), [4, 7], "{moment:?}");
+    }
+    let at = |wanted| told.iter().find(|&&(moment, key, _)| (moment, key) == wanted).map(|t| t.2).expect("told");
+    assert!(at((Moment::Sent, 4)) < at((Moment::Acknowledged, 4)));
+    assert_eq!(next(&mut net), Err(Errno::AGAIN));
+    // Without a wish to be told nothing is.
+    set(&mut net, Host::A, client, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 0).expect("an option");
+    assert_eq!(call(&mut net, b"after"), Ok(5));
+    net.pass(ms(500));
+    assert_eq!(next(&mut net), Err(Errno::AGAIN));
 }

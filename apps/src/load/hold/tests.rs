@@ -3,6 +3,7 @@ use crate::cli::values::{Ports, address, address_range};
 use crate::load::dialer::fake::FakeNet;
 use crate::load::latency::Measure;
 use crate::load::protocol::Http;
+use crate::load::request::Request;
 use crate::load::tally::FailReason;
 
 const MS: u64 = 1_000_000;
@@ -40,7 +41,7 @@ impl Rig {
         let sources = [address_range("198.18.0.1/24").unwrap()];
         let tuples = Tuples::new(&targets, &sources, Ports { first: 1, last: ports }, 1);
         let signals = Arc::new(Signals::default());
-        let protocol = Http::new("/", &["a".into()], None);
+        let protocol = Http::new(&Request::get("/"), &["a".into()], None);
         let holder = Holder::new(protocol, config, tuples, None, Arc::default(), signals.clone());
         Rig { holder, net: FakeNet::default(), signals, accepts: true, answers: true, closes: true }
     }
