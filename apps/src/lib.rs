@@ -73,7 +73,18 @@ fn carry_out(cli: &Cli) -> Result<u8, Failure> {
             show(&diagnosis, |paint| diagnosis.text(paint), args.json.as_deref())?;
             Ok(diagnosis.exit_code())
         }
+        Command::Completions(args) => print(&args.text()),
+        Command::Man(args) => args.text().map_err(not_printed).and_then(|text| print(&text)),
     }
+}
+
+fn print(text: &[u8]) -> Result<u8, Failure> {
+    std::io::stdout().write_all(text).map_err(not_printed)?;
+    Ok(0)
+}
+
+fn not_printed(e: std::io::Error) -> Failure {
+    Failure::new(format!("standard output takes no more: {e}"), "")
 }
 
 fn load(args: &LoadArgs) -> Result<Report, Failure> {

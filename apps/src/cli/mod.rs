@@ -9,6 +9,7 @@ pub mod header;
 pub mod impair;
 pub mod limit;
 pub mod load;
+pub mod manual;
 pub mod net;
 pub mod serve;
 pub mod values;
@@ -19,6 +20,7 @@ mod tests;
 pub use doctor::DoctorArgs;
 pub use impair::ImpairArgs;
 pub use load::LoadArgs;
+pub use manual::{CompletionsArgs, ManArgs};
 pub use net::NetArgs;
 pub use serve::ServeArgs;
 
@@ -70,4 +72,8 @@ pub enum Command {
     Load(Box<LoadArgs>),
     Impair(Box<ImpairArgs>),
     Doctor(Box<DoctorArgs>),
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
+    #[command(hide = true)]
+    Man(ManArgs),
 }

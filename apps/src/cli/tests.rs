@@ -13,7 +13,7 @@ fn refusal(line: &str) -> Option<String> {
         Ok(Cli { command: Command::Serve(args) }) => check::serve(&args).err().map(|f| f.to_string()),
         Ok(Cli { command: Command::Load(args) }) => check::load(&args).err().map(|f| f.to_string()),
         Ok(Cli { command: Command::Impair(args) }) => check::impair(&args).err().map(|f| f.to_string()),
-        Ok(Cli { command: Command::Doctor(_) }) => None,
+        Ok(Cli { command: Command::Doctor(_) | Command::Completions(_) | Command::Man(_) }) => None,
     }
 }
 
