@@ -45,6 +45,12 @@ impl<T> ChunkQueue<T> {
         self.chunks.get(place / CHUNK_LEN)?.get(place % CHUNK_LEN)
     }
 
+    /// The element at the front.
+    #[inline(always)]
+    pub fn front(&self) -> Option<&T> {
+        self.chunks.front()?.get(self.taken)
+    }
+
     #[inline(always)]
     pub fn get_mut(&mut self, offset: usize) -> Option<&mut T> {
         let place = self.taken + offset;
@@ -88,7 +94,7 @@ impl<T: Copy> ChunkQueue<T> {
     }
 
     pub fn pop_front(&mut self) -> Option<T> {
-        let value = *self.get(0)?;
+        let value = *self.front()?;
         self.len -= 1;
         self.taken += 1;
         if self.taken == CHUNK_LEN || self.len == 0 {

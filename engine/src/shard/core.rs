@@ -77,6 +77,8 @@ pub struct Core {
     pub(super) proto: Protocol,
     /// No VLAN: frames may be plain.
     pub(super) untagged: bool,
+    /// The MSS that we announce to IPv4 peers.
+    pub(super) own_mss_v4: u16,
     /// Nor is there a trace: what is sent may take the short way.
     pub(super) untagged_unseen: bool,
     /// Link header of the next segment to be sent: `dst` is filled in for each, the rest stays.
@@ -152,6 +154,7 @@ impl Core {
                 plain_ip: PlainIp::new(tcp.ip.with_ecn(0)),
             },
             untagged: config.vlan.count == 0,
+            own_mss_v4: options::own_mss(config.mtu, true),
             untagged_unseen: config.vlan.count == 0 && !config.trace,
             link: LinkOut { src: config.mac, dst: Mac::ZERO, vlan: config.vlan },
             is_behind: false,
@@ -233,7 +236,7 @@ impl Core {
 
     #[inline]
     pub(super) fn own_mss(&self, v4: bool) -> u16 {
-        options::own_mss(self.config.mtu, v4)
+        if v4 { self.own_mss_v4 } else { options::own_mss(self.config.mtu, false) }
     }
 
     /// What a new connection over the next hop `neighbour` has to know about where it is, and its initial sequence

@@ -93,7 +93,8 @@ impl<A: App> Shard<A> {
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
         let own_mss = match before {
-            State::SynSent => crate::tcp::options::own_mss(core.config.mtu, t.key.remote.is_v4()),
+            State::SynSent if t.key.remote.is_v4() => core.own_mss_v4,
+            State::SynSent => crate::tcp::options::own_mss(core.config.mtu, false),
             _ => 0,
         };
         let mut out = receive::receive(t, &item.seg, own_mss, &mut core.proto.env_of(slot, t.flags));

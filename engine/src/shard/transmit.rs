@@ -154,7 +154,7 @@ impl Core {
         let Some(t) = conns.get_mut(slot) else { return };
         let full = cx.tx.len() == cx.tx.capacity();
         let holds = frame.as_ref().is_some_and(|f| parts::holds(f, t.snd_end.since(t.snd_max)));
-        if (t.snd_max != t.snd_end || t.has(flag::FIN_QUEUED))
+        if t.has_unsent()
             && holds
             && !full
             && sender.is_plain(t)

@@ -206,7 +206,7 @@ impl<R: Copy> AgingTable<R> {
 
     /// When the front place's time is over.
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.marks.get(0).map(|mark| mark.last.plus(self.life))
+        self.marks.front().map(|mark| mark.last.plus(self.life))
     }
 
     /// Records held.

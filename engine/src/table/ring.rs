@@ -32,7 +32,7 @@ impl<T: Copy> Ring<T> {
 
     /// The oldest element and its index.
     pub fn front(&self) -> Option<(u32, &T)> {
-        self.queue.get(0).map(|v| (self.head, v))
+        self.queue.front().map(|v| (self.head, v))
     }
 
     /// The element `offset` places behind the oldest.

@@ -55,7 +55,7 @@ impl<T: Default> Slab<T> {
         });
         // Those that were given back come in order, too: nothing is ever filled in.
         if slot >= self.records.len() {
-            self.records.push(T::default());
+            self.records.put(slot, T::default(), T::default);
         }
         let step = (slot / STEP) as usize;
         if step == self.live.len() {

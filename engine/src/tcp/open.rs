@@ -27,8 +27,17 @@ pub struct Surroundings {
     pub ts_offset: u32,
 }
 
+/// A control block that nobody has is as [`Tcb::default`] says, but for marks that somebody may have left who did not know
+/// that its connection was over.
+#[inline(always)]
+fn blank(t: &mut Tcb) {
+    t.flags = 0;
+    debug_assert_eq!(*t, Tcb::default());
+}
+
 /// Makes a new control block one in SYN-SENT, its SYN not yet sent.
 pub fn active(t: &mut Tcb, s: &Surroundings, iss: Seq, env: &mut Env<'_>) {
+    blank(t);
     t.key = s.key;
     t.mss = s.own_mss;
     t.neighbour = s.neighbour;
@@ -66,6 +75,7 @@ pub fn fast(t: &mut Tcb, h: &HalfOpen, s: &Surroundings, syn: &TcpSegment, env: 
 #[inline(always)]
 fn of_half(t: &mut Tcb, h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) {
     let config = env.config;
+    blank(t);
     t.key = s.key;
     t.mss = h.mss;
     t.neighbour = s.neighbour;

@@ -20,7 +20,8 @@ pub fn us(ticks: u32) -> u32 {
 /// Takes a measurement in units of 1024 ns (RFC 6298 2.2 and 2.3).
 #[inline(always)]
 pub fn sample(t: &mut Tcb, rtt_us: u32) {
-    let r = rtt_us.min(1 << 28).max(1);
+    let r = rtt_us.min(1 << 28);
+    let r = r + u32::from(r == 0);
     // Only a measurement ends the back-off (RFC 6298 section 5, Karn).
     t.backoff = 0;
     if t.has(flag::RTT_VALID) {

@@ -76,7 +76,7 @@ pub mod flag {
 }
 
 /// Transmission control block (RFC 9293 3.3.1). Times: `us` fields in units of 1024 ns.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 #[repr(C)]
 pub struct Tcb {
     pub key: FlowKey,

@@ -43,13 +43,13 @@ impl Fifo {
 
     /// The first entry, with its stamp.
     pub fn front(&self) -> Option<(u32, u32)> {
-        self.queue.get(0).map(|&slot| (self.front, slot))
+        self.queue.front().map(|&slot| (self.front, slot))
     }
 
     /// Takes the first entry away.
     pub fn pop(&mut self) {
         self.queue.pop_front();
-        while let Some(&element) = self.queue.get(0)
+        while let Some(&element) = self.queue.front()
             && element & STAMP != 0
         {
             self.front = element & !STAMP;

@@ -87,9 +87,10 @@ fn transport(bytes: &[u8], network: Option<Network>, verify_checksums: bool, seg
     !verify_checksums || pseudo.segment(tcp_bytes).is_valid()
 }
 
-/// There is none but timestamps, which are left as they are. SACK blocks that do not count are, too.
+/// There is none but timestamps, which are left as they are.
 #[inline(always)]
 fn none(options: &mut TcpOptions) {
+    options.sack = TcpOptions::NONE.sack;
     (options.mss, options.window_scale, options.fast_open) = (None, None, None);
     (options.sack_permitted, options.sack_len) = (false, 0);
 }

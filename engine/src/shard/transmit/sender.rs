@@ -165,34 +165,24 @@ impl Sender<'_> {
         }
     }
 
-    /// A segment into the burst. `written`: there was room for it in the frame.
+    /// A segment into the burst, which has room. `written`: there was room for it in the frame.
     #[inline(always)]
     pub fn push(&mut self, frame: &mut Option<Frame>, written: bool, cx: &mut Cx<'_>) {
-        if !written {
-            return unwritten(&mut self.proto.counters, frame.take(), cx);
-        }
-        self.proto.counters.event(Event::SegmentsOut);
-        self.proto.counters.event(Event::FramesOut);
-        self.proto.counters.add(Event::BytesOut, frame.as_ref().map_or(0, Frame::len) as u64);
-        // Who sends has made sure that there is room.
-        if let Some(frame) = frame.take()
-            && cx.tx.len() < cx.tx.capacity()
-        {
-            cx.tx.push(frame);
+        match frame.take() {
+            Some(frame) if written => {
+                self.proto.counters.event(Event::SegmentsOut);
+                self.push_frame(frame, cx);
+            }
+            frame => unwritten(&mut self.proto.counters, frame, cx),
         }
     }
 
-    /// Puts a finished frame into the burst.
+    /// Puts a finished frame into the burst, which has room.
     #[inline(always)]
     pub fn push_frame(&mut self, frame: Frame, cx: &mut Cx<'_>) {
         self.proto.counters.event(Event::FramesOut);
         self.proto.counters.add(Event::BytesOut, frame.len() as u64);
-        // Who sends has made sure that there is room.
-        if cx.tx.len() < cx.tx.capacity() {
-            cx.tx.push(frame);
-        } else {
-            cx.pool.free(frame);
-        }
+        cx.tx.push(frame);
     }
 }
 
