@@ -24,9 +24,9 @@ pub mod trace;
 
 use clap::Parser;
 use cli::net::OutputArgs;
-use cli::{Cli, Command};
+use cli::{Cli, Command, LoadArgs};
 use failure::{EXIT_USAGE, Failure};
-use report::{Report, file, html, json, paint::Paint, text};
+use report::{Report, file, hdr, html, json, paint::Paint, text};
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
@@ -34,6 +34,7 @@ use std::process::ExitCode;
 
 /// The whole program; returns its exit code.
 pub fn main() -> ExitCode {
+    say_what_a_panic_is();
     // Wrong usage ends here, with clap's words and exit code 2.
     let cli = Cli::parse();
     match carry_out(&cli) {
@@ -45,11 +46,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A release build ends with SIGABRT right after it.
+fn say_what_a_panic_is() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        usual(info);
+        eprintln!(
+            "synfin: this is a bug in synfin: please report it with the command line; what --csv has written is kept"
+        );
+    }));
+}
+
 fn carry_out(cli: &Cli) -> Result<u8, Failure> {
     match &cli.command {
-        Command::Serve(args) => with_report(&args.net.output, || run::serve::run(args)),
-        Command::Load(args) if args.search => with_report(&args.net.output, || run::search::run(args)),
-        Command::Load(args) => with_report(&args.net.output, || run::load::run(args)),
+        Command::Serve(args) => with_report(&args.net.output, None, || run::serve::run(args)),
+        Command::Load(args) => with_report(&args.net.output, args.hdr.as_deref(), || load(args)),
         Command::Impair(args) => {
             args.json.as_deref().map_or(Ok(()), json::check_place)?;
             let report = run::impair::run(args)?;
@@ -65,14 +76,24 @@ fn carry_out(cli: &Cli) -> Result<u8, Failure> {
     }
 }
 
+fn load(args: &LoadArgs) -> Result<Report, Failure> {
+    if args.search { run::search::run(args) } else { run::load::run(args) }
+}
+
 /// Places are checked before a run, and written to after it.
-fn with_report(output: &OutputArgs, run: impl FnOnce() -> Result<Report, Failure>) -> Result<u8, Failure> {
+fn with_report(
+    output: &OutputArgs,
+    hdr: Option<&Path>,
+    run: impl FnOnce() -> Result<Report, Failure>,
+) -> Result<u8, Failure> {
     output.json.as_deref().map_or(Ok(()), json::check_place)?;
     output.html.as_deref().map_or(Ok(()), |path| file::check_place(path, "--html"))?;
     output.csv.as_deref().map_or(Ok(()), |path| file::check_place(path, "--csv"))?;
+    hdr.map_or(Ok(()), |path| file::check_place(path, hdr::OPTION))?;
     let report = run()?;
     show(&report, |paint| text::render(&report, paint), output.json.as_deref())?;
     output.html.as_deref().map_or(Ok(()), |path| file::write(&html::render(&report), path, "--html"))?;
+    hdr.map_or(Ok(()), |path| hdr::write(&report, path))?;
     Ok(report.outcome.exit_code)
 }
 

@@ -50,7 +50,9 @@ fn the_rows_of_a_run_that_ctrl_c_ends_add_up_to_its_report_on_both_sides() {
     for column in ["started", "established", "completed", "missed"] {
         assert_eq!(sum(&text, column), number(&report, &format!("load/connections/{column}")), "{column}:\n{text}");
     }
-    assert_eq!(sum(&text, "requests"), number(&report, "load/requests/sent"));
+    for (column, path) in [("requests", "sent"), ("responses", "responses")] {
+        assert_eq!(sum(&text, column), number(&report, &format!("load/requests/{path}")), "{column}:\n{text}");
+    }
     let series = report["series"].as_array().expect("rows");
     assert_eq!(series.len(), text.lines().count() - 1);
     let handshakes: u64 = series.iter().filter_map(|row| row["handshake_ns"]["count"].as_u64()).sum();
@@ -61,6 +63,35 @@ fn the_rows_of_a_run_that_ctrl_c_ends_add_up_to_its_report_on_both_sides() {
     let text = std::fs::read_to_string(&served).expect("the server's CSV file");
     assert_eq!(sum(&text, "started"), number(&report, "serve/accepted"), "{text}");
     [csv, html, served].iter().for_each(|f| std::fs::remove_file(f).expect("a file of ours"));
+}
+
+#[test]
+fn the_rows_of_a_run_with_failures_that_is_cut_add_up_to_its_report_too() {
+    let Some(lab) = Lab::up(1) else { return };
+    let _server = Running::serve(&lab, "-a 198.18.0.20/24 --listen 9 --app discard");
+    let csv = temporary("cut.csv");
+    let client = format!(
+        "load -i veth-a --sleep -a 198.18.0.30-198.18.0.99/24 -t 198.18.0.20:9 --rate 200 --duration 10m --timeout 500ms \
+         --interval 200ms --csv {}",
+        csv.display()
+    );
+    let mut client = Running::start(&lab, Side::A, &client);
+    wait_for_rows(&csv, 8);
+    client.signal("INT");
+    thread::sleep(Duration::from_millis(100));
+    client.signal("INT");
+    assert_eq!(client.wait(), Some(1));
+    let (report, text) = (client.report(), std::fs::read_to_string(&csv).expect("the CSV file"));
+    for column in ["started", "established", "completed", "failed", "missed"] {
+        assert_eq!(sum(&text, column), number(&report, &format!("load/connections/{column}")), "{column}:\n{text}");
+    }
+    assert_eq!(sum(&text, "requests"), number(&report, "load/requests/sent"), "{text}");
+    let (failed, unfinished) =
+        (number(&report, "load/connections/failed"), number(&report, "load/connections/unfinished"));
+    assert!(failed > 0 && unfinished > 0 && sum(&text, "responses") == 0, "{report:#}");
+    let last = report["series"].as_array().and_then(|rows| rows.last()).expect("rows");
+    assert_eq!(last["open"], 0, "what was cut is no longer open: {last}");
+    std::fs::remove_file(csv).expect("the CSV file");
 }
 
 #[test]

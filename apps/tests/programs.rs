@@ -192,6 +192,84 @@ fn ctrl_c_ends_a_run_with_its_report_and_kill_9_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_request_arrives_as_it_was_asked_for() {
+    let Some(lab) = Lab::up(1) else { return };
+    let body = temporary("body");
+    std::fs::write(&body, "a=1&b=2").expect("a file");
+    let listener = lab.inside(Side::B, || TcpListener::bind("198.18.0.2:80")).expect("a free port");
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut request = Vec::new();
+        let mut byte = [0];
+        while !request.ends_with(b"b=2") && stream.read(&mut byte).expect("a request") > 0 {
+            request.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").expect("sent");
+        String::from_utf8(request).expect("ASCII")
+    });
+    let line = format!(
+        "-a 198.18.0.10/24 -t 198.18.0.2:80 --concurrency 1 -n 1 --path /api --method PUT -H Host:api.example -H X-A:1 \
+         -H X-A:2 --body-file {}",
+        body.display()
+    );
+    let (code, report) = load(&lab, &line);
+    assert_eq!((code, number(&report, "load/requests/responses_by_status/2xx")), (0, 1));
+    assert_eq!(
+        server.join().expect("no panic"),
+        "PUT /api HTTP/1.1\r\nUser-Agent: synfin\r\nAccept: */*\r\nContent-Length: 7\r\nHost: api.example\r\nX-A: 1\r\nX-A: 2\r\n\
+         \r\na=1&b=2"
+    );
+    std::fs::remove_file(body).expect("the file");
+}
+
+#[test]
+fn connections_that_keep_requesting_end_with_the_time_and_what_warms_up_is_left_out() {
+    let Some(lab) = Lab::up(1) else { return };
+    let _server = Running::serve(&lab, "-a 198.18.0.20/24 --listen 80");
+    let hdr = temporary("run.hlog");
+    let line = "-a 198.18.0.10/24 -t 198.18.0.20:80 --concurrency 5 --requests-per-connection 1M --duration 1500ms";
+    let (code, report) = load(&lab, &format!("{line} --warmup 500ms --hdr {}", hdr.display()));
+    assert_eq!(code, 0, "{:#}", report["outcome"]);
+    all_went_well(&report, 5);
+    let (sent, measured) = (number(&report, "load/requests/sent"), number(&report, "load/latency_ns/request/count"));
+    assert_eq!(number(&report, "load/requests/responses"), sent);
+    assert!(measured > 0 && measured < sent, "{measured} of {sent}");
+    let seconds = report["load"]["active_seconds"].as_f64().expect("a number");
+    let rate = report["load"]["requests"]["per_second"].as_f64().expect("a number");
+    assert!((rate * seconds - measured as f64).abs() < 1.0, "{rate} for {seconds} s, and {measured} were measured");
+    let log = std::fs::read_to_string(&hdr).expect("a log");
+    assert!(log.contains("\nTag=request,0.500,"), "{log}");
+    std::fs::remove_file(hdr).expect("the log");
+}
+
+#[test]
+fn a_run_that_is_ended_before_anything_was_completed_has_failed() {
+    let Some(lab) = Lab::up(1) else { return };
+    let _server = Running::serve(&lab, "-a 198.18.0.20/24 --listen 9 --app discard");
+    let line = "load -i veth-a --sleep -a 198.18.0.30/24 -t 198.18.0.20:9 --rate 50 --duration 10m --drain 100ms";
+    let client = Running::start(&lab, Side::A, line);
+    thread::sleep(Duration::from_secs(2));
+    let (code, report) = client.stop();
+    let said = report["outcome"]["summary"].as_str().expect("a sentence");
+    assert!(code == 1 && said.starts_with("stopped before any of "), "{code}: {said}");
+}
+
+#[test]
+fn a_hang_up_is_no_reason_to_end_for_a_run_that_was_told_to_ignore_it() {
+    let Some(lab) = Lab::up(1) else { return };
+    let line = "serve -i veth-b --sleep -a 198.18.0.20/24 --listen 80";
+    let mut server = Running::start_with(&lab, Side::B, &["nohup"], line);
+    thread::sleep(Duration::from_secs(1));
+    server.signal("HUP");
+    let (code, report) = load(&lab, "-a 198.18.0.10/24 -t 198.18.0.20:80 --concurrency 1 -n 10");
+    assert_eq!(code, 0, "it still serves");
+    all_went_well(&report, 10);
+    server.signal("INT");
+    assert_eq!(server.wait(), Some(0));
+    assert_eq!(number(&server.report(), "serve/accepted"), 10);
+}
+
+#[test]
 fn a_recording_holds_every_frame_and_a_trace_every_segment() {
     let Some(lab) = Lab::up(1) else { return };
     let _server = Running::serve(&lab, "-a 198.18.0.20/24 --listen 80");

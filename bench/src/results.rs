@@ -1,4 +1,4 @@
-//! Raw results: a CSV file in bench/results/, named after the commit, with the machine described in comment lines.
+//! Raw results: a CSV file, named after the commit, with the machine described in comment lines.
 
 use crate::machine;
 use std::fmt::Write as _;
@@ -34,16 +34,18 @@ impl Results {
         self.text.push('\n');
     }
 
-    /// Writes the file, replacing one of the same commit. Returns its name.
+    /// Writes the file, replacing one of the same commit, into the directory that `SYNFIN_BENCH_RESULTS` names, or into
+    /// bench/results. Returns its path.
     ///
     /// # Errors
     /// Whatever the file system says.
     pub fn save(&self) -> io::Result<PathBuf> {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("results");
+        let usual = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("results");
+        let folder = std::env::var_os("SYNFIN_BENCH_RESULTS").map_or_else(usual, PathBuf::from);
         fs::create_dir_all(&folder)?;
-        let name = format!("{}-{}.csv", self.bench, machine::commit());
-        fs::write(folder.join(&name), &self.text)?;
-        Ok(PathBuf::from("bench/results").join(name))
+        let path = folder.join(format!("{}-{}.csv", self.bench, machine::commit()));
+        fs::write(&path, &self.text)?;
+        Ok(path)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::time::Duration;
-use synfin_engine::base::{Frame, FramePool, Instant};
+use synfin_engine::base::{Backlog, Frame, FramePool, Instant};
 use synfin_engine::shard::{
     App, CloseReason, Conn, ConnId, Connect, ConnectError, Cx, Limits, LocalNet, Payload, Report, Shard, ShardConfig,
 };
@@ -332,7 +332,7 @@ impl Host {
 
     /// One turn of the poll loop.
     pub fn turn(&mut self, mut rx: Vec<Frame>) {
-        let mut cx = Cx { now: self.now, pool: &mut self.pool, tx: &mut self.tx };
+        let mut cx = Cx { now: self.now, backlog: Backlog::None, pool: &mut self.pool, tx: &mut self.tx };
         self.shard.ingest(&mut rx, &mut cx);
         self.shard.expire(&mut cx);
         self.shard.poll_app(&mut cx);
@@ -342,7 +342,7 @@ impl Host {
 
     /// A turn whose output is thrown away: for floods.
     pub fn turn_unchecked(&mut self, mut rx: Vec<Frame>) {
-        let mut cx = Cx { now: self.now, pool: &mut self.pool, tx: &mut self.tx };
+        let mut cx = Cx { now: self.now, backlog: Backlog::None, pool: &mut self.pool, tx: &mut self.tx };
         self.shard.ingest(&mut rx, &mut cx);
         self.shard.expire(&mut cx);
         self.shard.emit(&mut cx);
@@ -445,7 +445,7 @@ impl Host {
 
     /// Resets every connection.
     pub fn abort_all(&mut self) {
-        let mut cx = Cx { now: self.now, pool: &mut self.pool, tx: &mut self.tx };
+        let mut cx = Cx { now: self.now, backlog: Backlog::None, pool: &mut self.pool, tx: &mut self.tx };
         while self.shard.abort_all(&mut cx) > 0 {
             cx.tx.drain(..).for_each(|frame| cx.pool.free(frame));
         }

@@ -1,7 +1,8 @@
 //! A lab of two network namespaces (`scripts/lab`), as a value: made for a test, gone with it.
 //!
-//! Without the privilege for it, [`Lab::up`] prints why and gives `None`; the test then ends without a verdict.
+//! Without the privilege for it, [`Lab::up`] says why and gives `None`; the test then ends without a verdict.
 
+use crate::skip::skip;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Makes a lab with `queues` queues a side; `None`, with the reason printed, where that cannot be done.
+    /// Makes a lab with `queues` queues a side; `None`, with the reason said, where that cannot be done.
     pub fn up(queues: u32) -> Option<Lab> {
         Lab::up_with(&["--queues", &queues.to_string()])
     }
@@ -50,13 +51,13 @@ impl Lab {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // SAFETY: no pointers are involved.
         if unsafe { libc::geteuid() } != 0 {
-            eprintln!("skipped: network namespaces need root");
+            skip("network namespaces need root");
             return None;
         }
         let prefix = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let made = script("up", &prefix, options);
         if !made.status.success() {
-            eprintln!("skipped: no lab: {}", String::from_utf8_lossy(&made.stderr).trim());
+            skip(format_args!("no lab: {}", String::from_utf8_lossy(&made.stderr).trim()));
             return None;
         }
         Some(Lab { prefix })

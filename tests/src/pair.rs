@@ -1,7 +1,7 @@
 //! Two shards joined by a link, in virtual time.
 
 use std::time::Duration;
-use synfin_engine::base::{Frame, FramePool, Instant, Rng};
+use synfin_engine::base::{Backlog, Frame, FramePool, Instant, Rng};
 use synfin_engine::io::sim::{End, Impairment, SimLink};
 use synfin_engine::shard::{App, Cx, LocalNet, Shard, ShardConfig, TraceEvent};
 use synfin_engine::wire::{Addr, Mac};
@@ -59,7 +59,7 @@ impl<A: App> Side<A> {
     fn turn(&mut self, link: &mut SimLink, now: Instant) {
         loop {
             let got = link.receive(self.end, now, &mut self.pool, &mut self.rx);
-            let mut cx = Cx { now, pool: &mut self.pool, tx: &mut self.tx };
+            let mut cx = Cx { now, backlog: Backlog::None, pool: &mut self.pool, tx: &mut self.tx };
             self.shard.ingest(&mut self.rx, &mut cx);
             self.shard.expire(&mut cx);
             self.shard.poll_app(&mut cx);
@@ -81,7 +81,7 @@ impl<A: App> Side<A> {
         now: Instant,
     ) {
         self.rx.extend(segments.map(|s| frame(&s, &mut self.pool)));
-        let mut cx = Cx { now, pool: &mut self.pool, tx: &mut self.tx };
+        let mut cx = Cx { now, backlog: Backlog::None, pool: &mut self.pool, tx: &mut self.tx };
         self.shard.ingest(&mut self.rx, &mut cx);
         self.tx.drain(..).for_each(|f| self.pool.free(f));
     }

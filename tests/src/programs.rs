@@ -1,6 +1,7 @@
 //! Programs that run beside a test: found, started, watched and stopped, all of it within bounds. Nothing outlives the
 //! value that stands for it, even if the test panics; programs are stopped by their own process number only.
 
+use crate::skip::skip;
 use std::env;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -14,14 +15,14 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(90);
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// The `synfin` to test: `SYNFIN_BIN`, or the workspace's release build. `None`, with the reason printed, without one.
+/// The `synfin` to test: `SYNFIN_BIN`, or the workspace's release build. `None`, with the reason said, without one.
 pub fn synfin() -> Option<PathBuf> {
     let built = || [env!("CARGO_MANIFEST_DIR"), "..", "target", "release", "synfin"].iter().collect();
     let path = env::var_os("SYNFIN_BIN").map_or_else(built, PathBuf::from);
     if path.is_file() {
         return Some(path);
     }
-    eprintln!("skipped: no {}: cargo build --release -p synfin makes it, SYNFIN_BIN names another", path.display());
+    skip(format_args!("no {}: cargo build --release -p synfin makes it, SYNFIN_BIN names another", path.display()));
     None
 }
 
@@ -32,11 +33,11 @@ pub fn find(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).chain(administrators).map(|dir| dir.join(name)).find(|p| p.is_file())
 }
 
-/// Whether all of these are installed; prints which one is not.
+/// Whether all of these are installed; says which one is not.
 pub fn all_found(names: &[&str]) -> bool {
     let missing = names.iter().find(|n| find(n).is_none());
     if let Some(name) = missing {
-        eprintln!("skipped: {name} is not installed; scripts/setup peers does that");
+        skip(format_args!("{name} is not installed; scripts/setup peers does that"));
     }
     missing.is_none()
 }

@@ -3,7 +3,7 @@
 use crate::pair::{ADDR_A, ADDR_B, configs};
 use std::collections::VecDeque;
 use std::time::Duration;
-use synfin_engine::base::{Frame, FramePool, Instant};
+use synfin_engine::base::{Backlog, Frame, FramePool, Instant};
 use synfin_engine::io::sim::{End, Impairment, SimLink};
 use synfin_engine::shard::{Cx, ShardConfig, TraceEvent};
 use synfin_engine::socket::blocking::World;
@@ -90,7 +90,10 @@ impl Net {
         for side in &mut self.sides {
             loop {
                 let got = self.link.receive(side.end, self.now, &mut side.pool, &mut side.rx);
-                side.stack.turn(&mut side.rx, &mut Cx { now: self.now, pool: &mut side.pool, tx: &mut side.tx });
+                side.stack.turn(
+                    &mut side.rx,
+                    &mut Cx { now: self.now, backlog: Backlog::None, pool: &mut side.pool, tx: &mut side.tx },
+                );
                 let sent = side.tx.len();
                 self.link.send_all(side.end, &mut side.tx, &mut side.pool, self.now);
                 self.trace.append(&mut side.stack.take_trace());

@@ -1,8 +1,9 @@
 //! A real device for tests: a thread in a network namespace of its own, a veth pair in it, AF_XDP on its
 //! ends. The namespace and all that is in it vanish with the thread.
 //!
-//! Without the privileges for that, a test prints `skipped: why` and returns.
+//! Without the privileges for that, a test says why it is skipped and returns.
 
+use crate::skip::skip;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,14 +22,16 @@ pub fn in_new_namespace(body: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             // SAFETY: no pointers are involved; only the calling thread's namespace changes.
-            if unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0 {
-                body();
-            } else {
-                println!("skipped: cannot make a network namespace: {}", std::io::Error::last_os_error());
+            if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+                return Err(std::io::Error::last_os_error());
             }
+            body();
+            Ok(())
         });
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => skip(format_args!("cannot make a network namespace: {e}")),
+            Err(panic) => std::panic::resume_unwind(panic),
         }
     });
 }

@@ -190,3 +190,35 @@ fn segments_cut_anywhere_have_the_effect_of_whole_ones() {
         assert_eq!(cut.sent, whole.sent);
     }
 }
+
+#[test]
+fn bytes_that_there_is_no_room_to_keep_come_again_and_count_once() {
+    let stream: Vec<u8> = (0..30_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for (parts, appetite) in [(1, 700), (3, 700), (3, 2_000), (3, 2_500), (4, 3_100)] {
+        let mut config = plain_config();
+        config.limits.held_frames = 0;
+        let mut host = Host::accepted(config);
+        host.pool = FramePool::heap(64, 16_384);
+        let mut done = 0;
+        while done < stream.len() {
+            host.shard.app_mut().appetite = appetite;
+            let end = (done + 6_000).min(stream.len());
+            let bytes = frame_bytes(101 + done as u32, &stream[done..end], TcpFlags::ACK);
+            let cuts: Vec<usize> = (1..parts).map(|part| HEADERS + (end - done) * part / parts).collect();
+            arrive(&mut host, &bytes, &cuts);
+            host.pass(Duration::from_millis(300));
+            let acknowledged = host.out.drain(..).next_back().expect("an acknowledgement").seg.ack.0 as usize - 101;
+            assert!(acknowledged > done, "the application takes something each time");
+            done = acknowledged;
+            assert_eq!(
+                host.shard.app().bytes().len(),
+                done,
+                "what was acknowledged was delivered: {parts}, {appetite}"
+            );
+        }
+        assert!(host.shard.app().bytes() == stream, "{parts} parts, {appetite} bytes at a time");
+        assert_eq!(host.shard.counters().count(Event::PayloadIn), stream.len() as u64);
+        host.abort_all();
+        assert_eq!(host.pool.available(), 64, "frames left over");
+    }
+}

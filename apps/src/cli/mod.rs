@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod doctor;
+pub mod header;
 pub mod impair;
 pub mod limit;
 pub mod load;
@@ -42,10 +43,10 @@ Examples:
 
 Exit status:
   0  the run did what was asked; doctor: nothing stands in the way of one
-  1  it ran, but more connections failed or were missed than --max-errors and --max-missed allow, or a --limit was exceeded; \
-doctor: something stands \
-in the way
+  1  it ran, but more connections failed or were missed than --max-errors and --max-missed allow, or a --limit was exceeded, \
+or it was ended before anything was completed; doctor: something stands in the way
   2  bad usage, or the run could not be set up: one sentence on standard error, and what to do
+  134 (SIGABRT)  a bug in synfin; there is no report, but --csv keeps what it has written
 
 Privileges: root, or the capabilities cap_net_raw, cap_net_admin and cap_bpf:
   sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep $(command -v synfin)";

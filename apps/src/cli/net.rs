@@ -1,7 +1,7 @@
 //! What both subcommands are told about the network, the machine and TCP.
 
 use super::values::{self, AddressRange, Cores, Pace};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 use synfin_engine::io::tap::FaultSpec;
@@ -249,6 +249,7 @@ pub enum Progress {
 
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Output")]
+#[command(group = ArgGroup::new("files over time").multiple(true).args(["json", "html", "csv"]))]
 pub struct OutputArgs {
     /// Write the report as JSON too ('-': to standard output, instead of the text)
     #[arg(long, value_name = "FILE")]
@@ -265,12 +266,13 @@ pub struct OutputArgs {
     pub csv: Option<PathBuf>,
 
     /// Distance of the rows of --csv and of those in --json and --html
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "files over time", value_parser = values::interval)]
     pub interval: Duration,
 
     /// Record every frame, sent and received, in a pcap file with nanosecond times
     ///
-    /// With several workers, frames of different workers may be out of order by up to a second (reordercap sorts them).
+    /// It ends at 64 GiB; the report says how many frames are missing. With several workers, frames of different workers may
+    /// be out of order by up to a second (reordercap sorts them).
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
 

@@ -72,7 +72,7 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (B, "-t 198.18.0.1:80 --rate 1", "one of our own"),
         (B, "-t [2001:2::2]:80 --rate 1", "no --address is"),
         (L, "--requests-per-connection 0", "at least 1"),
-        (L, "--message-bytes 0", "between 1 and 1GiB"),
+        (L, "--app echo --message-bytes 0", "between 1 and 1GiB"),
         (L, "--path index.html", "begins with '/'"),
         (L, "--close slam", "invalid value 'slam'"),
         (L, "--source-ports 9-1", "ends before it begins"),
@@ -80,6 +80,8 @@ fn wrong_command_lines_are_refused_with_a_sentence_each() {
         (L, "--timeout 0s", "longer than zero"),
         (L, "--csv run.csv --interval 1ms", "at least 100ms"),
         (L, "--limit request.p99", "is no limit; write for example"),
+        (L, "--ramp 10s", "--ramp 10 s takes all of the 10 s of --duration"),
+        (L, "--ramp 3s --duration 2s", "never reached"),
         (L, "--search --csv run.csv", "cannot be used with"),
         (B, "-t 198.18.0.2:80 --concurrency 5 --search", "cannot be used with"),
         ("synfin doctor --try", "", "--interface <IF>"),
@@ -105,6 +107,47 @@ fn a_hold_that_makes_no_sense_is_refused() {
         (L, "--hold-time 5s", "--hold <N>"),
         (L, "--hold-requests 5", "--hold <N>"),
     ]);
+}
+
+#[test]
+fn options_that_contradict_each_other_or_would_change_nothing_are_refused() {
+    const H: &str = "synfin load -i v0 -a 198.18.0.1/24 -t 198.18.0.2:80 --hold 10";
+    const C: &str = "synfin load -i v0 -a 198.18.0.1/24 -t 198.18.0.2:80 --concurrency 10";
+    check_table(&[
+        (H, "--limit connection.p99=1s", "--hold does not measure connections as a whole"),
+        (H, "--hold-requests 0 --limit request.p99=1s", "there are no requests with --hold-requests 0"),
+        (H, "--hold-requests 0 --limit response.max=1s", "asks for response, and there are no requests"),
+        (L, "--close rst --limit close.p99=1s", "there is no close to measure with --close rst"),
+        (H, "--ramp 1s", "no rate to grow to"),
+        (H, "--fast-open", "--hold sends none"),
+        (C, "--max-lateness 1s", "cannot be used with"),
+        (C, "--max-missed 1", "cannot be used with"),
+        (L, "--json a --html a", "--json and --html name the same file, a"),
+        (L, "--csv b --json a --pcap b", "--csv and --pcap name the same file, b"),
+        (L, "--html -", "--html cannot be written to standard output"),
+        (L, "--hdr a --csv a", "--csv and --hdr name the same file, a"),
+        (L, "--hdr -", "--hdr cannot be written to standard output"),
+        (S, "--csv -", "only --json takes '-'"),
+        (S, "--interval 2s", "--csv <FILE>"),
+        (L, "--app echo --path /x", "--path is for --app http"),
+        (L, "--app echo -H A:b", "--header is for --app http"),
+        (L, "--app echo --method PUT", "--method is for --app http"),
+        (L, "--app echo --body-file x", "--body-file is for --app http"),
+        (L, "-H Content-Length:5", "give that with --body-file"),
+        (L, "--method HEAD", "have no body"),
+        (L, "--warmup 10s", "nothing is left to be measured"),
+        (H, "--warmup 1s", "cannot be used with"),
+        (L, "--message-bytes 5", "--message-bytes is for --app echo"),
+        (S, "--steering hash", "--steering is for several workers"),
+    ]);
+    for line in [
+        format!("{H} --close rst --limit close.p99=1s --ramp 1s --rate 5 --hold-requests 0"),
+        format!("{L} --json - --csv a --html b --interval 2s --limit connection.p99=1s --ramp 9s"),
+        format!("{C} -n 5 --ramp 1h --app echo --message-bytes 5"),
+        format!("{S} --workers 2 --steering hash"),
+    ] {
+        assert_eq!(refusal(&line), None, "{line}");
+    }
 }
 
 #[test]
@@ -172,5 +215,5 @@ fn the_examples_in_the_help_texts_are_accepted() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 17);
+    assert_eq!(examples, 18);
 }

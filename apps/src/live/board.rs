@@ -11,22 +11,27 @@ pub struct Figures {
     pub completed: u64,
     pub failed: u64,
     pub missed: u64,
+    /// Load: sent; serve: received.
     pub requests: u64,
+    /// Due, but not sent.
+    pub requests_missed: u64,
+    pub responses: u64,
+    /// Connections, now.
+    pub open: u64,
 }
 
 impl Figures {
-    fn words(&self) -> [u64; 6] {
-        [self.started, self.established, self.completed, self.failed, self.missed, self.requests]
+    const COUNT: usize = 9;
+
+    fn words(&self) -> [u64; Figures::COUNT] {
+        let Figures { started, established, completed, failed, missed, requests, requests_missed, responses, open } =
+            *self;
+        [started, established, completed, failed, missed, requests, requests_missed, responses, open]
     }
 
-    fn of(words: [u64; 6]) -> Figures {
-        let [started, established, completed, failed, missed, requests] = words;
-        Figures { started, established, completed, failed, missed, requests }
-    }
-
-    /// Connections begun and neither completed nor failed.
-    pub fn open(&self) -> u64 {
-        self.started.saturating_sub(self.completed + self.failed)
+    fn of(words: [u64; Figures::COUNT]) -> Figures {
+        let [started, established, completed, failed, missed, requests, requests_missed, responses, open] = words;
+        Figures { started, established, completed, failed, missed, requests, requests_missed, responses, open }
     }
 
     pub fn plus(&self, other: &Figures) -> Figures {
@@ -37,13 +42,19 @@ impl Figures {
 }
 
 /// The last figures of one worker. Each number is exact; together they may stem from two moments.
-#[derive(Default)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Board {
-    words: [AtomicU64; 6],
+    words: [AtomicU64; Figures::COUNT],
     /// Latencies, as they come. A server has none.
     pub handshakes: Buckets,
     pub requests: Buckets,
+    pub responses: Buckets,
+}
+
+/// Shows on a board how it stands, on the way and once more when it is over.
+pub trait Shown {
+    fn show(&self);
 }
 
 impl Board {
@@ -63,11 +74,21 @@ mod tests {
 
     #[test]
     fn what_is_published_is_read_and_adds_up() {
-        let figures = Figures { started: 6, established: 5, completed: 3, failed: 1, missed: 2, requests: 9 };
+        let figures = Figures {
+            started: 6,
+            established: 5,
+            completed: 3,
+            failed: 1,
+            missed: 2,
+            requests: 9,
+            requests_missed: 7,
+            responses: 8,
+            open: 2,
+        };
         let board = Board::default();
         board.publish(&figures);
         assert_eq!(board.read(), figures);
         assert_eq!(figures.plus(&figures).requests, 18);
-        assert_eq!(figures.open(), 2);
+        assert_eq!((figures.plus(&figures).open, figures.plus(&figures).responses), (4, 16));
     }
 }

@@ -24,6 +24,7 @@ fn top(bucket: usize) -> u64 {
 }
 
 /// Running totals; they may wrap, as only differences count.
+#[derive(Debug)]
 pub struct Buckets([AtomicU32; BUCKETS]);
 
 impl Default for Buckets {
@@ -75,8 +76,10 @@ pub struct Spread {
     pub count: u64,
     pub p50: u64,
     pub p90: u64,
+    pub p95: u64,
     pub p99: u64,
     pub p99_9: u64,
+    pub p99_99: u64,
     pub max: u64,
 }
 
@@ -93,7 +96,8 @@ impl Spread {
             };
             counts.iter().position(&mut reached).map_or(max, top)
         };
-        Some(Spread { count, p50: at(0.5), p90: at(0.9), p99: at(0.99), p99_9: at(0.999), max })
+        let (p50, p90, p95) = (at(0.5), at(0.9), at(0.95));
+        Some(Spread { count, p50, p90, p95, p99: at(0.99), p99_9: at(0.999), p99_99: at(0.9999), max })
     }
 }
 
@@ -122,9 +126,9 @@ mod tests {
         (1..=1000u64).for_each(|us| workers[us as usize % 2].record(us * 1000));
         let spread = Totals::read(workers.iter()).since(&before).expect("a thousand values");
         assert_eq!(spread.count, 1000);
-        for (got, us) in
-            [(spread.p50, 500), (spread.p90, 900), (spread.p99, 990), (spread.p99_9, 999), (spread.max, 1000)]
-        {
+        let middle = [(spread.p50, 500), (spread.p90, 900), (spread.p95, 950), (spread.p99, 990)];
+        let tail = [(spread.p99_9, 999), (spread.p99_99, 1000), (spread.max, 1000)];
+        for (got, us) in middle.into_iter().chain(tail) {
             assert!(got >= us * 1000 && got <= us * 1000 * 33 / 32, "{us}: {got}");
         }
         assert_eq!(Totals::read(workers.iter()).since(&Totals::read(workers.iter())), None);

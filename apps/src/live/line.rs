@@ -11,11 +11,11 @@ pub fn load(at: Duration, step: Duration, before: &Figures, now: &Figures) -> St
         "{:>6.1} s  {} conn/s  {} req/s  open {}  done {}  failed {}  missed {}",
         at.as_secs_f64(),
         rate(now.established, before.established),
-        rate(now.requests, before.requests),
-        grouped(now.open()),
+        rate(now.responses, before.responses),
+        grouped(now.open),
         grouped(now.completed),
         grouped(now.failed),
-        grouped(now.missed)
+        grouped(now.missed + now.requests_missed)
     )
 }
 
@@ -26,7 +26,7 @@ pub fn serve(at: Duration, step: Duration, before: &Figures, now: &Figures) -> S
         at.as_secs_f64(),
         rate(now.started, before.started),
         rate(now.requests, before.requests),
-        grouped(now.open()),
+        grouped(now.open),
         grouped(now.started),
         grouped(now.completed + now.failed)
     )
@@ -44,7 +44,17 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_last_stretch() {
         let a = Figures { established: 1000, started: 1000, completed: 900, ..Figures::default() };
-        let b = Figures { established: 3500, started: 3510, completed: 3400, failed: 10, missed: 7, requests: 2500 };
+        let b = Figures {
+            established: 3500,
+            started: 3510,
+            completed: 3400,
+            failed: 10,
+            missed: 4,
+            requests: 2700,
+            requests_missed: 3,
+            responses: 2500,
+            open: 100,
+        };
         let line = load(Duration::from_secs(2), Duration::from_millis(500), &a, &b);
         assert_eq!(line, "   2.0 s  5,000 conn/s  5,000 req/s  open 100  done 3,400  failed 10  missed 7");
         assert!(serve(Duration::ZERO, Duration::ZERO, &a, &b).contains("0 conn/s"));

@@ -6,6 +6,6 @@ pub mod line;
 pub mod series;
 pub mod signals;
 
-pub use board::{Board, Figures};
+pub use board::{Board, Figures, Shown};
 pub use series::{Row, Series};
 pub use signals::Signals;

@@ -20,11 +20,15 @@ pub struct Row {
     pub missed: u64,
     /// Load: sent; serve: received.
     pub requests: u64,
+    /// Due, but not sent.
+    pub requests_missed: u64,
+    pub responses: u64,
     /// Open at its end.
     pub open: u64,
     /// `None`: there was none.
     pub handshake_ns: Option<Spread>,
     pub request_ns: Option<Spread>,
+    pub response_ns: Option<Spread>,
 }
 
 /// Remembers how things stood at the last look.
@@ -34,6 +38,7 @@ pub struct Series {
     figures: Figures,
     handshakes: Totals,
     requests: Totals,
+    responses: Totals,
 }
 
 impl Series {
@@ -47,6 +52,7 @@ impl Series {
         let now = boards.iter().fold(Figures::default(), |sum, b| sum.plus(&b.read()));
         let handshakes = Totals::read(boards.iter().map(|b| &b.handshakes));
         let requests = Totals::read(boards.iter().map(|b| &b.requests));
+        let responses = Totals::read(boards.iter().map(|b| &b.responses));
         let new = |now: u64, before: u64| now.saturating_sub(before);
         let before = &self.figures;
         let row = Row {
@@ -58,11 +64,14 @@ impl Series {
             failed: new(now.failed, before.failed),
             missed: new(now.missed, before.missed),
             requests: new(now.requests, before.requests),
-            open: now.open(),
+            requests_missed: new(now.requests_missed, before.requests_missed),
+            responses: new(now.responses, before.responses),
+            open: now.open,
             handshake_ns: handshakes.since(&self.handshakes),
             request_ns: requests.since(&self.requests),
+            response_ns: responses.since(&self.responses),
         };
-        *self = Series { at, figures: now, handshakes, requests };
+        *self = Series { at, figures: now, handshakes, requests, responses };
         row
     }
 }
@@ -76,14 +85,18 @@ mod tests {
         let board = Arc::new(Board::default());
         let boards = [board.clone()];
         let mut series = Series::default();
-        board.publish(&Figures { started: 10, established: 9, completed: 7, failed: 1, missed: 2, requests: 8 });
+        let figures = Figures { started: 10, established: 9, completed: 7, failed: 1, missed: 2, ..Figures::default() };
+        board.publish(&Figures { requests: 8, responses: 6, open: 2, ..figures });
         board.handshakes.record(1000);
         let first = series.next(Duration::from_secs(1), &boards);
         assert_eq!((first.started, first.completed, first.open, first.missed), (10, 7, 2, 2));
         assert_eq!((first.handshake_ns.map(|s| s.count), first.request_ns), (Some(1), None));
-        board.publish(&Figures { started: 30, established: 29, completed: 29, failed: 1, missed: 2, requests: 28 });
+        assert_eq!((first.requests, first.responses), (8, 6));
+        let figures = Figures { started: 30, established: 29, completed: 29, failed: 1, missed: 2, ..figures };
+        board.publish(&Figures { requests: 28, responses: 28, open: 0, ..figures });
         let second = series.next(Duration::from_millis(2500), &boards);
         assert_eq!((second.started, second.completed, second.open, second.missed), (20, 22, 0, 0));
+        assert_eq!((second.requests, second.responses), (20, 22));
         assert_eq!((second.at_seconds, second.seconds, second.handshake_ns), (2.5, 1.5, None));
     }
 }

@@ -9,11 +9,12 @@ use super::schedule::{ClosedLoop, OpenLoop, Share};
 use super::tally::{MissReason, Tally};
 use super::timeouts::{Timeouts, Verdict};
 use super::tuples::Tuples;
+use super::warmup::Warmup;
 use crate::cli::load::CloseMode;
-use crate::live::{Board, Signals};
+use crate::live::{Board, Shown, Signals};
 use crate::pipe::Pipe;
 use std::sync::Arc;
-use synfin_engine::base::{Instant, Rng};
+use synfin_engine::base::Instant;
 use synfin_engine::shard::app::{ConnId, Connect, ConnectError};
 use synfin_engine::shard::conn::{Conn, Net};
 use synfin_engine::shard::{App, CloseReason};
@@ -45,6 +46,8 @@ pub struct ClientConfig {
     /// Launches of this worker at most, missed ones included.
     pub launches_max: u64,
     pub duration_ns: Option<u64>,
+    /// So long at the beginning, rates and latencies are not measured.
+    pub warmup_ns: u64,
     pub drain_ns: u64,
     pub max_lateness_ns: u64,
     pub timeout_ns: u64,
@@ -58,7 +61,9 @@ pub struct ClientConfig {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Launching,
-    /// Waiting until this time for connections to finish.
+    /// All are launched, and go on until the time is up.
+    Finishing,
+    /// Time is up: waiting until this time for connections to finish.
     Draining(Instant),
     /// What was still open has been aborted.
     Cutting,
@@ -71,6 +76,7 @@ pub struct Client<P: Protocol> {
     tuples: Tuples,
     steer: Option<Steer>,
     timeouts: Timeouts,
+    warmup: Warmup,
     start: Option<Instant>,
     phase: Phase,
     /// Launches that were due so far.
@@ -80,8 +86,8 @@ pub struct Client<P: Protocol> {
     starved_ns: u64,
     /// When launching ended.
     launching_ended: Option<Instant>,
-    /// When a connection last came to an orderly end.
-    last_end: Instant,
+    /// Somebody has stopped the run before it was over by itself.
+    stopped: bool,
     board: Arc<Board>,
     signals: Arc<Signals>,
     published: Instant,
@@ -91,12 +97,17 @@ pub struct Client<P: Protocol> {
 #[derive(Clone, Default)]
 pub struct Outcome {
     pub tally: Tally,
+    /// What has been counted since the warm-up.
+    pub measured: Tally,
+    /// Since the warm-up.
     pub latencies: Latencies,
     /// How long launching lasted.
     pub launching_ns: u64,
-    /// From the first launch until launching was over and the last connection that came to its end had done so: what
-    /// rates are per second of.
+    /// From the first launch until launching was over and the last response, and the last connection that was completed, had
+    /// come to their end: what rates are per second of.
     pub active_ns: u64,
+    /// Somebody has stopped the run before it was over by itself.
+    pub stopped: bool,
     /// Closed loop: how long connections could not be replaced for want of a free address and port.
     pub starved_ns: u64,
 }
@@ -105,9 +116,11 @@ impl Outcome {
     /// Adds another worker's findings to these.
     pub fn merge(&mut self, other: &Outcome) {
         self.tally.merge(&other.tally);
+        self.measured.merge(&other.measured);
         self.latencies.merge(&other.latencies);
         self.launching_ns = self.launching_ns.max(other.launching_ns);
         self.active_ns = self.active_ns.max(other.active_ns);
+        self.stopped |= other.stopped;
         self.starved_ns += other.starved_ns;
     }
 }
@@ -121,12 +134,10 @@ impl<P: Protocol> Client<P> {
         board: Arc<Board>,
         signals: Arc<Signals>,
     ) -> Client<P> {
-        let rng = Rng::new(config.seed);
-        let latencies = Latencies::shown_on(board.clone());
-        let dialogue = Dialogue { protocol, close: config.close, rng, tally: Tally::default(), latencies };
         Client {
-            dialogue,
+            dialogue: Dialogue::new(protocol, config.close, config.seed, Latencies::shown_on(board.clone())),
             timeouts: Timeouts::new(config.timeout_ns, Instant::ZERO),
+            warmup: Warmup::new(config.warmup_ns),
             config,
             tuples,
             steer,
@@ -136,18 +147,22 @@ impl<P: Protocol> Client<P> {
             starved: None,
             starved_ns: 0,
             launching_ended: None,
-            last_end: Instant::ZERO,
+            stopped: false,
             board,
             signals,
             published: Instant::ZERO,
         }
     }
 
-    pub fn into_outcome(self) -> Outcome {
+    pub fn into_outcome(mut self) -> Outcome {
         let launching = self.start.zip(self.launching_ended.or(Some(self.published)));
         let launching_ns = launching.map_or(0, |(start, end)| end.nanos_since(start));
-        let ending_ns = self.start.map_or(0, |start| self.last_end.nanos_since(start));
+        let ending_ns = self.start.map_or(0, |start| self.dialogue.last_success.nanos_since(start));
+        let measured = self.warmup.finish(&self.dialogue.tally, &mut self.dialogue.latencies);
         Outcome {
+            measured,
+            // What has not even come so far was ended from outside.
+            stopped: self.stopped || matches!(self.phase, Phase::Launching | Phase::Finishing),
             tally: self.dialogue.tally,
             latencies: self.dialogue.latencies,
             launching_ns,
@@ -160,6 +175,7 @@ impl<P: Protocol> Client<P> {
     fn turn(&mut self, net: &mut impl Dialer<ClientConn<P::State>>) {
         let now = net.now();
         let start = *self.start.get_or_insert(now);
+        self.warmup.tick(now.nanos_since(start), &self.dialogue.tally, &mut self.dialogue.latencies);
         self.expire(net, now);
         if self.phase == Phase::Launching {
             match self.config.plan {
@@ -169,8 +185,13 @@ impl<P: Protocol> Client<P> {
             if self.launching_is_over(start, now) {
                 self.launching_ended = Some(now);
                 self.settle_starved(now);
-                self.phase = Phase::Draining(now.plus_nanos(self.config.drain_ns));
+                self.phase = Phase::Finishing;
             }
+        }
+        if self.phase == Phase::Finishing && self.ran_out(start, now) {
+            self.stopped = !self.time_is_up(start, now);
+            self.dialogue.last_call = true;
+            self.phase = Phase::Draining(now.plus_nanos(self.config.drain_ns));
         }
         self.wind_up(net, now);
         self.publish(now);
@@ -275,10 +296,13 @@ impl<P: Protocol> Client<P> {
         Ok(())
     }
 
-    /// The time or the number of launches asked for is used up, or somebody has stopped the run.
+    fn time_is_up(&self, start: Instant, now: Instant) -> bool {
+        self.config.duration_ns.is_some_and(|d| now.nanos_since(start) >= d)
+    }
+
+    /// The time asked for is used up, or somebody has stopped the run.
     fn ran_out(&self, start: Instant, now: Instant) -> bool {
-        let elapsed = now.nanos_since(start);
-        self.signals.launching_is_stopped() || self.config.duration_ns.is_some_and(|d| elapsed >= d)
+        self.signals.launching_is_stopped() || self.time_is_up(start, now)
     }
 
     fn launching_is_over(&self, start: Instant, now: Instant) -> bool {
@@ -296,10 +320,9 @@ impl<P: Protocol> Client<P> {
     fn wind_up(&mut self, net: &mut impl Dialer<ClientConn<P::State>>, now: Instant) {
         let open = self.dialogue.tally.open();
         match self.phase {
-            Phase::Draining(_) | Phase::Cutting if open == 0 => {
+            Phase::Finishing | Phase::Draining(_) | Phase::Cutting if open == 0 => {
                 self.phase = Phase::Done;
-                self.published = Instant::ZERO;
-                self.publish(now);
+                self.show();
                 self.signals.finish();
             }
             Phase::Draining(until) if now >= until => {
@@ -332,7 +355,7 @@ impl<P: Protocol> Client<P> {
             return;
         }
         self.published = now;
-        self.board.publish(&self.dialogue.tally.figures());
+        self.show();
     }
 
     fn due(&self) -> Option<Instant> {
@@ -345,6 +368,7 @@ impl<P: Protocol> Client<P> {
                 let again = self.starved.map(|(_, again)| again);
                 more.map(|at| again.map_or(at, |again| at.max(again))).into_iter().chain(end).min()
             }
+            (Phase::Finishing, _) => self.config.duration_ns.map(|d| start.plus_nanos(d)),
             (Phase::Draining(until), _) => Some(until),
             (Phase::Cutting, _) => Some(Instant::ZERO),
             (Phase::Done, _) => return None,
@@ -369,9 +393,6 @@ impl<P: Protocol> App for Client<P> {
     }
 
     fn closed(&mut self, user: Self::Conn, why: CloseReason, now: Instant) {
-        if why == CloseReason::Graceful {
-            self.last_end = now;
-        }
         self.dialogue.closed(&user, why, now);
     }
 
@@ -381,6 +402,12 @@ impl<P: Protocol> App for Client<P> {
 
     fn next_wakeup(&self) -> Option<Instant> {
         self.due()
+    }
+}
+
+impl<P: Protocol> Shown for Client<P> {
+    fn show(&self) {
+        self.board.publish(&self.dialogue.tally.figures());
     }
 }
 

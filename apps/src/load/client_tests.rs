@@ -1,7 +1,9 @@
 use super::*;
 use crate::cli::values::{Ports, address, address_range};
+use crate::load::conn::Stage;
 use crate::load::dialer::fake::FakeNet;
 use crate::load::protocol::{Http, HttpState};
+use crate::load::request::Request;
 
 const MS: u64 = 1_000_000;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -20,6 +22,7 @@ impl Rig {
             share: Share { worker: 0, workers: 1 },
             launches_max: u64::MAX,
             duration_ns: Some(100 * MS),
+            warmup_ns: 0,
             drain_ns: 50 * MS,
             max_lateness_ns: 10 * MS,
             timeout_ns: 1000 * MS,
@@ -33,7 +36,7 @@ impl Rig {
         let sources = [address_range("198.18.0.1/24").unwrap()];
         let tuples = Tuples::new(&targets, &sources, Ports { first: 1, last: ports }, 1);
         let (board, signals) = (Arc::new(Board::default()), Arc::new(Signals::default()));
-        let protocol = Http::new("/", &["a".into()], None);
+        let protocol = Http::new(&Request::get("/"), &["a".into()], None);
         let client = Client::new(protocol, config, tuples, None, board.clone(), signals.clone());
         Rig { client, net: FakeNet::default(), signals, board }
     }
@@ -67,6 +70,32 @@ impl Rig {
             self.client.dialogue.data(pipe, OK);
             self.client.dialogue.peer_closed(pipe);
             let pipe = self.net.conns[slot as usize].take().unwrap();
+            self.client.dialogue.closed(&pipe.user, CloseReason::Graceful, self.net.now);
+        }
+    }
+
+    /// As `run_to`; the peer answers each request within the turn, and closes when it is closed to.
+    fn talk_to(&mut self, ms: u64) {
+        while self.net.now < Instant::from_nanos(ms * MS) {
+            self.client.turn(&mut self.net);
+            (0..self.net.conns.len() as u32).for_each(|slot| self.answer(slot));
+            self.reap();
+            self.net.now = self.net.now.plus_nanos(MS);
+        }
+    }
+
+    fn answer(&mut self, slot: u32) {
+        let d = &mut self.client.dialogue;
+        let Some(pipe) = self.net.conn(ConnId { slot, generation: 0 }) else { return };
+        if pipe.user.stage == Stage::Handshake {
+            d.connected(pipe);
+        }
+        if !pipe.take_sent().is_empty() {
+            d.data(pipe, OK);
+        }
+        if pipe.calls.contains(&"close") {
+            d.peer_closed(pipe);
+            let pipe = self.net.conns[slot as usize].take().expect("a connection");
             self.client.dialogue.closed(&pipe.user, CloseReason::Graceful, self.net.now);
         }
     }
@@ -180,6 +209,68 @@ fn what_does_not_finish_in_the_drain_is_cut_and_counted_apart() {
     assert_eq!((rig.tally().started, rig.signals.finished()), (100, 0));
     rig.run_to(155, false);
     assert_eq!((rig.tally().unfinished, rig.tally().failed_total(), rig.signals.finished()), (100, 0, 1));
+}
+
+#[test]
+fn rates_are_over_the_time_until_the_last_response_however_connections_end() {
+    // Two connections of 50 requests each are launched in the first turn; a response takes a turn.
+    for close in [CloseMode::Fin, CloseMode::Rst] {
+        let mut rig = Rig::new(Plan::Closed(ClosedLoop::new(2, 0)), 60_000, |c| {
+            (c.launches_max, c.requests_per_connection, c.close) = (2, 50, close);
+            c.duration_ns = None;
+        });
+        rig.talk_to(200);
+        assert_eq!((rig.tally().completed, rig.tally().requests, rig.signals.finished()), (2, 100, 1), "{close:?}");
+        let outcome = rig.client.into_outcome();
+        assert_eq!((outcome.launching_ns, outcome.active_ns, outcome.stopped), (0, 49 * MS, false), "{close:?}");
+    }
+}
+
+#[test]
+fn connections_that_are_all_launched_may_take_as_long_as_they_need() {
+    let mut rig = Rig::new(Plan::Closed(ClosedLoop::new(2, 0)), 60_000, |c| {
+        (c.launches_max, c.requests_per_connection, c.drain_ns) = (2, 300, 5 * MS);
+        c.duration_ns = None;
+    });
+    rig.talk_to(1_000);
+    assert_eq!((rig.tally().completed, rig.tally().requests, rig.tally().unfinished), (2, 600, 0));
+}
+
+#[test]
+fn when_time_is_up_no_connection_goes_on_requesting() {
+    let mut rig = Rig::new(Plan::Closed(ClosedLoop::new(5, 0)), 60_000, |c| c.requests_per_connection = 1_000_000);
+    rig.talk_to(500);
+    assert_eq!((rig.tally().completed, rig.tally().unfinished, rig.signals.finished()), (5, 0, 1));
+    // A response each in every turn of the 100 ms and in the one after.
+    assert_eq!(rig.tally().responses_total(), 5 * 101);
+    assert_eq!(rig.client.into_outcome().active_ns, 100 * MS);
+}
+
+#[test]
+fn a_warm_up_is_left_out_of_what_is_measured() {
+    let plan = Plan::Open(OpenLoop::new(1000, 0, Share { worker: 0, workers: 1 }));
+    let mut rig = Rig::new(plan, 60_000, |c| c.warmup_ns = 40 * MS);
+    rig.run_to(120, true);
+    let o = rig.client.into_outcome();
+    assert_eq!((o.tally.completed, o.measured.completed), (100, 60));
+    let connections = o.latencies.of(crate::load::latency::Measure::Connection).len();
+    assert_eq!((connections, o.active_ns), (60, 100 * MS));
+}
+
+#[test]
+fn a_run_counts_as_stopped_only_if_it_was_stopped_before_its_end() {
+    let stopped = |at: Option<u64>, launches_max: u64| {
+        let mut rig = Rig::new(Plan::Closed(ClosedLoop::new(2, 0)), 60_000, |c| c.launches_max = launches_max);
+        rig.run_to(at.unwrap_or(120), false);
+        at.iter().for_each(|_| rig.signals.stop_launching());
+        rig.run_to(170, false);
+        assert_eq!((rig.tally().unfinished, rig.signals.finished()), (2, 1));
+        rig.client.into_outcome().stopped
+    };
+    assert!(stopped(Some(50), u64::MAX) && stopped(Some(50), 2), "launching, or waiting for what was launched");
+    assert!(!stopped(Some(120), u64::MAX) && !stopped(None, 2), "its time was up");
+    let unborn = Rig::open_loop(1, 10);
+    assert!(unborn.client.into_outcome().stopped, "ended before its first turn");
 }
 
 #[test]

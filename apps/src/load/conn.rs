@@ -32,6 +32,8 @@ pub struct ClientConn<S> {
     pub left: u32,
     pub target: u16,
     pub stage: Stage,
+    /// It has got a response already.
+    pub answered: bool,
     /// The first thing that went wrong; decides how the connection is counted.
     pub failed: Option<FailReason>,
     pub state: S,
@@ -44,9 +46,18 @@ pub struct Dialogue<P> {
     pub rng: Rng,
     pub tally: Tally,
     pub latencies: Latencies,
+    /// Time is up: each connection closes after the response that it waits for.
+    pub last_call: bool,
+    /// When a response, or a connection that was completed, last came to its end.
+    pub last_success: Instant,
 }
 
 impl<P: Protocol> Dialogue<P> {
+    pub fn new(protocol: P, close: CloseMode, seed: u64, latencies: Latencies) -> Dialogue<P> {
+        let (tally, rng) = (Tally::default(), Rng::new(seed));
+        Dialogue { protocol, close, rng, tally, latencies, last_call: false, last_success: Instant::ZERO }
+    }
+
     pub fn connected(&mut self, conn: &mut impl Pipe<User = ClientConn<P::State>>) {
         self.tally.established += 1;
         let now = conn.now();
@@ -68,7 +79,7 @@ impl<P: Protocol> Dialogue<P> {
         let user = conn.user();
         user.mark = now;
         user.stage = Stage::FirstByte;
-        user.left = user.left.saturating_sub(1);
+        user.left = if self.last_call { 0 } else { user.left.saturating_sub(1) };
         let last = user.left == 0;
         let payload = self.protocol.request(user.target, &mut user.state, random);
         let bytes = payload.len();
@@ -109,20 +120,27 @@ impl<P: Protocol> Dialogue<P> {
         let now = conn.now();
         let user = conn.user();
         self.tally.response(status);
+        self.last_success = now;
         self.latencies.record(Measure::Request, now.nanos_since(user.mark));
+        if !std::mem::replace(&mut user.answered, true) {
+            self.latencies.record(Measure::Response, now.nanos_since(user.due));
+        }
         user.mark = now;
         if status >= 400 {
             user.failed.get_or_insert(FailReason::BadStatus);
         }
-        if user.left > 0 && keep_alive {
+        if user.left > 0 && keep_alive && !self.last_call {
             return self.send_request(conn);
         }
-        self.tally.cut_short += u64::from(user.left);
+        // A half-close goes with the last request, which this was not meant to be.
+        let cut_by_us = std::mem::take(&mut user.left);
+        self.tally.cut_short += if keep_alive { 0 } else { u64::from(cut_by_us) };
         user.stage = Stage::Close;
         match self.close {
             CloseMode::Rst => conn.abort(),
             // A server that has announced its FIN closes first, and keeps the TIME-WAIT.
             CloseMode::Fin if keep_alive => conn.close(),
+            CloseMode::HalfClose if keep_alive && cut_by_us > 0 => conn.close(),
             CloseMode::Fin | CloseMode::HalfClose => {}
         }
     }
@@ -161,6 +179,7 @@ impl<P: Protocol> Dialogue<P> {
             _ => return self.tally.fail(FailReason::ClosedEarly),
         }
         self.tally.completed += 1;
+        self.last_success = now;
         self.latencies.record(Measure::Connection, now.nanos_since(user.due));
     }
 }

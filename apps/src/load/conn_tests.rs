@@ -1,12 +1,12 @@
 use super::*;
 use crate::load::protocol::{Echo, Http, HttpState};
+use crate::load::request::Request;
 use crate::pipe::fake::FakePipe;
 
 type HttpPipe = FakePipe<ClientConn<HttpState>>;
 
 fn dialogue(close: CloseMode) -> Dialogue<Http> {
-    let protocol = Http::new("/", &["a:80".into()], None);
-    Dialogue { protocol, close, rng: Rng::new(1), tally: Tally::default(), latencies: Latencies::default() }
+    Dialogue::new(Http::new(&Request::get("/"), &["a:80".into()], None), close, 1, Latencies::default())
 }
 
 fn begun(d: &mut Dialogue<Http>, requests: u32) -> HttpPipe {
@@ -46,7 +46,7 @@ fn one_request_and_a_close_by_the_client_is_measured_stage_by_stage() {
     end(&mut d, &c, CloseReason::Graceful);
     assert_eq!((d.tally.completed, d.tally.requests, d.tally.responses[2]), (1, 1, 1));
     let got = Measure::ALL.map(|m| d.latencies.of(m).max());
-    assert_eq!(got, [700, 10, 30, 40, 770]);
+    assert_eq!(got, [700, 10, 30, 730, 40, 770]);
     assert_eq!(d.tally.bytes_in, OK.len() as u64);
 }
 
@@ -62,6 +62,40 @@ fn requests_follow_one_another_and_each_is_timed_by_itself() {
     assert_eq!((d.tally.requests, d.tally.responses_total(), c.calls.len()), (3, 3, 1));
     assert_eq!(d.latencies.of(Measure::Request).len(), 3);
     assert_eq!(d.latencies.of(Measure::Request).max(), 5);
+}
+
+#[test]
+fn a_response_is_measured_from_when_its_connection_was_due_and_once_for_each() {
+    let mut d = dialogue(CloseMode::Fin);
+    // Begun 600 ns late, established 100 ns later.
+    let mut c = begun(&mut d, 3);
+    (0..3).for_each(|_| {
+        c.advance(5);
+        d.data(&mut c, OK);
+    });
+    let responses = d.latencies.of(Measure::Response);
+    assert_eq!((responses.len(), responses.max()), (1, 600 + 100 + 5));
+}
+
+#[test]
+fn when_time_is_up_a_connection_closes_after_the_response_that_it_waits_for() {
+    for (close, call) in [(CloseMode::Fin, "close"), (CloseMode::Rst, "abort"), (CloseMode::HalfClose, "close")] {
+        let mut d = dialogue(close);
+        let mut c = begun(&mut d, 1000);
+        d.data(&mut c, OK);
+        d.last_call = true;
+        d.data(&mut c, &OK[..9]);
+        assert!(c.calls.is_empty(), "{close:?}: a response has begun");
+        d.data(&mut c, &OK[9..]);
+        assert_eq!(c.calls, [call], "{close:?}");
+        end(&mut d, &c, if close == CloseMode::Rst { CloseReason::Aborted } else { CloseReason::Graceful });
+        assert_eq!((d.tally.completed, d.tally.requests, d.tally.cut_short), (1, 2, 0), "{close:?}");
+    }
+    // One that is still being opened has a single request to make.
+    let mut d = dialogue(CloseMode::HalfClose);
+    d.last_call = true;
+    let c = begun(&mut d, 1000);
+    assert_eq!((d.tally.requests, c.calls), (1, vec!["shutdown"]));
 }
 
 #[test]
@@ -183,9 +217,7 @@ fn a_request_that_the_engine_does_not_take_is_no_fault_of_the_targets() {
 
 #[test]
 fn an_altered_echo_is_noticed() {
-    let (protocol, rng) = (Echo::new(100), Rng::new(1));
-    let mut d =
-        Dialogue { protocol, close: CloseMode::Fin, rng, tally: Tally::default(), latencies: Latencies::default() };
+    let mut d = Dialogue::new(Echo::new(100), CloseMode::Fin, 1, Latencies::default());
     let mut c = FakePipe::<ClientConn<_>>::new();
     c.user.left = 2;
     d.connected(&mut c);

@@ -15,19 +15,27 @@ pub enum Measure {
     Handshake,
     FirstByte,
     Request,
+    Response,
     Close,
     Connection,
 }
 
 impl Measure {
-    pub const ALL: [Measure; 5] =
-        [Measure::Handshake, Measure::FirstByte, Measure::Request, Measure::Close, Measure::Connection];
+    pub const ALL: [Measure; 6] = [
+        Measure::Handshake,
+        Measure::FirstByte,
+        Measure::Request,
+        Measure::Response,
+        Measure::Close,
+        Measure::Connection,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
             Measure::Handshake => "handshake",
             Measure::FirstByte => "first_byte",
             Measure::Request => "request",
+            Measure::Response => "response",
             Measure::Close => "close",
             Measure::Connection => "connection",
         }
@@ -39,6 +47,9 @@ impl Measure {
             Measure::Handshake => "from when the connection was due until it is established",
             Measure::FirstByte => "from sending a request until the first byte of its response",
             Measure::Request => "from sending a request until the last byte of its response",
+            Measure::Response => {
+                "from when the connection (--hold: the request) was due until the last byte of its first response"
+            }
             Measure::Close => "from the end of the last response until both sides have closed",
             Measure::Connection => "from when the connection was due until both sides have closed",
         }
@@ -46,7 +57,7 @@ impl Measure {
 }
 
 /// Nanoseconds, three significant digits, for each measure.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Latencies {
     histograms: [Histogram<u64>; Measure::ALL.len()],
     /// Where they are shown while the run goes on.
@@ -71,8 +82,14 @@ impl Latencies {
         match (measure, &self.board) {
             (Measure::Handshake, Some(board)) => board.handshakes.record(ns),
             (Measure::Request, Some(board)) => board.requests.record(ns),
+            (Measure::Response, Some(board)) => board.responses.record(ns),
             _ => {}
         }
+    }
+
+    /// As if nothing had been recorded. What is shown stays.
+    pub fn forget(&mut self) {
+        self.histograms.iter_mut().for_each(Histogram::reset);
     }
 
     pub fn of(&self, measure: Measure) -> &Histogram<u64> {

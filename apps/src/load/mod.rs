@@ -9,10 +9,12 @@ pub mod dialer;
 pub mod hold;
 pub mod latency;
 pub mod protocol;
+pub mod request;
 pub mod schedule;
 pub mod tally;
 pub mod timeouts;
 pub mod tuples;
+pub mod warmup;
 
 pub use client::{Client, ClientConfig, Outcome};
 pub use latency::Latencies;

@@ -1,6 +1,7 @@
 //! What is said over a connection, from the client's side.
 
 use crate::http::response::{self, ResponseParser};
+use crate::load::request::Request;
 use crate::load::tally::FailReason;
 use crate::pattern;
 use synfin_engine::shard::{Generator, Payload};
@@ -32,7 +33,7 @@ pub trait Protocol {
     fn end(&self, state: &mut Self::State) -> Progress;
 }
 
-/// HTTP/1.1 GET.
+/// HTTP/1.1.
 pub struct Http {
     /// By target.
     requests: Vec<&'static [u8]>,
@@ -50,13 +51,9 @@ pub struct HttpState {
 
 impl Http {
     /// `hosts` are the targets as they go into the Host field.
-    pub fn new(path: &str, hosts: &[String], expected: Option<&'static [u8]>) -> Http {
-        let request = |host: &String| {
-            let text = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: synfin\r\nAccept: */*\r\n\r\n");
-            // Lives until the process ends, as the run does.
-            &*Box::leak(text.into_bytes().into_boxed_slice())
-        };
-        Http { requests: hosts.iter().map(request).collect(), expected }
+    pub fn new(request: &Request, hosts: &[String], expected: Option<&'static [u8]>) -> Http {
+        // They live until the process ends, as the run does.
+        Http { requests: hosts.iter().map(|host| &*request.bytes(host).leak()).collect(), expected }
     }
 
     fn progress(&self, state: &mut HttpState, outcome: response::Outcome, malformed: FailReason) -> Progress {
@@ -163,7 +160,7 @@ mod tests {
 
     #[test]
     fn http_requests_name_their_target_and_an_early_end_is_told_from_a_complete_one() {
-        let http = Http::new("/x", &["a:1".into(), "b:2".into()], None);
+        let http = Http::new(&Request::get("/x"), &["a:1".into(), "b:2".into()], None);
         let mut state = HttpState::default();
         let Payload::Static(text) = http.request(1, &mut state, 0) else { panic!("not static") };
         assert!(text.starts_with(b"GET /x HTTP/1.1\r\nHost: b:2\r\n"));
@@ -176,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_body_is_compared_with_the_expected_one_in_every_framing() {
-        let http = Http::new("/", &["a:1".into()], Some(b"abcdef"));
+        let http = Http::new(&Request::get("/"), &["a:1".into()], Some(b"abcdef"));
         let good = Progress::Done { status: 200, keep_alive: true };
         let bad = Progress::Failed(FailReason::Mismatch);
         let table = [

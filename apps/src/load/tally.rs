@@ -85,7 +85,7 @@ impl Tally {
         self.responses[usize::from(status / 100).min(5)] += 1;
     }
 
-    /// For the live line.
+    /// How things stand, for those who look on.
     pub fn figures(&self) -> Figures {
         Figures {
             started: self.started,
@@ -93,7 +93,10 @@ impl Tally {
             completed: self.completed,
             failed: self.failed_total(),
             missed: self.missed_total(),
-            requests: self.responses_total(),
+            requests: self.requests,
+            requests_missed: 0,
+            responses: self.responses_total(),
+            open: self.open(),
         }
     }
 
@@ -114,7 +117,18 @@ impl Tally {
         self.started.saturating_sub(self.completed + self.unfinished + self.given_up + self.failed_total())
     }
 
+    /// What has been counted since `before`.
+    pub fn since(&self, before: &Tally) -> Tally {
+        let mut new = self.clone();
+        new.add(before, u64::saturating_sub);
+        new
+    }
+
     pub fn merge(&mut self, other: &Tally) {
+        self.add(other, |a, b| a + b);
+    }
+
+    fn add(&mut self, other: &Tally, sum: impl Fn(u64, u64) -> u64) {
         let pairs = [
             (&mut self.started, other.started),
             (&mut self.established, other.established),
@@ -126,9 +140,9 @@ impl Tally {
             (&mut self.bytes_in, other.bytes_in),
             (&mut self.bytes_out, other.bytes_out),
         ];
-        pairs.into_iter().for_each(|(a, b)| *a += b);
-        self.failed.iter_mut().zip(other.failed).for_each(|(a, b)| *a += b);
-        self.missed.iter_mut().zip(other.missed).for_each(|(a, b)| *a += b);
-        self.responses.iter_mut().zip(other.responses).for_each(|(a, b)| *a += b);
+        let failed = self.failed.iter_mut().zip(other.failed);
+        let missed = self.missed.iter_mut().zip(other.missed);
+        let responses = self.responses.iter_mut().zip(other.responses);
+        pairs.into_iter().chain(failed).chain(missed).chain(responses).for_each(|(a, b)| *a = sum(*a, b));
     }
 }

@@ -4,7 +4,7 @@ use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
 const SIZE: (u32, u32) = (960, 300);
-/// More would be less than a pixel apart; of neighbours the highest is drawn, so that no peak is lost.
+/// More would be less than a pixel apart; of neighbours the extremes are drawn, so that no peak and no gap is lost.
 const POINTS_MAX: usize = 480;
 /// On the right, for the names of the lines.
 const LEGEND_WIDTH: u32 = 110;
@@ -28,9 +28,12 @@ pub struct Chart {
     pub lines: Vec<Line>,
     /// How values are written at the axis.
     pub label: fn(f64) -> String,
-    /// For values that are orders of magnitude apart; those that are not positive are left out.
+    /// For values that are orders of magnitude apart. Where there is none, or it is not positive, the line has a gap.
     pub logarithmic: bool,
 }
+
+/// Points that are joined to each other.
+type Piece = Vec<(f64, f64)>;
 
 impl Chart {
     /// `None`: there is nothing to draw.
@@ -38,8 +41,9 @@ impl Chart {
     /// # Panics
     /// Never: drawing into a string cannot fail.
     pub fn svg(&self) -> Option<String> {
-        let lines: Vec<Line> = self.lines.iter().map(|line| self.drawn(line)).filter(|l| l.1.len() > 1).collect();
-        let values = || lines.iter().flat_map(|l| l.1.iter().map(|p| p.1));
+        let drawn = self.lines.iter().map(|(name, points)| (*name, self.pieces(points)));
+        let lines: Vec<(&str, Vec<Piece>)> = drawn.filter(|(_, pieces)| pieces.iter().flatten().count() > 1).collect();
+        let values = || lines.iter().flat_map(|l| l.1.iter().flatten().map(|p| p.1));
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
         // Of all that was measured, so that charts of one run have the same axis.
         let end = self.lines.iter().flat_map(|l| l.1.iter().map(|p| p.0)).fold(0.0, f64::max);
@@ -57,19 +61,31 @@ impl Chart {
         Some(text)
     }
 
-    /// The points of a line that are drawn.
-    fn drawn(&self, (name, points): &Line) -> Line {
-        let shown: Vec<(f64, f64)> =
-            points.iter().copied().filter(|p| p.1.is_finite() && (p.1 > 0.0 || !self.logarithmic)).collect();
-        let each = shown.len().div_ceil(POINTS_MAX).max(1);
-        let highest = |some: &[(f64, f64)]| some.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
-        (*name, shown.chunks(each).filter_map(highest).collect())
+    /// What is drawn of a line.
+    fn pieces(&self, points: &[(f64, f64)]) -> Vec<Piece> {
+        let each = points.len().div_ceil(POINTS_MAX / 2).max(1);
+        let mut pieces = vec![Piece::new()];
+        for some in points.chunks(if points.len() > POINTS_MAX { each } else { 1 }) {
+            let there = || some.iter().copied().filter(|p| p.1.is_finite() && (p.1 > 0.0 || !self.logarithmic));
+            let by_value = |a: &(f64, f64), b: &(f64, f64)| a.1.total_cmp(&b.1);
+            let (Some(low), Some(high)) = (there().min_by(by_value), there().max_by(by_value)) else {
+                pieces.push(Piece::new());
+                continue;
+            };
+            let mut extremes = vec![low, high];
+            extremes.sort_by(|a, b| a.0.total_cmp(&b.0));
+            extremes.dedup();
+            // There is always one.
+            pieces.iter_mut().last().iter_mut().for_each(|piece| piece.extend_from_slice(&extremes));
+        }
+        pieces.retain(|piece| !piece.is_empty());
+        pieces
     }
 
     fn draw<Y>(
         &self,
         area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-        lines: &[Line],
+        lines: &[(&str, Vec<Piece>)],
         end: f64,
         y: Y,
     ) -> Result<(), Box<dyn std::error::Error>>
@@ -95,9 +111,14 @@ impl Chart {
             .y_labels(6)
             .label_style((FONT, 12))
             .draw()?;
-        for (((name, points), colour), n) in lines.iter().zip(COLOURS.iter().cycle()).zip(2..) {
+        for (((name, pieces), colour), n) in lines.iter().zip(COLOURS.iter().cycle()).zip(2..) {
             let (style, y) = (colour.stroke_width(2), n * LEGEND_DISTANCE);
-            chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
+            for piece in pieces {
+                chart.draw_series(LineSeries::new(piece.iter().copied(), style))?;
+            }
+            // One alone would be a line without length.
+            let dots = pieces.iter().filter(|piece| piece.len() == 1).flatten();
+            chart.draw_series(dots.map(|point| Circle::new(*point, 2, style.filled())))?;
             right.draw(&PathElement::new([(0, y), (16, y)], style))?;
             right.draw(&Text::new(*name, (22, y - 6), (FONT, 12)))?;
         }
@@ -128,9 +149,27 @@ mod tests {
     }
 
     #[test]
-    fn of_many_points_the_peaks_are_kept() {
-        let points = (0..100_000).map(|n| (f64::from(n), if n == 77_777 { 9.0 } else { 1.0 })).collect();
-        let (_, drawn) = chart(Vec::new(), false).drawn(&("one", points));
-        assert!(drawn.len() <= POINTS_MAX && drawn.contains(&(77_777.0, 9.0)));
+    fn of_many_points_the_peaks_and_the_stalls_are_kept() {
+        let points: Vec<(f64, f64)> = (0..100_000)
+            .map(|n| match n {
+                77_777 => (77_777.0, 9.0),
+                33_333 => (33_333.0, 0.0),
+                n => (f64::from(n), 1.0),
+            })
+            .collect();
+        let drawn = chart(Vec::new(), false).pieces(&points).concat();
+        assert!(drawn.len() <= POINTS_MAX && drawn.contains(&(77_777.0, 9.0)), "{}", drawn.len());
+        assert!(drawn.contains(&(33_333.0, 0.0)), "a second without anything is seen");
+        assert!(drawn.is_sorted_by(|a, b| a.0 < b.0));
+    }
+
+    #[test]
+    fn a_line_has_a_gap_where_nothing_was_measured() {
+        let points = [1.0, 2.0, f64::NAN, f64::NAN, 3.0, f64::NAN, 4.0, 5.0];
+        let points: Vec<(f64, f64)> = points.into_iter().enumerate().map(|(at, v)| (at as f64, v)).collect();
+        let lengths: Vec<usize> = chart(Vec::new(), true).pieces(&points).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [2, 1, 2]);
+        let svg = chart(points, true).svg().expect("points");
+        assert!(svg.contains("<circle"), "what stands alone is seen too");
     }
 }

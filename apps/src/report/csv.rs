@@ -10,10 +10,21 @@ use std::io::{self, Write};
 use std::path::Path;
 
 const OPTION: &str = "--csv";
-const COLUMNS: [&str; 9] =
-    ["at_seconds", "seconds", "started", "established", "completed", "failed", "missed", "requests", "open"];
-const SPREADS: [&str; 2] = ["handshake", "request"];
-const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p99_9", "max"];
+const COLUMNS: [&str; 11] = [
+    "at_seconds",
+    "seconds",
+    "started",
+    "established",
+    "completed",
+    "failed",
+    "missed",
+    "requests",
+    "requests_missed",
+    "responses",
+    "open",
+];
+const SPREADS: [&str; 3] = ["handshake", "request", "response"];
+const QUANTILES: [&str; 7] = ["p50", "p90", "p95", "p99", "p99_9", "p99_99", "max"];
 
 /// An open file, its first line written.
 pub struct Csv {
@@ -40,15 +51,16 @@ fn head() -> String {
 
 /// What has not been measured is left empty.
 fn line(row: &Row) -> String {
-    let counts = [row.started, row.established, row.completed, row.failed, row.missed, row.requests, row.open];
+    let connections = [row.started, row.established, row.completed, row.failed, row.missed];
+    let requests = [row.requests, row.requests_missed, row.responses];
     let mut cells = vec![format!("{:.3}", row.at_seconds), format!("{:.3}", row.seconds)];
-    cells.extend(counts.map(|n| n.to_string()));
-    cells.extend([row.handshake_ns, row.request_ns].into_iter().flat_map(quantiles));
+    cells.extend(connections.iter().chain(&requests).chain(&[row.open]).map(u64::to_string));
+    cells.extend([row.handshake_ns, row.request_ns, row.response_ns].into_iter().flat_map(quantiles));
     cells.join(",") + "\n"
 }
 
 fn quantiles(spread: Option<Spread>) -> [String; QUANTILES.len()] {
-    let text = |s: Spread| [s.p50, s.p90, s.p99, s.p99_9, s.max].map(|ns| ns.to_string());
+    let text = |s: Spread| [s.p50, s.p90, s.p95, s.p99, s.p99_9, s.p99_99, s.max].map(|ns| ns.to_string());
     spread.map_or_else(Default::default, text)
 }
 
@@ -58,7 +70,7 @@ mod tests {
 
     #[test]
     fn each_line_has_a_cell_for_each_column_and_nothing_measured_is_an_empty_one() {
-        let spread = Spread { count: 7, p50: 1, p90: 2, p99: 3, p99_9: 4, max: 5 };
+        let spread = Spread { count: 7, p50: 1, p90: 2, p95: 3, p99: 4, p99_9: 5, p99_99: 6, max: 7 };
         let row = Row {
             at_seconds: 2.0,
             seconds: 1.0004,
@@ -68,12 +80,15 @@ mod tests {
             failed: 1,
             missed: 0,
             requests: 7,
+            requests_missed: 2,
+            responses: 6,
             open: 1,
             handshake_ns: Some(spread),
             request_ns: None,
+            response_ns: Some(spread),
         };
         let text = line(&row);
-        assert_eq!(text, "2.000,1.000,10,9,8,1,0,7,1,1,2,3,4,5,,,,,\n");
+        assert_eq!(text, "2.000,1.000,10,9,8,1,0,7,2,6,1,1,2,3,4,5,6,7,,,,,,,,1,2,3,4,5,6,7\n");
         assert_eq!(text.split(',').count(), head().split(',').count());
         assert!(head().starts_with("at_seconds,seconds,started,") && head().contains(",handshake_p99_9_ns,"));
     }

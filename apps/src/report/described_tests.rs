@@ -7,7 +7,7 @@ use serde_json::Value;
 
 const TEXT: &str = include_str!("../../REPORT.md");
 /// Objects whose names are the engine's, or are described with their parent.
-const OPEN: [&str; 10] = [
+const OPEN: [&str; 11] = [
     "drops",
     "events",
     "workers.io",
@@ -18,6 +18,7 @@ const OPEN: [&str; 10] = [
     "serve.responses_by_status",
     "series.handshake_ns",
     "series.request_ns",
+    "series.response_ns",
 ];
 
 /// The part of the text below the heading of an object.
@@ -62,10 +63,11 @@ fn every_name_in_the_file_is_described() {
         bytes_per_connection: 1.0,
     });
     report.memory = MemorySection::default();
-    report.search = Some(vec![SearchStep { rate_per_second: 1, ok: true, summary: String::new() }]);
+    report.search = Some(vec![SearchStep { rate_per_second: 1, ok: true, summary: String::new(), notes: Vec::new() }]);
     report.serve = Some(ServeSection {
         app: "http",
         ports: vec![80],
+        active_seconds: 1.0,
         accepted: 1,
         accepted_per_second: 1.0,
         closed: 1,

@@ -1,43 +1,147 @@
-//! Files that a report goes into. Each appears whole or not at all.
+//! Files that a report goes into. A file appears whole or not at all; what is no file (a device, a FIFO) is written to as
+//! it is.
 
 use crate::failure::Failure;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// Refuses a place that cannot be written before the run begins rather than after it. `option` has named it.
 pub fn check_place(path: &Path, option: &str) -> Result<(), Failure> {
-    let temporary = temporary(path);
-    File::create(&temporary)
-        .and_then(|_| std::fs::remove_file(&temporary))
-        .map_err(|e| cannot_write(path, option, &e))
-        .and_then(|()| match path.is_dir() {
-            true => {
-                Err(Failure::new(format!("{} is a directory", path.display()), format!("Name a file with {option}.")))
-            }
-            false => Ok(()),
-        })
+    if path.is_dir() {
+        let next = format!("Name a file with {option}.");
+        return Err(Failure::new(format!("{} is a directory", path.display()), next));
+    }
+    let tried = match Place::of(path) {
+        Place::File { temporary, .. } => create(&temporary).and_then(|_| fs::remove_file(&temporary)),
+        Place::Special if is_fifo(path) => Ok(()), // To open it is to wait for its reader.
+        Place::Special => OpenOptions::new().write(true).open(path).map(drop),
+    };
+    tried.map_err(|e| cannot_write(path, option, &e))
 }
 
 pub fn write(text: &str, path: &Path, option: &str) -> Result<(), Failure> {
-    let temporary = temporary(path);
-    let written = File::create(&temporary)
-        .and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()))
-        .and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(|e| {
-        let _ = std::fs::remove_file(&temporary);
-        cannot_write(path, option, &e)
-    })
+    let written = match Place::of(path) {
+        Place::File { target, temporary } => replace(text, &target, &temporary),
+        Place::Special => OpenOptions::new().write(true).open(path).and_then(|mut f| f.write_all(text.as_bytes())),
+    };
+    written.map_err(|e| cannot_write(path, option, &e))
 }
 
-/// Beside the file itself, so that renaming does not cross file systems.
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    PathBuf::from(name)
+/// Where a name leads to.
+enum Place {
+    /// A file, there already or not, and one beside it, so that renaming does not cross file systems.
+    File {
+        target: PathBuf,
+        temporary: PathBuf,
+    },
+    Special,
+}
+
+impl Place {
+    fn of(path: &Path) -> Place {
+        if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+            return Place::Special;
+        }
+        let target = behind_links(path);
+        let mut name = target.as_os_str().to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        Place::File { target, temporary: PathBuf::from(name) }
+    }
+}
+
+/// A link stays what it is: the file that it names is written, even if that is not there yet.
+fn behind_links(path: &Path) -> PathBuf {
+    if let Ok(found) = fs::canonicalize(path) {
+        return found;
+    }
+    let beside = |target: PathBuf| path.parent().map_or_else(|| target.clone(), |parent| parent.join(&target));
+    fs::read_link(path).map_or_else(|_| path.to_owned(), beside)
+}
+
+fn is_fifo(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo())
+}
+
+/// Never through a link that somebody else has put there.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+fn replace(text: &str, target: &Path, temporary: &Path) -> io::Result<()> {
+    let mut file = create(temporary)?;
+    let written =
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| fs::rename(temporary, target));
+    written.inspect_err(|_| {
+        let _ = fs::remove_file(temporary);
+    })
 }
 
 pub fn cannot_write(path: &Path, option: &str, e: &io::Error) -> Failure {
     let next = format!("Name a file that can be written with {option}.");
     Failure::new(format!("cannot write {}: {e}", path.display()), next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    /// A directory of its own for each test.
+    fn directory(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("synfin-file-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().to_string_lossy().into_owned();
+        let mut names: Vec<String> = fs::read_dir(dir).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_link_stays_and_the_file_that_it_names_is_replaced() {
+        let dir = directory("link");
+        let (link, file) = (dir.join("latest.json"), dir.join("run-7.json"));
+        symlink("run-7.json", &link).unwrap();
+        for text in ["the first, where there was none yet", "the second"] {
+            check_place(&link, "--json").unwrap();
+            write(text, &link, "--json").unwrap();
+            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+            assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        }
+        assert_eq!(names(&dir), ["latest.json", "run-7.json"]);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_fifo_gets_the_text_and_stays_a_fifo() {
+        let dir = directory("fifo");
+        let fifo = dir.join("pipe");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        check_place(&fifo, "--json").unwrap();
+        let reader = {
+            let fifo = fifo.clone();
+            std::thread::spawn(move || fs::read_to_string(fifo).unwrap())
+        };
+        write("a report", &fifo, "--json").unwrap();
+        assert_eq!(reader.join().unwrap(), "a report");
+        assert!(is_fifo(&fifo));
+        assert_eq!(names(&dir), ["pipe"]);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_stays_a_device() {
+        let null = Path::new("/dev/null");
+        check_place(null, "--json").unwrap();
+        write("a report", null, "--json").unwrap();
+        assert!(fs::metadata(null).unwrap().file_type().is_char_device());
+        let full = write("a report", Path::new("/dev/full"), "--json").unwrap_err().to_string();
+        assert!(full.starts_with("cannot write /dev/full: "), "{full}");
+    }
 }

@@ -48,6 +48,7 @@ fn charts(report: &Report) -> Vec<Chart> {
         label: count,
         logarithmic: false,
     });
+    charts.push(latencies("response latency, from when its connection was due", rows, |r| r.response_ns));
     charts.push(latencies("request latency", rows, |r| r.request_ns));
     charts.push(latencies("handshake latency", rows, |r| r.handshake_ns));
     charts
@@ -67,10 +68,10 @@ fn rates(report: &Report, rows: &[Row]) -> Chart {
     let mut lines: Vec<Line> = vec![
         (if is_load { "established" } else { "accepted" }, rate(|r| r.established)),
         ("completed", rate(|r| r.completed)),
-        ("requests", rate(|r| r.requests)),
+        ("responses", rate(|r| r.responses)),
     ];
     // Those that are nought all the time would only lie on the axis.
-    let faults: [Line; 2] = [("failed", rate(|r| r.failed)), ("missed", rate(|r| r.missed))];
+    let faults: [Line; 2] = [("failed", rate(|r| r.failed)), ("missed", rate(|r| r.missed + r.requests_missed))];
     lines.extend(faults.into_iter().filter(|(_, points)| points.iter().any(|p| p.1 > 0.0)));
     let asked = report.load.as_ref().and_then(asked);
     Chart { title: format!("per second{}", asked.unwrap_or_default()), lines, label: count, logarithmic: false }
@@ -88,6 +89,7 @@ fn latencies(title: &str, rows: &[Row], of: fn(&Row) -> Option<Spread>) -> Chart
         ("p90", line(|s| s.p90)),
         ("p99", line(|s| s.p99)),
         ("p99.9", line(|s| s.p99_9)),
+        ("p99.99", line(|s| s.p99_99)),
         ("max", line(|s| s.max)),
     ];
     Chart { title: format!("{title} (logarithmic)"), lines, label: |ns| time(ns as u64), logarithmic: true }

@@ -4,7 +4,8 @@ use crate::live::Row;
 use crate::live::buckets::Spread;
 
 pub fn row(at_seconds: f64, n: u64) -> Row {
-    let spread = Spread { count: n, p50: 1000, p90: 2000, p99: 3000, p99_9: 4000, max: 1_000_000 };
+    let spread =
+        Spread { count: n, p50: 1000, p90: 2000, p95: 2500, p99: 3000, p99_9: 4000, p99_99: 5000, max: 1_000_000 };
     Row {
         at_seconds,
         seconds: 1.0,
@@ -14,9 +15,12 @@ pub fn row(at_seconds: f64, n: u64) -> Row {
         failed: 0,
         missed: 0,
         requests: n,
+        requests_missed: 0,
+        responses: n,
         open: 3,
         handshake_ns: Some(spread),
         request_ns: None,
+        response_ns: Some(spread),
     }
 }
 
@@ -32,12 +36,13 @@ fn the_page_has_the_verdict_the_charts_and_the_text_and_fetches_nothing() {
         "/&lt;b&gt;&amp;",
         "per second, 500 connections asked for",
         "handshake latency (logarithmic)",
+        "response latency, from when its connection was due (logarithmic)",
         "p99.9",
         "connections   started 1,000",
     ] {
         assert!(page.contains(want), "{want:?} is not in:\n{page}");
     }
-    assert_eq!(page.matches("<svg").count(), 3, "no chart of requests, whose latency was not measured");
+    assert_eq!(page.matches("<svg").count(), 4, "no chart of requests, whose latency was not measured");
     let addresses = page.matches("http").count() - page.matches("http://www.w3.org/2000/svg").count();
     assert_eq!(addresses, 0, "a page that is sent by mail or kept for years must not need the network");
 }

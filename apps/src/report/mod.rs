@@ -5,6 +5,7 @@ pub mod chart;
 pub mod csv;
 pub mod environment;
 pub mod file;
+pub mod hdr;
 pub mod html;
 pub mod impair;
 pub mod json;

@@ -4,6 +4,7 @@
 use super::environment::Environment;
 use crate::live::Row;
 use crate::load::latency::{Latencies, Measure};
+use crate::load::tally::Tally;
 use hdrhistogram::Histogram;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -86,6 +87,8 @@ pub struct SearchStep {
     /// It went well.
     pub ok: bool,
     pub summary: String,
+    /// What a person should know of it.
+    pub notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -103,9 +106,13 @@ pub struct LoadSection {
     pub seed: u64,
     /// How long connections were launched.
     pub launching_seconds: f64,
-    /// From the first launch to the last orderly end (at least `launching_seconds`), or how long connections were held;
-    /// rates are per second of this.
+    /// At the beginning, left out of rates and latencies.
+    pub warmup_seconds: f64,
+    /// From the first launch to the last response or completed connection (at least `launching_seconds`), or how long
+    /// connections were held; without the warm-up. Rates are per second of this.
     pub active_seconds: f64,
+    /// Somebody ended the run before its time: what was still open then is nobody's failure.
+    pub stopped_early: bool,
     pub connections: Connections,
     pub requests: Requests,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,9 +120,17 @@ pub struct LoadSection {
     /// Bytes of the streams.
     pub received_bytes: u64,
     pub sent_bytes: u64,
+    pub received_bits_per_second: f64,
+    pub sent_bits_per_second: f64,
     pub latency_ns: LatencySection,
     /// Closed loop: how long connections were not replaced for want of a free address and port, over all workers.
     pub starved_seconds: f64,
+    /// What `latency_ns` is taken from.
+    #[serde(skip)]
+    pub histograms: Latencies,
+    /// What has been counted since the warm-up.
+    #[serde(skip)]
+    pub measured: Tally,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -182,6 +197,7 @@ pub struct LatencySection {
     pub handshake: Percentiles,
     pub first_byte: Percentiles,
     pub request: Percentiles,
+    pub response: Percentiles,
     pub close: Percentiles,
     pub connection: Percentiles,
 }
@@ -193,16 +209,18 @@ impl LatencySection {
             handshake: of(Measure::Handshake),
             first_byte: of(Measure::FirstByte),
             request: of(Measure::Request),
+            response: of(Measure::Response),
             close: of(Measure::Close),
             connection: of(Measure::Connection),
         }
     }
 
-    pub fn all(&self) -> [(Measure, &Percentiles); 5] {
+    pub fn all(&self) -> [(Measure, &Percentiles); Measure::ALL.len()] {
         [
             (Measure::Handshake, &self.handshake),
             (Measure::FirstByte, &self.first_byte),
             (Measure::Request, &self.request),
+            (Measure::Response, &self.response),
             (Measure::Close, &self.close),
             (Measure::Connection, &self.connection),
         ]
@@ -216,8 +234,10 @@ pub struct Percentiles {
     pub mean: f64,
     pub p50: u64,
     pub p90: u64,
+    pub p95: u64,
     pub p99: u64,
     pub p99_9: u64,
+    pub p99_99: u64,
     pub max: u64,
 }
 
@@ -234,8 +254,10 @@ impl Percentiles {
             mean: h.mean(),
             p50: at(0.5),
             p90: at(0.9),
+            p95: at(0.95),
             p99: at(0.99),
             p99_9: at(0.999),
+            p99_99: at(0.9999),
             max: h.max(),
         }
     }
@@ -245,6 +267,8 @@ impl Percentiles {
 pub struct ServeSection {
     pub app: &'static str,
     pub ports: Vec<u16>,
+    /// From the first connection until the last had gone; rates are per second of this.
+    pub active_seconds: f64,
     pub accepted: u64,
     pub accepted_per_second: f64,
     pub closed: u64,
@@ -265,6 +289,8 @@ pub struct Packets {
     pub sent: u64,
     pub received_bytes: u64,
     pub sent_bytes: u64,
+    /// From the first connection to the end of the last; rates are per second of this.
+    pub active_seconds: f64,
     pub received_per_second: f64,
     pub sent_per_second: f64,
     pub received_bits_per_second: f64,
@@ -285,7 +311,7 @@ pub struct Packets {
 }
 
 impl Packets {
-    pub fn of(counters: &Counters, connections: u64, seconds: f64) -> Packets {
+    pub fn of(counters: &Counters, connections: u64, active_seconds: f64) -> Packets {
         let n = |e| counters.count(e);
         let (segments_received, segments_sent) = (n(Event::SegmentsIn), n(Event::SegmentsOut));
         Packets {
@@ -293,10 +319,11 @@ impl Packets {
             sent: n(Event::FramesOut),
             received_bytes: n(Event::BytesIn),
             sent_bytes: n(Event::BytesOut),
-            received_per_second: ratio(n(Event::FramesIn) as f64, seconds),
-            sent_per_second: ratio(n(Event::FramesOut) as f64, seconds),
-            received_bits_per_second: ratio(n(Event::BytesIn) as f64 * 8.0, seconds),
-            sent_bits_per_second: ratio(n(Event::BytesOut) as f64 * 8.0, seconds),
+            active_seconds,
+            received_per_second: ratio(n(Event::FramesIn) as f64, active_seconds),
+            sent_per_second: ratio(n(Event::FramesOut) as f64, active_seconds),
+            received_bits_per_second: ratio(n(Event::BytesIn) as f64 * 8.0, active_seconds),
+            sent_bits_per_second: ratio(n(Event::BytesOut) as f64 * 8.0, active_seconds),
             segments_received,
             segments_sent,
             retransmitted: n(Event::Retransmits) + n(Event::SynRetransmits),

@@ -19,7 +19,7 @@ pub fn render(report: &Report, paint: Paint) -> String {
         page.load(load);
     }
     if let Some(serve) = &report.serve {
-        page.serve(serve, report.seconds, &report.memory);
+        page.serve(serve, &report.memory);
     }
     report.search.iter().for_each(|steps| page.search(steps));
     page.packets(&report.packets);
@@ -86,9 +86,8 @@ impl Page {
             let text = format!("{} not made: the target closed before", grouped(r.cut_short));
             self.line("", &text);
         }
-        let rate = |n: u64| bits_per_second(ratio(n as f64 * 8.0, l.active_seconds));
-        let (got, sent) = (l.received_bytes, l.sent_bytes);
-        let text = format!("received {} ({}) · sent {} ({})", bytes(got), rate(got), bytes(sent), rate(sent));
+        let (got, sent) = (bits_per_second(l.received_bits_per_second), bits_per_second(l.sent_bits_per_second));
+        let text = format!("received {} ({got}) · sent {} ({sent})", bytes(l.received_bytes), bytes(l.sent_bytes));
         self.line("streams", &text);
         self.latency(l);
     }
@@ -109,7 +108,11 @@ impl Page {
                 (_, Some(n)) => format!("{} at a time", grouped(n)),
                 (None, None) => String::new(),
             };
-            let text = format!("{}/s completed over {:.2} s ({model})", significant(c.per_second), l.active_seconds);
+            let mut text =
+                format!("{}/s completed over {:.2} s ({model})", significant(c.per_second), l.active_seconds);
+            if l.warmup_seconds > 0.0 {
+                text.push_str(&format!(", after {:.2} s of warm-up", l.warmup_seconds));
+            }
             self.line("", &text);
         }
         if c.given_up > 0 {
@@ -160,7 +163,7 @@ impl Page {
         if l.latency_ns.all().iter().all(|(_, p)| p.count == 0) {
             return;
         }
-        let head = ["p50", "p90", "p99", "p99.9", "max", "count"];
+        let head = ["p50", "p90", "p95", "p99", "p99.9", "p99.99", "max", "count"];
         let titles: String = head.iter().map(|h| format!("{h:>11}")).collect();
         let titles = self.paint.dim(&titles);
         self.line("latency", &titles);
@@ -168,15 +171,15 @@ impl Page {
             if p.count == 0 {
                 continue;
             }
-            let cells: String =
-                [p.p50, p.p90, p.p99, p.p99_9, p.max].iter().map(|ns| format!("{:>11}", time(*ns))).collect();
+            let values = [p.p50, p.p90, p.p95, p.p99, p.p99_9, p.p99_99, p.max];
+            let cells: String = values.iter().map(|ns| format!("{:>11}", time(*ns))).collect();
             let title = format!("  {}", measure.name().replace('_', " "));
             self.out.push_str(&format!("{title:MARGIN$}{cells}{:>11}\n", grouped(p.count)));
         }
         self.gap();
     }
 
-    fn serve(&mut self, s: &ServeSection, seconds: f64, memory: &MemorySection) {
+    fn serve(&mut self, s: &ServeSection, memory: &MemorySection) {
         let text = format!(
             "{} ({}/s) · {}{}",
             self.count("accepted", s.accepted),
@@ -202,7 +205,7 @@ impl Page {
             );
             self.line("requests", &text);
         }
-        let rate = |n: u64| bits_per_second(ratio(n as f64 * 8.0, seconds));
+        let rate = |n: u64| bits_per_second(ratio(n as f64 * 8.0, s.active_seconds));
         let (got, sent) = (s.received_bytes, s.sent_bytes);
         let text = format!("received {} ({}) · sent {} ({})", bytes(got), rate(got), bytes(sent), rate(sent));
         self.line("streams", &text);
@@ -246,6 +249,11 @@ impl Page {
             let rate = format!("{:>11}/s  ", grouped(step.rate_per_second));
             let verdict = if step.ok { self.paint.green("ok") } else { self.paint.red("failed") };
             self.line(title, &format!("{rate}{verdict}: {}", step.summary));
+            // Whether it was the target that failed or the generator.
+            for note in step.notes.iter().filter(|_| !step.ok) {
+                let text = self.paint.yellow(note);
+                self.line("", &format!("{:15}{text}", ""));
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::load::latency::{Latencies, Measure};
+use crate::load::tally::Tally;
 use crate::report::environment::Environment;
 use crate::report::model::{
     Connections, Cost, HoldSection, LatencySection, MemorySection, Outcome, Requests, by_status, drops, events,
@@ -40,14 +41,20 @@ fn load_section(latencies: &Latencies) -> LoadSection {
         requests_per_connection: 1,
         seed: 1,
         launching_seconds: 2.0,
+        warmup_seconds: 0.5,
         active_seconds: 2.0,
+        stopped_early: false,
         connections,
         requests,
         hold: None,
         received_bytes: 250_000,
         sent_bytes: 100,
+        received_bits_per_second: 1_000_000.0,
+        sent_bits_per_second: 400.0,
         latency_ns: LatencySection::of(latencies),
         starved_seconds: 0.0,
+        histograms: latencies.clone(),
+        measured: Tally::default(),
     }
 }
 
@@ -102,12 +109,12 @@ fn the_text_says_what_happened_and_leaves_out_what_did_not() {
     let text = render(&report(), Paint::PLAIN);
     for want in [
         "connections   started 1,000 · established 999 · completed 990 · failed 9 · missed 7 · unfinished 1\n",
-        "              500/s completed over 2.00 s (500 asked for)\n",
+        "              500/s completed over 2.00 s (500 asked for), after 0.50 s of warm-up\n",
         "              failed 9 reset: the target reset the connection\n",
         "              missed 7 late: ",
         "requests      sent 999 · responses 990 (2xx 985, 4xx 5) · 495/s\n",
         "streams       received 244 KiB (1.00 Mbit/s) · sent 100 B (400 bit/s)\n",
-        "  handshake        500 µs     900 µs     990 µs     999 µs    1.00 ms      1,000\n",
+        "  handshake        500 µs     900 µs     950 µs     990 µs     999 µs    1.00 ms    1.00 ms      1,000\n",
         "retransmitted 50 (1.00 %) · 9.00 segments per connection\n",
         "drops                 1  tcp_checksum_bad: TCP checksum wrong\n",
         "steering      by hash: the device has no RSS\n",
@@ -166,7 +173,8 @@ fn the_json_names_every_drop_and_every_measure() {
     assert_eq!(json["load"]["connections"]["failed_by_reason"]["reset"], 9);
     assert_eq!(json["load"]["requests"]["responses_by_status"]["4xx"], 5);
     for measure in Measure::ALL {
-        assert!(json["load"]["latency_ns"][measure.name()]["p99_9"].is_u64(), "{}", measure.name());
+        let latency = &json["load"]["latency_ns"][measure.name()];
+        assert!(["p95", "p99_9", "p99_99"].iter().all(|p| latency[p].is_u64()), "{}", measure.name());
     }
     assert_eq!(json["load"]["latency_ns"]["handshake"]["count"], 1000);
     assert_eq!(json["outcome"]["exit_code"], 1);

@@ -45,6 +45,14 @@ pub fn of_frames(total: &Snapshot) -> Vec<String> {
             grouped(no_room)
         ));
     }
+    let shed = total.counters.dropped(DropReason::SynShed);
+    if shed > 0 {
+        hints.push(format!(
+            "{} SYNs were turned away, since more had come than was handled in time: what was under way went on, and who \
+             was turned away asks again after a second; use more workers, or offer less",
+            grouped(shed)
+        ));
+    }
     // The kernel counts frames that found no room as dropped, too.
     let too_large = io.kernel_rx_dropped.saturating_sub(no_room) + io.rx_fragmented;
     if too_large > 0 {
@@ -80,6 +88,8 @@ mod tests {
         assert!(of_frames(&s)[1].starts_with("2 frames were too large"));
         s.counters.drop(DropReason::TcpChecksumBad);
         assert!(of_frames(&s)[2].contains("--no-verify-checksums"));
+        s.counters.drop(DropReason::SynShed);
+        assert!(of_frames(&s)[1].starts_with("1 SYNs were turned away"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `synfin load --hold`: what it asks of the machine beforehand, and what it reports.
 
-use super::load::{Limits, Order, PATIENCE, Part, launch, nanos, section_of, tuples};
+use super::load::{Limits, Order, PATIENCE, Part, launch, nanos, tuples};
 use super::memory;
+use super::section::{self, Measured};
 use super::watch::End;
 use crate::cli::LoadArgs;
 use crate::failure::{EXIT_FAILED, Failure};
@@ -43,12 +44,16 @@ where
     )?;
     let mut outcome = Outcome::default();
     ran.apps.into_iter().for_each(|app| outcome.merge(&app.into_outcome()));
-    let verdict = verdict(args, connections, &outcome, ran.end);
-    let mut report = ran.facts.report("load", ran.seconds, outcome.tally.started, verdict);
+    let is_stopped = ran.end == End::Interrupted && outcome.stopped;
+    let verdict = verdict(args, connections, &outcome, is_stopped);
     let d = &outcome.durations;
+    let seconds = (ran.seconds, d.whole_ns as f64 / 1e9);
+    let mut report = ran.facts.report("load", seconds, outcome.tally.started, verdict);
     let holding_seconds = d.holding_ns as f64 / 1e9;
-    let mut section = section_of(order, "hold", &outcome.tally, &outcome.latencies, holding_seconds);
+    let measured = Measured { tally: &outcome.tally, latencies: &outcome.latencies, active_seconds: holding_seconds };
+    let mut section = section::of(order, "hold", &outcome.tally, &measured);
     section.launching_seconds = d.opening_ns as f64 / 1e9;
+    section.stopped_early = is_stopped;
     section.hold = Some(hold_section(args, connections, &outcome, &memory));
     report.load = Some(section);
     Ok(report)
@@ -152,17 +157,17 @@ fn hold_section(args: &LoadArgs, connections: u64, outcome: &Outcome, memory: &M
     }
 }
 
-fn verdict(args: &LoadArgs, connections: u64, outcome: &Outcome, end: End) -> model::Outcome {
+/// `is_stopped`: somebody ended the run before the hold was over.
+fn verdict(args: &LoadArgs, connections: u64, outcome: &Outcome, is_stopped: bool) -> model::Outcome {
     let t = &outcome.tally;
-    let interrupted = end == End::Interrupted;
     // Somebody who ends the run cuts connections himself.
-    let unfinished = if interrupted { 0 } else { t.unfinished };
+    let unfinished = if is_stopped { 0 } else { t.unfinished };
     let bad = t.failed_total() + t.given_up + unfinished;
     let missing = connections.saturating_sub(outcome.held_peak);
     let asked = grouped(connections);
     let failed = |summary: String| model::Outcome { exit_code: EXIT_FAILED, summary };
-    let cut = if interrupted { "stopped early; " } else { "" };
-    if missing > args.max_errors.out_of(connections) && !interrupted {
+    let cut = if is_stopped { "stopped early; " } else { "" };
+    if missing > args.max_errors.out_of(connections) && !is_stopped {
         return failed(format!(
             "{} of {asked} connections were held at a time, {} could not be established",
             grouped(outcome.held_peak),
@@ -179,6 +184,9 @@ fn verdict(args: &LoadArgs, connections: u64, outcome: &Outcome, end: End) -> mo
             grouped(unfinished + t.given_up),
             args.max_errors
         ));
+    }
+    if outcome.held_peak == 0 {
+        return failed(format!("{cut}none of {asked} connections was held"));
     }
     if args.max_missed.is_some_and(|max| !max.permits(outcome.requests_missed, t.requests + outcome.requests_missed)) {
         return failed(format!(

@@ -31,16 +31,18 @@ fn the_exit_code_follows_what_was_held_and_what_broke() {
         ("--max-missed 4", outcome(100, 0, 5), 1, "5 requests were missed"),
     ];
     for (line, o, code, want) in table {
-        let got = verdict(&args(line), 100, &o, End::Done);
+        let got = verdict(&args(line), 100, &o, false);
         assert!(got.exit_code == code && got.summary.contains(want), "{line}: {got:?}");
     }
     let mut cut = outcome(100, 0, 0);
     (cut.tally.completed, cut.tally.unfinished) = (90, 10);
-    assert_eq!(verdict(&args(""), 100, &cut, End::Done).exit_code, 1);
-    let stopped = verdict(&args(""), 100, &cut, End::Interrupted);
+    assert_eq!(verdict(&args(""), 100, &cut, false).exit_code, 1);
+    let stopped = verdict(&args(""), 100, &cut, true);
     assert!(stopped.exit_code == 0 && stopped.summary.starts_with("stopped early; "), "{stopped:?}");
-    let stopped = verdict(&args(""), 100, &outcome(50, 0, 0), End::Interrupted);
+    let stopped = verdict(&args(""), 100, &outcome(50, 0, 0), true);
     assert_eq!(stopped.exit_code, 1, "what failed before somebody ended the run has failed");
+    let nothing = verdict(&args(""), 100, &Outcome::default(), true);
+    assert_eq!((nothing.exit_code, &*nothing.summary), (1, "stopped early; none of 100 connections was held"));
 }
 
 #[test]

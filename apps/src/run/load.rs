@@ -3,23 +3,26 @@
 use super::engine::FirstHop;
 use super::limits;
 use super::record::Recorder;
+use super::section::{self, Measured};
 use super::stop::StopRequests;
 use super::summary::{Facts, Parts};
 use super::watch::{End, Watch};
-use super::{CoreOrder, Runner, start};
+use super::{CoreOrder, Runner, start, verdict};
 use crate::cli::LoadArgs;
+use crate::cli::check::DEFAULT_DURATION;
 use crate::cli::load::LoadApp;
 use crate::cli::values::{AddressRange, Ports};
-use crate::failure::{EXIT_FAILED, Failure};
-use crate::live::{Board, Signals, line};
+use crate::failure::Failure;
+use crate::live::{Board, Shown, Signals, line};
 use crate::load::client::{Client, ClientConfig, Outcome, Plan, Steer};
 use crate::load::protocol::{Echo, Http, Protocol};
+use crate::load::request::Request;
 use crate::load::schedule::{ClosedLoop, OpenLoop, Share};
 use crate::load::tuples::Tuples;
-use crate::load::{FailReason, Latencies, MissReason, Tally};
-use crate::report::model::{Connections, LatencySection, LoadSection, Named, Requests, by_status, ratio};
-use crate::report::number::grouped;
-use crate::report::{self, Report};
+use crate::load::{MissReason, Tally};
+use crate::report::Report;
+use crate::report::model::LoadSection;
+use crate::report::number::{grouped, time};
 use crate::setup::steering::{self, Role, Steering};
 use crate::setup::{Device, Site, kernel_ports, reach, shard};
 use std::path::Path;
@@ -32,7 +35,8 @@ use synfin_engine::steering::Policy;
 use synfin_engine::wire::Addr;
 use synfin_engine::worker::Clock;
 
-const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+/// Of a message, when nothing is said.
+const MESSAGE_BYTES: u64 = 100;
 /// Connections that a worker can hold at a time, unless more are asked for; nothing is reserved for them.
 const CONNECTIONS_MAX: u64 = 16_000_000;
 /// What tables are made for at least. Those of a closed loop need not be larger: small ones stay in the cache.
@@ -90,21 +94,31 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
     let hosts: Vec<String> = args.target.iter().map(ToString::to_string).collect();
     let mut report = match args.app {
         LoadApp::Http => {
-            let expected = args.expect_body.as_deref().map(expected_body).transpose()?;
-            load(&order, || Http::new(&args.path, &hosts, expected))?
+            let expected = args.expect_body.as_deref().map(|path| file(path, "--expect-body")).transpose()?;
+            let expected = expected.map(|bytes| &*bytes.leak());
+            let request = request(args)?;
+            load(&order, || Http::new(&request, &hosts, expected))?
         }
-        LoadApp::Echo => load(&order, || Echo::new(args.message_bytes))?,
+        LoadApp::Echo => load(&order, || Echo::new(args.message_bytes.unwrap_or(MESSAGE_BYTES)))?,
     };
     limits::judge(&args.limit, &mut report);
     Ok(report)
 }
 
-/// Read once; lives until the process ends, as the run does.
-fn expected_body(path: &Path) -> Result<&'static [u8], Failure> {
-    let bytes = std::fs::read(path).map_err(|e| {
-        Failure::new(format!("cannot read {}: {e}", path.display()), "Name a file that can be read with --expect-body.")
-    })?;
-    Ok(Box::leak(bytes.into_boxed_slice()))
+fn request(args: &LoadArgs) -> Result<Request, Failure> {
+    let shape = &args.request;
+    let body = shape.body_file.as_deref().map(|path| file(path, "--body-file")).transpose()?.unwrap_or_default();
+    let usual = if shape.body_file.is_some() { "POST" } else { "GET" };
+    let method = shape.method.clone().unwrap_or_else(|| usual.into());
+    let path = shape.path.clone().unwrap_or_else(|| "/".into());
+    Ok(Request { method, path, headers: shape.header.clone(), body })
+}
+
+fn file(path: &Path, option: &str) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|e| {
+        let next = format!("Name a file that can be read with {option}.");
+        Failure::new(format!("cannot read {}: {e}", path.display()), next)
+    })
 }
 
 fn source_ports(args: &LoadArgs, site: &Site) -> Result<Ports, Failure> {
@@ -146,10 +160,27 @@ where
     let ran = launch(order, &limits, |_, _| {}, |part| client(order, protocol(), part))?;
     let mut outcome = Outcome::default();
     ran.apps.into_iter().for_each(|app| outcome.merge(&app.into_outcome()));
-    let verdict = verdict(args, &outcome.tally, ran.end);
-    let mut report = ran.facts.report("load", ran.seconds, outcome.tally.started, verdict);
-    report.load = Some(section(order, &outcome));
+    let is_stopped = ran.end == End::Interrupted && outcome.stopped;
+    let verdict = verdict::of(args, &outcome.tally, is_stopped);
+    let active_seconds = outcome.active_ns as f64 / 1e9;
+    let mut report = ran.facts.report("load", (ran.seconds, active_seconds), outcome.tally.started, verdict);
+    report.notes.extend(censored_note(args, &outcome.tally));
+    report.load = Some(LoadSection { stopped_early: is_stopped, ..section(order, &outcome) });
     Ok(report)
+}
+
+/// Percentiles can only be of what was begun.
+fn censored_note(args: &LoadArgs, t: &Tally) -> Option<String> {
+    let late = t.missed[MissReason::Late as usize];
+    (late > 0).then(|| {
+        format!(
+            "{} launches would have come more than {} late and were not made: they are in no latency, and from about \
+             there on the percentiles of handshake, response and connection are too good (--limit counts them as \
+             infinitely slow)",
+            grouped(late),
+            time(nanos(args.max_lateness))
+        )
+    })
 }
 
 /// A run that has ended.
@@ -170,7 +201,7 @@ pub(super) fn launch<A>(
     app: impl Fn(Part) -> A,
 ) -> Result<Ran<A>, Failure>
 where
-    A: App + Send + 'static,
+    A: App + Shown + Send + 'static,
     A::Conn: Send,
 {
     let (args, site) = (order.args, order.site);
@@ -213,11 +244,13 @@ where
     let end = watch.run(&mut recorder, || {}, is_over);
     let seconds = clock.now().as_nanos() as f64 / 1e9;
     let mut finished = parts.finish(running, device.guard)?;
+    let apps: Vec<A> = finished.runners.into_iter().map(Runner::into_app).collect();
+    // What was cut at the very end belongs into the last row.
+    apps.iter().for_each(A::show);
     finished.facts.add_recorded(recorder.finish(&boards));
     if let Some(hop) = signals.unanswered() {
         return Err(reach::unanswered(hop, &site.interface.name));
     }
-    let apps = finished.runners.into_iter().map(Runner::into_app).collect();
     Ok(Ran { apps, end, seconds, facts: finished.facts })
 }
 
@@ -242,6 +275,7 @@ fn client<P: Protocol>(order: &Order, protocol: P, part: Part) -> Client<P> {
         share,
         launches_max: args.connections.map_or(u64::MAX, |n| share.of(n)),
         duration_ns: order.duration.map(nanos),
+        warmup_ns: nanos(args.warmup),
         drain_ns: nanos(args.drain),
         max_lateness_ns: nanos(args.max_lateness),
         timeout_ns: nanos(args.timeout),
@@ -284,98 +318,28 @@ fn tuple_note(order: &Order) -> Option<String> {
     })
 }
 
-fn verdict(args: &LoadArgs, t: &Tally, end: End) -> report::model::Outcome {
-    // A connection that could not finish in time is no success, unless somebody ended the run.
-    let unfinished = if end == End::Interrupted { 0 } else { t.unfinished };
-    let (failed, unfinished) = (t.failed_total(), unfinished + t.given_up);
-    let (started, missed) = (grouped(t.started), grouped(t.missed_total()));
-    let missed_too_many =
-        args.max_missed.is_some_and(|max| !max.permits(t.missed_total(), t.started + t.missed_total()));
-    let (exit_code, summary) = if t.started == 0 && end == End::Done {
-        (EXIT_FAILED, format!("no connection was started ({missed} launches were missed)"))
-    } else if !args.max_errors.permits(failed + unfinished, t.started) {
-        let allowed = args.max_errors;
-        let (failed, unfinished) = (grouped(failed), grouped(unfinished));
-        let what =
-            format!("{failed} of {started} connections failed, {unfinished} did not finish (--max-errors {allowed})");
-        (EXIT_FAILED, if t.missed_total() > 0 { format!("{what}; {missed} launches missed") } else { what })
-    } else if missed_too_many {
-        (EXIT_FAILED, format!("{missed} launches were missed, more than --max-missed allows"))
-    } else {
-        let cut = if end == End::Interrupted { "stopped early; " } else { "" };
-        let missed = if t.missed_total() > 0 { format!(", {missed} launches missed") } else { String::new() };
-        (
-            0,
-            format!(
-                "{cut}{} of {started} connections completed, {} failed{missed}",
-                grouped(t.completed),
-                grouped(failed)
-            ),
-        )
-    };
-    report::model::Outcome { exit_code, summary }
-}
-
 fn section(order: &Order, outcome: &Outcome) -> LoadSection {
-    let active_seconds = outcome.active_ns as f64 / 1e9;
+    let active_seconds = outcome.active_ns.saturating_sub(nanos(order.args.warmup)) as f64 / 1e9;
+    let measured = Measured { tally: &outcome.measured, latencies: &outcome.latencies, active_seconds };
     let model = if order.args.rate.is_some() { "open" } else { "closed" };
     LoadSection {
         launching_seconds: outcome.launching_ns as f64 / 1e9,
         starved_seconds: outcome.starved_ns as f64 / 1e9,
-        ..section_of(order, model, &outcome.tally, &outcome.latencies, active_seconds)
-    }
-}
-
-/// What all models have in common. Rates are per second of `active_seconds`.
-pub(super) fn section_of(
-    order: &Order,
-    model: &'static str,
-    t: &Tally,
-    latencies: &Latencies,
-    active_seconds: f64,
-) -> LoadSection {
-    let args = order.args;
-    let failed = FailReason::ALL.iter().map(|r| (r.name(), t.failed[*r as usize]));
-    let missed = MissReason::ALL.iter().map(|r| (r.name(), t.missed[*r as usize]));
-    LoadSection {
-        model,
-        rate_per_second: args.rate,
-        concurrency: args.concurrency,
-        app: args.app.name(),
-        close: args.close.name(),
-        targets: args.target.iter().map(ToString::to_string).collect(),
-        requests_per_connection: args.requests_per_connection,
-        seed: order.seed,
-        launching_seconds: 0.0,
-        active_seconds,
-        connections: Connections {
-            started: t.started,
-            established: t.established,
-            completed: t.completed,
-            unfinished: t.unfinished,
-            given_up: t.given_up,
-            failed: t.failed_total(),
-            failed_by_reason: Named(failed.collect()),
-            missed: t.missed_total(),
-            missed_by_reason: Named(missed.collect()),
-            per_second: ratio(t.completed as f64, active_seconds),
-        },
-        requests: Requests {
-            sent: t.requests,
-            responses: t.responses_total(),
-            responses_by_status: by_status(&t.responses),
-            failed: t.responses[4] + t.responses[5],
-            cut_short: t.cut_short,
-            per_second: ratio(t.responses_total() as f64, active_seconds),
-        },
-        hold: None,
-        received_bytes: t.bytes_in,
-        sent_bytes: t.bytes_out,
-        latency_ns: LatencySection::of(latencies),
-        starved_seconds: 0.0,
+        ..section::of(order, model, &outcome.tally, &measured)
     }
 }
 
 #[cfg(test)]
-#[path = "load_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tuple_belongs_to_exactly_one_worker() {
+        let steers = [0, 1, 2].map(|worker| steer(Policy::Hash, Share { worker, workers: 3 }));
+        let (local, remote) = (Addr::v4([198, 18, 0, 1]), Addr::v4([198, 18, 0, 2]));
+        for local_port in 1024..2048 {
+            let c = Connect { local, local_port, remote, remote_port: 80 };
+            assert_eq!(steers.iter().filter(|s| s(&c)).count(), 1);
+        }
+    }
+}

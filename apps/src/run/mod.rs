@@ -1,5 +1,6 @@
 //! A run: workers at work, one thread that watches over them, and what they leave behind.
 
+pub mod bisection;
 pub mod engine;
 pub mod hints;
 pub mod hold;
@@ -9,9 +10,11 @@ pub mod load;
 pub mod memory;
 pub mod record;
 pub mod search;
+pub mod section;
 pub mod serve;
 pub mod stop;
 pub mod summary;
+pub mod verdict;
 pub mod watch;
 
 pub use engine::Runner;

@@ -8,9 +8,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Shorter than this the rest of a run is no row of its own.
-const REST_MIN: Duration = Duration::from_millis(1);
-
 #[derive(Default)]
 pub struct Recorder {
     csv: Option<Csv>,
@@ -58,7 +55,7 @@ impl Recorder {
     /// What has come since the last row, once the workers have ended.
     pub fn finish(mut self, boards: &[Arc<Board>]) -> Recorded {
         let at = self.start.map_or(Duration::ZERO, |start| start.elapsed());
-        if at >= self.series.at() + REST_MIN {
+        if at > self.series.at() {
             self.look(at, boards);
         }
         let broke_off = |e: io::Error| format!("the CSV file broke off: {e}");
@@ -95,6 +92,17 @@ mod tests {
         let rows = it.finish(&boards).rows;
         assert_eq!(rows.iter().map(|r| r.started).sum::<u64>(), 50);
         assert!(rows.len() >= 4 && rows.windows(2).all(|w| w[0].at_seconds < w[1].at_seconds), "{rows:?}");
+    }
+
+    #[test]
+    fn what_comes_at_the_very_end_has_its_row() {
+        let boards = [Arc::new(Board::default())];
+        let mut it = recorder(Duration::from_nanos(1));
+        it.tick(&boards);
+        boards[0].publish(&Figures { completed: 3, ..Figures::default() });
+        it.tick(&boards);
+        boards[0].publish(&Figures { completed: 10, ..Figures::default() });
+        assert_eq!(it.finish(&boards).rows.iter().map(|r| r.completed).sum::<u64>(), 10);
     }
 
     #[test]

@@ -1,134 +1,155 @@
 //! `synfin load --search`: the highest rate at which everything goes well. One run after the other, each as
-//! [`load`] makes it: the rate doubles until a run fails, then the gap is halved until it is narrow.
+//! [`load`] makes it, at rates that [`Bisection`] chooses.
 
+use super::bisection::Bisection;
 use super::load;
 use super::stop::StopRequests;
 use crate::cli::LoadArgs;
-use crate::cli::values::Allowance;
 use crate::failure::{EXIT_FAILED, Failure};
 use crate::report::Report;
 use crate::report::model::{Outcome, SearchStep};
 use crate::report::number::grouped;
 use std::time::Duration;
+use synfin_engine::io::sys;
 
-/// The first rate, as a part of the highest.
-const FIRST_PART: u64 = 64;
-/// Found when what went well and what did not are no farther apart than this.
-const PRECISION: f64 = 1.05;
 /// Time for the target to recover.
 const REST: Duration = Duration::from_secs(1);
-/// Launches that a run may miss and still have gone well, unless the command line says.
-const MISSED_MAX: Allowance = Allowance::Percent(0.1);
+/// Some drivers lose the link when an XDP program comes or goes; so long it may take to come back.
+const LINK_WAIT: Duration = Duration::from_secs(15);
+const LINK_LOOK: Duration = Duration::from_millis(100);
 
-/// What to try next, knowing what went well.
-#[derive(Clone, Debug)]
-struct Bisection {
-    highest: u64,
-    /// The highest rate that went well, and the lowest that did not.
-    good: Option<u64>,
-    bad: Option<u64>,
-}
-
-impl Bisection {
-    fn next(&self) -> Option<u64> {
-        let rate = match (self.good, self.bad) {
-            (None, None) => (self.highest / FIRST_PART).max(1),
-            (Some(good), None) if good < self.highest => (good * 2).min(self.highest),
-            (Some(_), None) => return None,
-            (None, Some(bad)) if bad > 1 => (bad / 4).max(1),
-            (None, Some(_)) => return None,
-            (Some(good), Some(bad)) if bad as f64 > good as f64 * PRECISION => good + (bad - good) / 2,
-            (Some(_), Some(_)) => return None,
-        };
-        (Some(rate) != self.good).then_some(rate)
-    }
-
-    fn tell(&mut self, rate: u64, well: bool) {
-        *(if well { &mut self.good } else { &mut self.bad }) = Some(rate);
-    }
-}
-
-/// Searches below `--rate`; the report is that of the best run.
+/// Searches below `--rate`; the report is that of the last good run at the rate found.
 pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
-    let mut search = Bisection { highest: args.rate.unwrap_or(1), good: None, bad: None };
     let stop = StopRequests::listen()?;
-    let (mut steps, mut best, mut last) = (Vec::new(), None, None);
-    while let Some(rate) = search.next() {
-        if !steps.is_empty() {
-            std::thread::sleep(REST);
-        }
-        if stop.count() > 0 {
-            break;
-        }
-        let max_missed = args.max_missed.or(Some(MISSED_MAX));
-        let report = load::run(&LoadArgs { rate: Some(rate), max_missed, ..args.clone() })?;
-        if stop.count() > 0 {
-            // Cut short by somebody: it says nothing about the rate.
-            last = Some(report);
-            break;
-        }
-        let well = report.outcome.exit_code == 0;
-        eprintln!("synfin: {}/s {}: {}", grouped(rate), if well { "ok" } else { "failed" }, report.outcome.summary);
-        steps.push(SearchStep { rate_per_second: rate, ok: well, summary: report.outcome.summary.clone() });
-        search.tell(rate, well);
-        *(if well { &mut best } else { &mut last }) = Some(report);
-    }
-    let outcome = outcome(&search, stop.count() > 0);
-    let report = best.or(last).map(|report| Report { outcome, search: Some(steps), ..report });
-    report.ok_or_else(|| Failure::new("no rate was tried", "Give --rate at least 1."))
+    let runs = Runs {
+        run: |rate| load::run(&LoadArgs { rate: Some(rate), ..args.clone() }),
+        rest: || std::thread::sleep(REST),
+        wait_for_link: || wait_for_link(&args.net.interface),
+        is_stopped: || stop.count() > 0,
+    };
+    Search::new(args.rate.unwrap_or(1)).finish(runs)
 }
 
-fn outcome(search: &Bisection, interrupted: bool) -> Outcome {
-    let cut = if interrupted { "stopped early; " } else { "" };
-    let Some(good) = search.good else {
-        let tried = search.bad.map_or("no rate was tried to its end".into(), |bad| {
-            format!("no rate went well, down to {}/s", grouped(bad))
-        });
-        return Outcome { exit_code: EXIT_FAILED, summary: format!("{cut}{tried}") };
-    };
-    let limit = match search.bad {
-        Some(bad) => format!("{}/s did not", grouped(bad)),
-        None if interrupted => "no higher one was tried".into(),
-        None => "which is all that --rate allows".into(),
-    };
-    Outcome { exit_code: 0, summary: format!("{cut}{}/s went well, {limit}", grouped(good)) }
+fn wait_for_link(interface: &str) {
+    let looks = LINK_WAIT.as_millis() / LINK_LOOK.as_millis();
+    for _ in 0..looks {
+        std::thread::sleep(LINK_LOOK);
+        if sys::interface(interface).is_ok_and(|i| i.running) {
+            return;
+        }
+    }
+}
+
+/// How runs are made, and what lies between them.
+struct Runs<R, T, W, S> {
+    run: R,
+    rest: T,
+    wait_for_link: W,
+    is_stopped: S,
+}
+
+struct Search {
+    rates: Bisection,
+    steps: Vec<SearchStep>,
+    /// The last run at the highest rate that went well.
+    best: Option<(u64, Report)>,
+    last: Option<Report>,
+    /// Why the lowest rate that failed did so.
+    reason: String,
+    /// A run could not be made, and that ended the search.
+    broke_off: Option<String>,
+}
+
+impl Search {
+    fn new(highest: u64) -> Search {
+        let rates = Bisection::new(highest);
+        Search { rates, steps: Vec::new(), best: None, last: None, reason: String::new(), broke_off: None }
+    }
+
+    fn finish<R, T, W, S>(mut self, runs: Runs<R, T, W, S>) -> Result<Report, Failure>
+    where
+        R: Fn(u64) -> Result<Report, Failure>,
+        T: Fn(),
+        W: Fn(),
+        S: Fn() -> bool,
+    {
+        while let Some(rate) = self.rates.next() {
+            if !self.steps.is_empty() {
+                (runs.rest)();
+            }
+            if (runs.is_stopped)() {
+                break;
+            }
+            let mut made = (runs.run)(rate);
+            if made.is_err() && !self.steps.is_empty() && !(runs.is_stopped)() {
+                // What was possible before is likely to be so again.
+                (runs.wait_for_link)();
+                made = (runs.run)(rate);
+            }
+            match made {
+                // Cut short by somebody: it says nothing about the rate.
+                Ok(report) if (runs.is_stopped)() => self.last = Some(report),
+                Ok(report) => self.add(rate, report),
+                Err(failure) if self.steps.is_empty() => return Err(failure),
+                Err(failure) => {
+                    self.break_off(rate, failure);
+                    break;
+                }
+            }
+        }
+        self.into_report((runs.is_stopped)())
+    }
+
+    fn add(&mut self, rate: u64, report: Report) {
+        let ok = report.outcome.exit_code == 0;
+        let summary = report.outcome.summary.clone();
+        eprintln!("synfin: {}/s {}: {summary}", grouped(rate), if ok { "ok" } else { "failed" });
+        self.rates.tell(rate, ok);
+        if ok {
+            self.best = Some((rate, report.clone()));
+        } else if self.rates.bad() == Some(rate) {
+            self.reason.clone_from(&summary);
+        }
+        self.steps.push(SearchStep { rate_per_second: rate, ok, summary, notes: report.notes.clone() });
+        self.last = Some(report);
+    }
+
+    fn break_off(&mut self, rate: u64, failure: Failure) {
+        eprintln!("synfin: {}/s could not be tried: {failure}", grouped(rate));
+        self.broke_off = Some(failure.what.clone());
+        let summary = format!("could not be tried: {}", failure.what);
+        self.steps.push(SearchStep { rate_per_second: rate, ok: false, summary, notes: Vec::new() });
+    }
+
+    fn into_report(self, is_stopped: bool) -> Result<Report, Failure> {
+        let outcome = self.outcome(is_stopped);
+        let found = self.rates.good();
+        let best = self.best.filter(|(rate, _)| Some(*rate) == found).map(|(_, report)| report);
+        let report = best.or(self.last).map(|report| Report { outcome, search: Some(self.steps), ..report });
+        report.ok_or_else(|| Failure::new("stopped before any rate was tried", ""))
+    }
+
+    fn outcome(&self, is_stopped: bool) -> Outcome {
+        let cut = if is_stopped { "stopped early; " } else { "" };
+        let Some(good) = self.rates.good() else {
+            let tried = self.rates.bad().map_or("no rate was tried to its end".into(), |bad| {
+                format!("no rate went well, down to {}/s: {}", grouped(bad), self.reason)
+            });
+            return Outcome { exit_code: EXIT_FAILED, summary: format!("{cut}{tried}") };
+        };
+        if let Some(why) = &self.broke_off {
+            let summary = format!("{}/s went well, and then the search broke off: {why}", grouped(good));
+            return Outcome { exit_code: EXIT_FAILED, summary };
+        }
+        let limit = match self.rates.bad() {
+            Some(bad) => format!("{}/s did not: {}", grouped(bad), self.reason),
+            None if is_stopped => "no higher one was tried".into(),
+            None => "which is all that --rate allows".into(),
+        };
+        Outcome { exit_code: 0, summary: format!("{cut}{}/s went well, {limit}", grouped(good)) }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Rates tried against a target that takes so many.
-    fn tried(highest: u64, takes: u64) -> (Vec<u64>, Bisection) {
-        let mut search = Bisection { highest, good: None, bad: None };
-        let mut rates = Vec::new();
-        while let Some(rate) = search.next() {
-            rates.push(rate);
-            search.tell(rate, rate <= takes);
-            assert!(rates.len() < 50, "{rates:?}");
-        }
-        (rates, search)
-    }
-
-    #[test]
-    fn the_highest_rate_is_found_to_a_twentieth_from_below() {
-        for takes in [1, 7, 999, 15_624, 15_625, 20_000, 123_456, 999_999] {
-            let (rates, found) = tried(1_000_000, takes);
-            let good = found.good.expect("a rate that went well");
-            assert!(good <= takes && (takes as f64) < good as f64 * 1.06 + 1.0, "{takes}: {rates:?}");
-            let worst = rates.iter().max().copied().unwrap_or(0);
-            assert!(worst <= (takes * 2).max(15_625), "a target is not overrun by far: {rates:?}");
-        }
-    }
-
-    #[test]
-    fn a_target_that_takes_all_or_nothing_ends_the_search() {
-        let (rates, all) = tried(1000, u64::MAX);
-        assert_eq!((all.good, rates.last()), (Some(1000), Some(&1000)));
-        assert!(outcome(&all, false).summary.contains("1,000/s went well, which is all"));
-        let (_, nothing) = tried(1000, 0);
-        assert_eq!((nothing.good, nothing.bad, outcome(&nothing, false).exit_code), (None, Some(1), EXIT_FAILED));
-        let (rates, one) = tried(1, 1);
-        assert_eq!((rates, one.good), (vec![1], Some(1)));
-    }
-}
+#[path = "search_tests.rs"]
+mod tests;

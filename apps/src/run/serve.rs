@@ -113,9 +113,14 @@ where
     }
     finished.facts.add_recorded(recorder.finish(&boards));
     let counters = &finished.total.counters;
-    let section = section(args, &tally, seconds, counters.count(Event::PayloadIn), counters.count(Event::PayloadOut));
+    let section = section(args, &tally, counters.count(Event::PayloadIn), counters.count(Event::PayloadOut));
     let summary = summary(&section, end);
-    let mut report = finished.facts.report("serve", seconds, section.accepted, Outcome { exit_code: 0, summary });
+    let mut report = finished.facts.report(
+        "serve",
+        (seconds, section.active_seconds),
+        section.accepted,
+        Outcome { exit_code: 0, summary },
+    );
     report.serve = Some(section);
     Ok(report)
 }
@@ -138,17 +143,19 @@ fn announce(args: &ServeArgs, site: &Site) {
     );
 }
 
-fn section(args: &ServeArgs, tally: &Tally, seconds: f64, received_bytes: u64, sent_bytes: u64) -> ServeSection {
+fn section(args: &ServeArgs, tally: &Tally, received_bytes: u64, sent_bytes: u64) -> ServeSection {
+    let active_seconds = tally.active_ns() as f64 / 1e9;
     ServeSection {
         app: args.app.name(),
         ports: args.listen.clone(),
+        active_seconds,
         accepted: tally.accepted,
-        accepted_per_second: ratio(tally.accepted as f64, seconds),
+        accepted_per_second: ratio(tally.accepted as f64, active_seconds),
         closed: tally.closed_total(),
         open_peak: tally.open_peak,
         closed_by_reason: Named(CloseReason::ALL.iter().map(|r| (r.name(), tally.closed_by(*r))).collect()),
         requests: tally.requests,
-        requests_per_second: ratio(tally.requests as f64, seconds),
+        requests_per_second: ratio(tally.requests as f64, active_seconds),
         responses_by_status: by_status(&tally.responses),
         received_bytes,
         sent_bytes,

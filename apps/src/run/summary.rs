@@ -9,7 +9,8 @@ use crate::live::Row;
 use crate::report::Report;
 use crate::report::environment::Environment;
 use crate::report::model::{MemorySection, Outcome, Packets, SteeringSection, WorkerSection, drops, events};
-use crate::setup::device::Guard;
+use crate::report::number::{bytes, grouped};
+use crate::setup::device::{Guard, PCAP_BYTES_MAX};
 use crate::setup::{BoxIo, Device, Site, Steering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use synfin_engine::control::Snapshot;
@@ -87,7 +88,7 @@ impl Parts {
         let total = control.total();
         self.notes.extend(hints::of_frames(&total));
         if let Some(pcap) = &self.pcap {
-            self.notes.extend(pcap.error().map(|e| format!("the recording broke off: {e}")));
+            self.notes.extend(recording_note(pcap.missing_frames(), pcap.error()));
         }
         Ok(Finished { runners, total: total.clone(), facts: Facts { parts: self, workers, total, series: Vec::new() } })
     }
@@ -100,8 +101,15 @@ impl Facts {
         self.parts.notes.extend(recorded.notes);
     }
 
-    /// The report, its `load` or `serve` section still to be filled in.
-    pub fn report(self, command: &'static str, seconds: f64, connections: u64, outcome: Outcome) -> Report {
+    /// The report, its `load` or `serve` section still to be filled in. `seconds`: of the whole run, and from the first
+    /// connection to the end of the last.
+    pub fn report(
+        self,
+        command: &'static str,
+        (seconds, active_seconds): (f64, f64),
+        connections: u64,
+        outcome: Outcome,
+    ) -> Report {
         let counters = &self.total.counters;
         let mut notes = self.parts.notes;
         notes.extend(self.workers.iter().flat_map(|w| hints::of_worker(w, command, seconds)));
@@ -109,14 +117,14 @@ impl Facts {
         let steering = steering.map(|s| SteeringSection::of(s.policy.name(), s.reason, &self.total));
         Report {
             command,
-            arguments: std::env::args().collect(),
+            arguments: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
             started_unix_seconds: self.parts.started_unix_seconds,
             seconds,
             outcome,
             load: None,
             serve: None,
             search: None,
-            packets: Packets::of(counters, connections, seconds),
+            packets: Packets::of(counters, connections, active_seconds),
             drops: drops(counters),
             events: events(counters),
             steering,
@@ -129,5 +137,25 @@ impl Facts {
             notes,
             series: self.series,
         }
+    }
+}
+
+/// What is not in the recording, and why.
+fn recording_note(missing_frames: u64, error: Option<String>) -> Option<String> {
+    let why = error.unwrap_or_else(|| format!("it has reached {}", bytes(PCAP_BYTES_MAX)));
+    (missing_frames > 0).then(|| format!("{} frames are missing in the recording: {why}", grouped(missing_frames)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_that_is_not_whole_says_how_much_is_missing_and_why() {
+        assert_eq!(recording_note(0, None), None);
+        let full = recording_note(1234, None);
+        assert_eq!(full.as_deref(), Some("1,234 frames are missing in the recording: it has reached 64.0 GiB"));
+        let broken = recording_note(1, Some("no space left".into()));
+        assert_eq!(broken.as_deref(), Some("1 frames are missing in the recording: no space left"));
     }
 }

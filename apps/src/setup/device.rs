@@ -15,7 +15,7 @@ use synfin_engine::worker::Clock;
 pub type BoxIo = Box<dyn PacketIo + Send>;
 
 /// A recording is cut off here.
-const PCAP_BYTES_MAX: u64 = 64 << 30;
+pub const PCAP_BYTES_MAX: u64 = 64 << 30;
 
 /// Open queues, ready for workers.
 pub struct Device {

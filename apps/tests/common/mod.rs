@@ -18,15 +18,17 @@ pub fn temporary(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("synfin-test-{}-{n}-{name}", std::process::id()))
 }
 
-fn command(lab: &Lab, side: Side, words: &str) -> std::process::Command {
-    let mut command = lab.command(side, env!("CARGO_BIN_EXE_synfin"));
-    command.args(words.split_whitespace()).stdin(Stdio::null());
+/// `through`: a program that becomes synfin, such as nohup(1), with its options.
+fn command(lab: &Lab, side: Side, through: &[&str], words: &str) -> std::process::Command {
+    let whole: Vec<&str> = through.iter().copied().chain([env!("CARGO_BIN_EXE_synfin")]).collect();
+    let mut command = lab.command(side, whole[0]);
+    command.args(&whole[1..]).args(words.split_whitespace()).stdin(Stdio::null());
     command
 }
 
 /// Runs `synfin WORDS` on a side, to its end.
 pub fn synfin(lab: &Lab, side: Side, words: &str) -> Output {
-    command(lab, side, words).output().expect("synfin starts")
+    command(lab, side, &[], words).output().expect("synfin starts")
 }
 
 /// Runs `synfin load WORDS` on side a; returns the exit code and the report.
@@ -58,9 +60,13 @@ impl Running {
     }
 
     pub fn start(lab: &Lab, side: Side, words: &str) -> Running {
+        Running::start_with(lab, side, &[], words)
+    }
+
+    pub fn start_with(lab: &Lab, side: Side, through: &[&str], words: &str) -> Running {
         let json = temporary("report.json");
         let words = format!("{words} --json {}", json.display());
-        let child = command(lab, side, &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = command(lab, side, through, &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Running { child: Some(child.expect("synfin starts")), json }
     }
 

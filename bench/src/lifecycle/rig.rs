@@ -6,7 +6,7 @@
 
 use super::{Client, Family, Form, SERVER_PORT, Server};
 use std::time::Duration;
-use synfin_engine::base::{Counters, Event, Frame, FramePool, Instant};
+use synfin_engine::base::{Backlog, Counters, Event, Frame, FramePool, Instant};
 use synfin_engine::io::sim::{End, MemoryLink};
 use synfin_engine::shard::{App, Cx, LocalNet, Shard, ShardConfig};
 use synfin_engine::wire::{Addr, Mac};
@@ -202,7 +202,7 @@ fn turn<A: App>(
     link.receive(end, rx);
     // The link hands vectors on; those that come back the first time are empty ones.
     tx.reserve(BURST_FRAMES);
-    let mut cx = Cx { now, pool, tx };
+    let mut cx = Cx { now, backlog: Backlog::None, pool, tx };
     shard.ingest(rx, &mut cx);
     shard.expire(&mut cx);
     shard.poll_app(&mut cx);

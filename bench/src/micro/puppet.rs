@@ -1,7 +1,7 @@
 //! A peer without a stack of its own: it says what it is told to, so that a shard can be brought into any state.
 
 use std::time::Duration;
-use synfin_engine::base::{Frame, FramePool, Instant};
+use synfin_engine::base::{Backlog, Frame, FramePool, Instant};
 use synfin_engine::shard::{App, Cx, LocalNet, Shard, ShardConfig};
 use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
 use synfin_engine::wire::parse::{Packet, ParseOptions, VlanTags, parse};
@@ -110,7 +110,7 @@ impl Puppet {
     /// The shard takes the prepared segments, and says what it has to say.
     #[inline]
     pub fn turn(&mut self) {
-        let mut cx = Cx { now: self.now, pool: &mut self.pool, tx: &mut self.tx };
+        let mut cx = Cx { now: self.now, backlog: Backlog::None, pool: &mut self.pool, tx: &mut self.tx };
         self.shard.ingest(&mut self.rx, &mut cx);
         self.shard.emit(&mut cx);
     }
@@ -118,7 +118,7 @@ impl Puppet {
     /// The shard acts on deadlines, once.
     #[inline]
     pub fn expire(&mut self) {
-        let mut cx = Cx { now: self.now, pool: &mut self.pool, tx: &mut self.tx };
+        let mut cx = Cx { now: self.now, backlog: Backlog::None, pool: &mut self.pool, tx: &mut self.tx };
         self.shard.expire(&mut cx);
     }
 

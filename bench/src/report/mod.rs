@@ -6,6 +6,7 @@
 mod chart;
 mod csv;
 mod goodput;
+mod many;
 mod sections;
 
 use chart::Chart;

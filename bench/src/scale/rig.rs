@@ -5,7 +5,7 @@ use super::apps::{Client, Server, Tuples, addresses_for};
 use crate::lifecycle::SERVER_PORT;
 use std::collections::VecDeque;
 use std::time::Duration;
-use synfin_engine::base::{Frame, FramePool, Instant};
+use synfin_engine::base::{Backlog, Frame, FramePool, Instant};
 use synfin_engine::shard::{App, Cx, LocalNet, Shard, ShardConfig};
 use synfin_engine::tcp::{Keepalive, SynCookies};
 use synfin_engine::wire::emit::{self, ChecksumMode, IpFields, LinkOut, OptionsOut, SegmentOut};
@@ -146,7 +146,7 @@ impl Rig {
     /// A turn in which the server resets connections, as many as it can.
     pub fn server_abort_turn(&mut self, pauses: &mut Pauses) {
         let Rig { server, links: [outgoing, _], pool, tx, now, connected, .. } = self;
-        pauses.time(|| server.abort_all(&mut Cx { now: *now, pool, tx }));
+        pauses.time(|| server.abort_all(&mut Cx { now: *now, backlog: Backlog::None, pool, tx }));
         pass_on(outgoing, tx, pool, *connected);
     }
 
@@ -222,7 +222,7 @@ fn turn<A: App>(
     let burst = incoming.len().min(RX_FRAMES);
     rx.extend(incoming.drain(..burst));
     pauses.time(|| {
-        let mut cx = Cx { now, pool, tx };
+        let mut cx = Cx { now, backlog: Backlog::None, pool, tx };
         shard.ingest(rx, &mut cx);
         shard.expire(&mut cx);
         shard.poll_app(&mut cx);

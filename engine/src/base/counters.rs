@@ -70,6 +70,7 @@ named_enum! {
         DataAfterClose = "data_after_close": "bytes for an application that has closed (answered with RST)",
         ReassemblyFull = "reassembly_full": "no room to keep an out-of-order segment",
         WindowExceeded = "window_exceeded": "bytes beyond the offered window",
+        SynShed = "syn_shed": "SYN to a listener while more had come than could be handled in time (the peer asks again)",
         BacklogFull = "backlog_full": "half-open table full",
         CookieAhead = "cookie_ahead": "came before the segment that completes a handshake by SYN cookie",
         CookieBad = "cookie_bad": "ACK to a listener without a valid SYN cookie, while some were out (answered with RST)",
@@ -184,6 +185,11 @@ impl Counters {
     #[inline(always)]
     pub fn add(&mut self, event: Event, n: u64) {
         self.events[event as usize] += n;
+    }
+
+    /// So many of what was just counted did not happen after all.
+    pub fn take_back(&mut self, event: Event, n: u64) {
+        self.events[event as usize] = self.events[event as usize].saturating_sub(n);
     }
 
     pub fn dropped(&self, reason: DropReason) -> u64 {

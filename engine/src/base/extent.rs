@@ -151,7 +151,7 @@ impl<T> Extent<T> {
         let end = piece_end(piece_end(kept * size_of::<T>()) + 1);
         if end < self.touched_bytes && size_of::<T>() > 0 {
             // SAFETY: behind `len` there are no elements.
-            unsafe { self.memory.discard(end, self.touched_bytes) };
+            unsafe { self.memory.discard_from(end) };
             self.touched_bytes = end;
             self.room = self.room.min(end / size_of::<T>());
         }

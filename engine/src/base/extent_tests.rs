@@ -65,6 +65,19 @@ fn memory_comes_back_but_for_a_little_and_what_is_left_stays() {
     assert_eq!((e.len(), e.get(0)), (1, Some(&record(1))));
 }
 
+#[test]
+fn memory_that_was_asked_for_and_comes_late_goes_back_the_next_time() {
+    const RECORDS: u32 = 40_000;
+    let mut e = Extent::with_limit(RECORDS);
+    // Beyond this one the next huge page is asked for.
+    (0..30_000).for_each(|n| assert!(e.push(record(n))));
+    let asked = e.touched_bytes - (2 << 20);
+    e.truncate(20_000);
+    super::super::pages::provide_huge(e.base.as_ptr() as usize + asked);
+    e.truncate(0);
+    assert!(resident_pages(&e) <= 32, "{} pages are left", resident_pages(&e));
+}
+
 fn resident_pages<T>(e: &Extent<T>) -> usize {
     let bytes = (e.limit * size_of::<T>()).next_multiple_of(2 << 20);
     let mut pages = vec![0u8; bytes / 4096];

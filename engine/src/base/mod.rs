@@ -1,6 +1,7 @@
 //! F0: what everything else stands on. Injected time, seeded randomness, keyed hashing, frames, counters.
 
 pub mod ahead;
+mod backlog;
 pub mod counters;
 pub mod extent;
 pub mod frame;
@@ -18,6 +19,7 @@ pub mod tuple_hash;
 pub mod words;
 pub mod zeroed;
 
+pub use backlog::Backlog;
 pub use counters::{Counters, DropReason, Event};
 pub use extent::Extent;
 pub use frame::{Frame, FramePool};

@@ -18,6 +18,8 @@ pub(super) struct Reservation {
     base: NonNull<u8>,
     bytes: usize,
     writable: usize,
+    /// Behind this there never was memory: so far it was opened, or asked for.
+    reached: usize,
 }
 
 // SAFETY: nothing else has the address of these pages, and nothing here reads or writes them.
@@ -48,7 +50,7 @@ impl Reservation {
 
     fn mapped(bytes: usize, is_open: bool) -> Option<Reservation> {
         if bytes == 0 {
-            return Some(Reservation { base: NonNull::dangling(), bytes: 0, writable: 0 });
+            return Some(Reservation { base: NonNull::dangling(), bytes: 0, writable: 0, reached: 0 });
         }
         // Whole huge pages if it is long, else whole pages.
         let bytes = bytes.next_multiple_of(if bytes > HUGE_FROM_BYTES { HUGE_BYTES } else { PAGE_BYTES });
@@ -57,11 +59,26 @@ impl Reservation {
             // SAFETY: from `HUGE_FROM_BYTES` to the end lies in what was just mapped.
             unsafe { pages::advise_huge(base.add(HUGE_FROM_BYTES), bytes - HUGE_FROM_BYTES) };
         }
-        Some(Reservation { base, bytes, writable: if is_open { bytes } else { 0 } })
+        Some(Reservation { base, bytes, writable: if is_open { bytes } else { 0 }, reached: 0 })
     }
 
     pub fn base(&self) -> NonNull<u8> {
         self.base
+    }
+
+    /// Bytes that can be used.
+    pub fn writable(&self) -> usize {
+        self.writable
+    }
+
+    /// As [`discard`](Self::discard), from `start` to the end of all that was ever opened. What somebody was asked to make
+    /// ready may come late, and be there though nobody has come so far again.
+    ///
+    /// # Safety
+    /// As for `discard`.
+    pub unsafe fn discard_from(&mut self, start: usize) {
+        // SAFETY: by the caller's promise.
+        unsafe { self.discard(start, self.reached) };
     }
 
     /// Sees to it that memory can be used up to `end`. False when the system has none left.
@@ -74,6 +91,7 @@ impl Reservation {
             }
             self.writable = end;
         }
+        self.reached = self.reached.max(end);
         true
     }
 

@@ -8,9 +8,8 @@ use super::ahead;
 use super::line::LINE_WORDS;
 use super::pages;
 use super::prefetch::prefetch_at;
-use super::reservation::HUGE_FROM_BYTES;
+use super::reservation::{HUGE_FROM_BYTES, Reservation, piece_end};
 use core::ops::{Deref, DerefMut, Range};
-use core::ptr::NonNull;
 
 /// The first word that lies on a huge page, if there are any: 4 MiB.
 pub const HUGE_FROM: usize = HUGE_FROM_BYTES / size_of::<u64>();
@@ -18,34 +17,40 @@ pub const HUGE_FROM: usize = HUGE_FROM_BYTES / size_of::<u64>();
 pub const HUGE_WORDS: usize = pages::HUGE_BYTES / size_of::<u64>();
 
 pub struct Words {
-    /// `len` words from here on are mapped for us, readable and writable.
-    base: NonNull<u64>,
+    memory: Reservation,
+    /// Words from the beginning of `memory` on that can be read and written.
     len: usize,
 }
 
-// SAFETY: the words are owned as those of a `Vec` are; nothing else has their address.
-unsafe impl Send for Words {}
-// SAFETY: as above; through a shared reference words can only be read.
-unsafe impl Sync for Words {}
-
 impl Words {
-    /// At least `len` words (at least one), all zero.
-    pub fn zeroed(len: usize) -> Words {
-        let bytes = Words::bytes(len);
-        let base = pages::reserve(bytes, true).unwrap_or_else(|| pages::no_memory(bytes)).cast::<u64>();
-        let len = bytes / size_of::<u64>();
-        if len > HUGE_FROM {
-            // SAFETY: the range from `HUGE_FROM` to the end lies in what was just mapped.
-            unsafe { pages::advise_huge(base.add(HUGE_FROM).cast(), (len - HUGE_FROM) * size_of::<u64>()) };
-        }
-        Words { base, len }
+    /// At most `limit` words (at least one), all zero, of which the first `first` can be used at once. Ends the process, as a failed
+    /// allocation does, when there are not so many addresses.
+    pub fn with_limit(limit: usize, first: usize) -> Words {
+        let bytes = limit.max(1) * size_of::<u64>();
+        Words::on(Reservation::new(bytes).unwrap_or_else(|| pages::no_memory(bytes)), first)
     }
 
-    /// What is mapped: whole huge pages if it is long, else whole pages.
-    const fn bytes(len: usize) -> usize {
-        let len = if len == 0 { 1 } else { len };
-        let bytes = len * size_of::<u64>();
-        bytes.next_multiple_of(if len > HUGE_FROM { pages::HUGE_BYTES } else { pages::PAGE_BYTES })
+    fn on(memory: Reservation, first: usize) -> Words {
+        let mut words = Words { len: memory.writable() / size_of::<u64>(), memory };
+        if !words.open(first) {
+            pages::no_memory(first * size_of::<u64>());
+        }
+        words
+    }
+
+    /// As [`Words::with_limit`] where the system counts every page that can be written: all have to be opened first.
+    #[cfg(test)]
+    pub fn closed(limit: usize, first: usize) -> Words {
+        Words::on(Reservation::closed(limit.max(1) * size_of::<u64>()).expect("addresses"), first)
+    }
+
+    /// Sees to it that there are `len` words, which mostly are there from the beginning. False beyond the limit, or when the
+    /// system has no memory left.
+    pub fn open(&mut self, len: usize) -> bool {
+        if len > self.len && self.memory.open(piece_end(len * size_of::<u64>())) {
+            self.len = self.memory.writable() / size_of::<u64>();
+        }
+        len <= self.len
     }
 
     /// Lets the system provide the memory of the first `len` words, none of which was written yet.
@@ -56,24 +61,21 @@ impl Words {
     /// The huge page that word `at` lies on will be written soon, for the first time.
     pub fn ask_for(&self, at: usize) {
         if at >= HUGE_FROM && at < self.len {
-            ahead::ask(self.base.as_ptr().wrapping_add(at / HUGE_WORDS * HUGE_WORDS).cast());
+            ahead::ask(self.as_ptr().wrapping_add(at / HUGE_WORDS * HUGE_WORDS).cast());
         }
     }
 
     /// Makes words zero by giving their memory back. Those on pages that the range does not cover stay as they are.
     pub fn release(&mut self, range: Range<usize>) {
-        const PAGE_WORDS: usize = pages::PAGE_BYTES / size_of::<u64>();
-        let (start, end) = (range.start.next_multiple_of(PAGE_WORDS), range.end.min(self.len) & !(PAGE_WORDS - 1));
-        if start < end {
-            // SAFETY: whole pages of our own mapping; zero is a value that words may take.
-            unsafe { pages::discard(self.base.add(start).cast(), (end - start) * size_of::<u64>()) };
-        }
+        let (start, end) = (range.start * size_of::<u64>(), range.end.min(self.len) * size_of::<u64>());
+        // SAFETY: zero is a value that words may take; the last page is not given back unless all of it is.
+        unsafe { self.memory.discard(start, end & !(pages::PAGE_BYTES - 1)) };
     }
 
     /// Starts loading the cache line at word `at`, and the one behind it.
     #[inline(always)]
     pub fn prefetch_lines(&self, at: usize) {
-        let line = self.base.as_ptr().wrapping_add(at);
+        let line = self.memory.base().cast::<u64>().as_ptr().wrapping_add(at);
         prefetch_at(line.cast());
         prefetch_at(line.wrapping_add(LINE_WORDS).cast());
     }
@@ -84,8 +86,8 @@ impl Deref for Words {
 
     #[inline(always)]
     fn deref(&self) -> &[u64] {
-        // SAFETY: `len` words are mapped and zero or written since; borrowed with `self`.
-        unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.len) }
+        // SAFETY: `len` words are open, and zero or written since; borrowed with `self`.
+        unsafe { core::slice::from_raw_parts(self.memory.base().cast().as_ptr(), self.len) }
     }
 }
 
@@ -93,14 +95,7 @@ impl DerefMut for Words {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [u64] {
         // SAFETY: as in `deref`; `&mut self` makes it exclusive.
-        unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
-    }
-}
-
-impl Drop for Words {
-    fn drop(&mut self) {
-        // SAFETY: this was mapped by `zeroed` with this size, and nothing refers to it any more.
-        unsafe { pages::unmap(self.base.cast(), self.len * size_of::<u64>()) };
+        unsafe { core::slice::from_raw_parts_mut(self.memory.base().cast().as_ptr(), self.len) }
     }
 }
 
@@ -111,7 +106,7 @@ mod tests {
     #[test]
     fn words_are_zero_until_written_and_begin_on_a_cache_line() {
         for len in [0, 1, 1000, HUGE_FROM + 5] {
-            let mut words = Words::zeroed(len);
+            let mut words = Words::with_limit(len, 0);
             assert!(words.len() >= len.max(1));
             assert_eq!(words.as_ptr() as usize % 64, 0);
             let last = words.len() - 1;
@@ -122,8 +117,21 @@ mod tests {
     }
 
     #[test]
+    fn where_every_writable_page_counts_words_are_there_when_they_were_opened() {
+        let mut words = Words::closed(HUGE_FROM + 5, 1);
+        assert!(words.len() < 70_000);
+        for len in [1, 70_000, HUGE_FROM + 5] {
+            assert!(words.open(len) && words.len() >= len);
+            assert_eq!(words[len - 1], 0);
+            words[len - 1] = 7;
+        }
+        assert_eq!([0, 69_999].map(|at| words[at]), [7, 7]);
+        assert!(!words.open(words.len() + 1));
+    }
+
+    #[test]
     fn what_is_released_is_zero_and_its_surroundings_stay() {
-        let mut words = Words::zeroed(4096);
+        let mut words = Words::with_limit(4096, 0);
         words.fill(9);
         words.release(512..1030);
         assert_eq!([511, 512, 1023, 1024].map(|at| words[at]), [9, 0, 0, 9]);

@@ -14,12 +14,14 @@ pub mod sys;
 pub mod tap;
 #[cfg(test)]
 pub(crate) mod test_net;
+#[cfg(test)]
+mod test_skip;
 pub mod xsk;
 
 pub use error::IoError;
 pub use stats::IoStats;
 
-use crate::base::{Counters, Frame, FramePool};
+use crate::base::{Backlog, Counters, Frame, FramePool};
 use core::time::Duration;
 
 /// One queue of a device, real or simulated: a source and a sink of frames, and the owner of the frame pool.
@@ -32,6 +34,11 @@ pub trait PacketIo {
     /// Moves received frames into `rx`, at most up to its capacity minus its length (never reallocating).
     /// Returns how many came.
     fn rx_burst(&mut self, rx: &mut Vec<Frame>) -> usize;
+
+    /// What the last `rx_burst` has left to the next one. A backend that does not know says that it is nothing.
+    fn backlog(&self) -> Backlog {
+        Backlog::None
+    }
 
     /// Takes frames off the front of `tx`, in order, as many as there is room for; the rest stays in `tx`.
     /// Returns how many were taken. Taken frames return to the pool by `reclaim`.
@@ -75,6 +82,10 @@ pub trait PacketIo {
 impl<I: PacketIo + ?Sized> PacketIo for Box<I> {
     fn rx_burst(&mut self, rx: &mut Vec<Frame>) -> usize {
         (**self).rx_burst(rx)
+    }
+
+    fn backlog(&self) -> Backlog {
+        (**self).backlog()
     }
 
     fn tx_burst(&mut self, tx: &mut Vec<Frame>) -> usize {

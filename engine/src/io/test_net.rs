@@ -1,30 +1,32 @@
 //! For tests of this floor: threads in network namespaces of their own, which vanish with them.
 
+use super::test_skip::skip;
 use std::process::Command;
 
 /// Runs `body` on a thread in a new network namespace. Without the privilege for that, says so and does nothing.
 pub(crate) fn in_new_namespace(body: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            if enter_new_namespace() {
-                body();
-            }
+            enter_new_namespace()?;
+            body();
+            Ok::<(), std::io::Error>(())
         });
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => skip(format_args!("cannot make a network namespace: {e}")),
+            Err(panic) => std::panic::resume_unwind(panic),
         }
     });
 }
 
-/// Moves this thread to a new namespace; false, with the reason printed, if it may not.
-pub(crate) fn enter_new_namespace() -> bool {
+/// Moves this thread to a new namespace.
+pub(crate) fn enter_new_namespace() -> std::io::Result<()> {
     // SAFETY: no pointers are involved; only the calling thread's namespace changes.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        eprintln!("skipped: cannot make a network namespace: {}", std::io::Error::last_os_error());
-        return false;
+        return Err(std::io::Error::last_os_error());
     }
     ip("link set dev lo up");
-    true
+    Ok(())
 }
 
 /// Runs `ip` with these words, in this thread's namespace; returns what it prints.

@@ -2,6 +2,7 @@
 
 use super::recv_queue::RecvPool;
 use super::send_queue::SendPool;
+use crate::neigh::NeighTable;
 use crate::tcp::{HalfOpen, Tcb, TcpConfig, recovery};
 use crate::timer::Wheel;
 use crate::wire::emit::ChecksumMode;
@@ -74,6 +75,8 @@ impl Limits {
             (self.time_wait, ENTRY_BYTES),
             (self.copy_buffers, SendPool::BUFFER_BYTES),
             (recovery_blocks, recovery::Pool::BLOCK_BYTES),
+            (self.tracked_segments, recovery::Pool::SEGMENT_BYTES),
+            (1, NeighTable::ADDRESS_BYTES),
         ];
         parts.iter().map(|&(count, bytes)| u64::from(count) * bytes as u64).sum()
     }

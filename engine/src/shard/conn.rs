@@ -4,7 +4,7 @@
 use super::app::{ConnId, Connect, ConnectError, Payload, SendError};
 use super::core::{Core, list};
 use super::users::Users;
-use crate::base::{Event, Instant};
+use crate::base::{Backlog, Event, Instant};
 use crate::table::FlowKey;
 use crate::tcp::congestion::Algorithm;
 use crate::tcp::{State, Tcb, flag, open, timers};
@@ -93,7 +93,7 @@ impl<U> Conn<'_, U> {
         if n < bytes.len() {
             // Without bytes under way no ACK will bring `writable`: it has to come with the next free buffer.
             if t.queued_bytes() == 0 && !t.has(flag::WANT_WRITABLE) {
-                self.core.starved.push_back(self.slot);
+                self.core.starved.push(self.slot);
             }
             t.set(flag::WANT_WRITABLE);
         }
@@ -124,7 +124,7 @@ impl<U> Conn<'_, U> {
     pub fn want_writable(&mut self) {
         if let Some(t) = self.core.conns.get_mut(self.slot) {
             if t.queued_bytes() == 0 && !t.has(flag::WANT_WRITABLE) {
-                self.core.starved.push_back(self.slot);
+                self.core.starved.push(self.slot);
             }
             t.set(flag::WANT_WRITABLE);
         }
@@ -219,10 +219,10 @@ impl<U: Default> Net<'_, U> {
         self.core.proto.clock.now
     }
 
-    /// More has come than one turn takes: the last burst was as large as the vector that it came in. Who begins nothing
-    /// new meanwhile keeps the queues short, in which frames would be lost.
+    /// More has come than this turn took. Who begins nothing new meanwhile keeps the queues short, in which frames would be
+    /// lost.
     pub fn is_behind(&self) -> bool {
-        self.core.is_behind
+        self.core.backlog > Backlog::None
     }
 
     /// Fetches what [`Net::connect`] to the same place will need. Among millions of connections this takes as long as

@@ -65,14 +65,23 @@ impl Core {
         }
     }
 
-    /// A SYN for which there is no half-open record: a cookie needs none.
+    /// A SYN for which there is no half-open record: a cookie needs none. But one that would end a TIME-WAIT has to wait: the ACK
+    /// that brings a cookie would find the record of the old connection, beyond whose numbers a cookie cannot go. (Who has
+    /// such a record is no stranger, and gets no cookie as long as there is room.) False, for convenience.
     #[cold]
-    pub(super) fn no_room_for_half(&mut self, item: &mut Item, reason: DropReason, cx: &mut Cx<'_>) {
-        if self.cookies.allowed() {
+    pub(super) fn no_room_for_half(
+        &mut self,
+        item: &mut Item,
+        beyond: Option<Seq>,
+        reason: DropReason,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        if self.cookies.allowed() && beyond.is_none() {
             self.send_cookie(item, cx);
         } else {
             self.proto.counters.drop(reason);
         }
+        false
     }
 
     /// The half-open record that would be here, and what it leaves out, had the SYN not been answered with a cookie.

@@ -8,11 +8,12 @@ use super::locals::Locals;
 use super::pacing::Pacer;
 use super::recv_queue::RecvPool;
 use super::send_queue::SendPool;
+use super::starved::Starved;
 use super::trace::Trace;
 use super::tuning::Tunings;
 use super::window::Windows;
 use crate::base::hash::SipKey;
-use crate::base::{ChunkQueue, Counters, Frame, FramePool, Instant};
+use crate::base::{Backlog, ChunkQueue, Counters, Frame, FramePool, Instant};
 use crate::neigh::{NeighId, NeighTable, Probe};
 use crate::table::{AgingTable, FlowKey, FlowKind, FlowRef, FlowTable, NamedSlab, Slab};
 use crate::tcp::isn::Start;
@@ -39,6 +40,8 @@ const NEIGHBOURS: u32 = 131_072;
 /// never grown beyond its capacity.
 pub struct Cx<'a> {
     pub now: Instant,
+    /// What has come besides what `ingest` is given.
+    pub backlog: Backlog,
     pub pool: &'a mut FramePool,
     pub tx: &'a mut Vec<Frame>,
 }
@@ -83,8 +86,8 @@ pub struct Core {
     pub(super) untagged_unseen: bool,
     /// Link header of the next segment to be sent: `dst` is filled in for each, the rest stays.
     pub(super) link: LinkOut,
-    /// The last burst was as large as one may be: more has come that nobody has looked at yet.
-    pub(super) is_behind: bool,
+    /// What has come besides the last burst.
+    pub(super) backlog: Backlog,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
     pub(super) conns: NamedSlab<Tcb>,
@@ -104,8 +107,7 @@ pub struct Core {
     pub(super) listeners: Vec<u16>,
     /// Connections with something to send (flag PENDING), who has waited longest first.
     pub(super) pending: ChunkQueue<u32>,
-    /// Connections that found no buffer for `send_copy` while they had nothing under way, who has waited longest first.
-    pub(super) starved: ChunkQueue<u32>,
+    pub(super) starved: Starved,
     /// What ICMP said of connections.
     pub(super) troubles: Troubles,
     pub(super) pacer: Pacer,
@@ -157,7 +159,7 @@ impl Core {
             own_mss_v4: options::own_mss(config.mtu, true),
             untagged_unseen: config.vlan.count == 0 && !config.trace,
             link: LinkOut { src: config.mac, dst: Mac::ZERO, vlan: config.vlan },
-            is_behind: false,
+            backlog: Backlog::None,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows,
             conns: NamedSlab::with_limit(limits.connections),
@@ -173,7 +175,7 @@ impl Core {
             fast: FastOpens::new(config.secrets.fast_open),
             listeners: Vec::new(),
             pending: ChunkQueue::new(),
-            starved: ChunkQueue::new(),
+            starved: Starved::default(),
             troubles: Troubles::default(),
             pacer: Pacer::default(),
             trace: Trace::new(config.trace),

@@ -95,7 +95,7 @@ impl<A: App> Shard<A> {
             if !self.core.send.has_buffer() {
                 return;
             }
-            let Some(slot) = self.core.starved.pop_front() else { return };
+            let Some(slot) = self.core.starved.pop() else { return };
             // It may be over by now, and its slot another's.
             let Some(t) = self.core.conns.get_mut(slot).filter(|t| wants_writable(t)) else { continue };
             t.clear(flag::WANT_WRITABLE);

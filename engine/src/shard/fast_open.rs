@@ -153,6 +153,13 @@ impl<A: App> Shard<A> {
     }
 }
 
+impl<A: App> Shard<A> {
+    /// Forgets what is known of servers: their cookies, and what became of data in SYNs.
+    pub fn forget_fast_open_servers(&mut self) {
+        self.core.fast.cache = CookieCache::default();
+    }
+}
+
 /// Why a connection ended that was refused as far as TCP knows: for one that was accepted with its SYN it is a reset.
 pub(super) fn refused(core: &Core, slot: u32) -> CloseReason {
     if core.fast.is_server(slot) { CloseReason::Reset } else { CloseReason::Refused }

@@ -8,7 +8,7 @@ use super::core::{Core, Cx};
 use super::trace::TraceEvent;
 use super::{Shard, resolve};
 use crate::base::prefetch::{prefetch, prefetch_start};
-use crate::base::{DropReason, Event, Frame};
+use crate::base::{Backlog, DropReason, Event, Frame};
 use crate::table::{FlowKey, FlowKind, FlowRef};
 use crate::tcp::State;
 use crate::wire::parse::{Packet, ParseOptions, link_source, parse};
@@ -91,7 +91,7 @@ impl<A: App> Shard<A> {
     /// frame that asked for it and bare ACKs that must not wait.
     pub fn ingest(&mut self, rx: &mut Vec<Frame>, cx: &mut Cx<'_>) {
         self.core.set_clock(cx.now);
-        self.core.is_behind = !rx.is_empty() && rx.len() == rx.capacity();
+        self.core.backlog = cx.backlog;
         let Some(mut batch) = self.batch.take() else { return };
         let mut frames = rx.drain(..);
         while frames.len() > 0 {
@@ -147,16 +147,11 @@ impl Core {
         if !is_read && !self.classify_any(item, cx, resolved) {
             return false;
         }
-        let Some(key) = self.key_of(&item.seg) else {
-            if let Some(rest) = item.rest.take() {
-                cx.pool.free(rest);
-            }
-            if let Some(frame) = item.frame.take() {
-                self.discard(frame, DropReason::IpNotForUs, cx);
-            }
-            return false;
-        };
+        let Some(key) = self.key_of(&item.seg) else { return self.refuse(item, DropReason::IpNotForUs, cx) };
         self.proto.counters.event(Event::SegmentsIn);
+        if self.backlog == Backlog::Deep && self.is_new(&item.seg) {
+            return self.refuse(item, DropReason::SynShed, cx);
+        }
         item.key = key;
         item.hash = self.flows.hash(&key);
         item.line = self.flows.prefetch(item.hash);
@@ -185,6 +180,24 @@ impl Core {
             }
         };
         self.discard(frame, refused, cx);
+        false
+    }
+
+    /// It begins something. When there is more to do than can be done, this is what is left undone: a SYN is the least that a
+    /// peer can have lost, and comes again after a second; what belongs to connections under way makes room by being done.
+    fn is_new(&self, seg: &TcpSegment) -> bool {
+        seg.flags.is_bare_syn() && self.is_listening(seg.dst_port)
+    }
+
+    /// A well-formed segment goes no further: always false.
+    #[cold]
+    fn refuse(&mut self, item: &mut Item, reason: DropReason, cx: &mut Cx<'_>) -> bool {
+        if let Some(rest) = item.rest.take() {
+            cx.pool.free(rest);
+        }
+        if let Some(frame) = item.frame.take() {
+            self.discard(frame, reason, cx);
+        }
         false
     }
 

@@ -26,6 +26,7 @@ mod report;
 mod resolve;
 mod segment;
 mod send_queue;
+mod starved;
 mod stream;
 mod time_wait;
 pub mod trace;

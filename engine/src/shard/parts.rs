@@ -10,7 +10,7 @@ use super::ingest::Item;
 use super::recv_queue::Hold;
 use crate::base::frame::chain::PARTS_MAX;
 use crate::base::{DropReason, Event, Frame};
-use crate::tcp::{NONE, flag};
+use crate::tcp::{NONE, Tcb, flag};
 use crate::wire::Seq;
 use crate::wire::parse::{LinkInfo, Packet, ParseOptions, parse_parts};
 
@@ -51,11 +51,13 @@ impl<A: App> Shard<A> {
         }
     }
 
-    /// Lends the application one part. What it leaves stays, with all that follows. Returns the frame if it is free.
+    /// Lends the application one part. What it leaves stays, with all that follows. Where there was no room for that,
+    /// RCV.NXT has gone back to it, and what lies beyond has not come either. Returns the frame if it is free.
     fn take_part(&mut self, slot: u32, frame: Frame, walk: &mut Walk, cx: &mut Cx<'_>) -> Option<Frame> {
         let core = &mut self.core;
         let Some((start, len, end)) = walk.step(&frame) else { return Some(frame) };
-        let Some(t) = core.conns.get_mut(slot).filter(|t| !t.has(flag::ABORT)) else { return Some(frame) };
+        let takes = |t: &&mut Tcb| !t.has(flag::ABORT) && end.at_or_before(t.rcv_nxt);
+        let Some(t) = core.conns.get_mut(slot).filter(takes) else { return Some(frame) };
         if t.recv != NONE {
             let mut frame = Some(frame);
             core.recv.hold(&mut t.recv, true, end - u32::from(len), start, len, &mut frame, cx.pool);

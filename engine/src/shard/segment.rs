@@ -210,7 +210,8 @@ impl Core {
             if self.cookies.wanted(self.halves.len(), self.halves.limit()) {
                 return self.send_cookie(item, cx);
             }
-            return self.open_half(item, None, cx);
+            self.open_half(item, None, cx);
+            return;
         }
         if self.trace.is_on() {
             let state = if listening { State::Listen } else { State::Closed };
@@ -238,17 +239,18 @@ impl Core {
         }
     }
 
-    /// Takes up a SYN. `beyond`: the last number of the connection whose TIME-WAIT this one ends.
-    pub(super) fn open_half(&mut self, item: &mut Item, beyond: Option<Seq>, cx: &mut Cx<'_>) {
+    /// Takes up a SYN. `beyond`: the last number of the connection whose TIME-WAIT this one ends. False: there is no room.
+    pub(super) fn open_half(&mut self, item: &mut Item, beyond: Option<Seq>, cx: &mut Cx<'_>) -> bool {
         if self.trace.is_on() {
             self.trace_in(&item.seg, State::Listen, State::SynReceived);
         }
         let Some(hop) = self.locals.next_hop(item.key.local, &item.key.remote) else {
-            return self.proto.counters.drop(DropReason::NeighbourUnresolved);
+            self.proto.counters.drop(DropReason::NeighbourUnresolved);
+            return false;
         };
         // The SYN came from there: what better could ARP tell us? A later message may correct it.
         let Some(neighbour) = self.neigh.caller(hop, item.sender(), cx.now, false) else {
-            return self.no_room_for_half(item, DropReason::TableFull, cx);
+            return self.no_room_for_half(item, beyond, DropReason::TableFull, cx);
         };
         let (around, mut iss) = self.surroundings(item.key, neighbour);
         if let Some(old) = beyond
@@ -258,19 +260,20 @@ impl Core {
         }
         let half = HalfOpen::new(&item.seg, &around, iss, &mut self.proto.env_at(item.key.local_port));
         let Some(slot) = self.halves.insert(half) else {
-            return self.no_room_for_half(item, DropReason::BacklogFull, cx);
+            return self.no_room_for_half(item, beyond, DropReason::BacklogFull, cx);
         };
         // Without an entry in a queue nothing would ever end it.
         if !self.flows.insert(item.hash, FlowRef::new(FlowKind::HalfOpen, slot)) || !self.queue_half_open(slot) {
             self.flows.remove(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
             self.halves.remove(slot);
-            return self.no_room_for_half(item, DropReason::BacklogFull, cx);
+            return self.no_room_for_half(item, beyond, DropReason::BacklogFull, cx);
         }
         self.proto.counters.event(Event::PassiveOpens);
         let grant = self.fast_open_grant(item);
         if let Some(frame) = item.frame.take() {
             self.send_syn_ack(slot, &around, grant, frame, cx);
         }
+        true
     }
 
     /// After an ordinary segment: is there anything to send?

@@ -248,8 +248,10 @@ impl<A: App> Shard<A> {
         } else if is_kept {
             t.set(flag::RECEIVE_STALLED);
         } else {
-            t.rcv_nxt = end - u32::from(len);
+            let kept = end - u32::from(len);
+            core.proto.counters.take_back(Event::PayloadIn, t.rcv_nxt.since(kept).into());
             core.proto.counters.drop(DropReason::ReassemblyFull);
+            t.rcv_nxt = kept;
         }
     }
 

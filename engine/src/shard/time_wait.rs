@@ -31,9 +31,13 @@ impl Core {
                 }
             }
             TimeWaitVerdict::Reopen if self.is_listening(item.key.local_port) => {
-                self.proto.counters.event(Event::TimeWaitReused);
-                self.time_wait.remove(place);
-                self.open_half(item, Some(w.snd_nxt), cx);
+                // Until there is room for the new connection, the old one's peer may still need its answers.
+                if self.conns.len() == self.conns.limit() {
+                    self.proto.counters.drop(DropReason::TableFull);
+                } else if self.open_half(item, Some(w.snd_nxt), cx) {
+                    self.proto.counters.event(Event::TimeWaitReused);
+                    self.time_wait.remove(place);
+                }
             }
             TimeWaitVerdict::Reopen => {
                 self.proto.counters.drop(DropReason::SynChallenged);

@@ -85,7 +85,8 @@ pub fn send_fast<W: World>(
 /// The bytes of one call were copied.
 fn tell_copied<W: World>(world: &mut W, fd: Fd, flags: Flags, sent: Result<usize, Errno>) -> Result<usize, Errno> {
     if flags.zero_copy && matches!(sent, Ok(1..)) {
-        world.act(|s| s.note_copied(fd))?;
+        // Where another thread has closed the socket meanwhile, nobody is left to be told.
+        let _told = world.act(|s| s.note_copied(fd));
     }
     sent
 }
@@ -115,6 +116,7 @@ fn open_and_send<W: World>(
     if rest.is_empty() {
         return Ok(done);
     }
+    let flags = Flags { goes_on: done > 0, ..flags };
     send_all(world, fd, &rest, flags).map(|n| done + n).or_else(|e| if done > 0 { Ok(done) } else { Err(e) })
 }
 
@@ -122,7 +124,7 @@ fn open_and_send<W: World>(
 pub fn recv<W: World>(world: &mut W, fd: Fd, out: &mut [u8], flags: Flags) -> Result<usize, Errno> {
     let mut done = 0;
     loop {
-        let part = &mut out[done..];
+        let (part, flags) = (&mut out[done..], Flags { goes_on: done > 0, ..flags });
         match repeat(world, fd, flags.dont_wait, |o| o.receive_timeout, |s| s.recv(fd, part, flags)) {
             Ok(n) => {
                 done += n;
@@ -148,14 +150,15 @@ fn send_all<W: World>(world: &mut W, fd: Fd, bytes: &[u8], flags: Flags) -> Resu
     }
     let mut done = 0;
     loop {
-        let part = &bytes[done..];
+        let (part, flags) = (&bytes[done..], Flags { goes_on: flags.goes_on || done > 0, ..flags });
         match repeat(world, fd, flags.dont_wait, |o| o.send_timeout, |s| s.send(fd, part, flags)) {
             Ok(n) => done += n,
             Err(_) if done > 0 => return Ok(done),
             Err(e) => return Err(e),
         }
-        let nonblocking = flags.dont_wait || world.act(|s| s.is_nonblocking(fd))?;
-        if done == bytes.len() || nonblocking {
+        // A socket that another thread has closed meanwhile takes no more.
+        let takes_more = |s: &mut Sockets<'_>| s.is_nonblocking(fd) == Ok(false);
+        if done == bytes.len() || flags.dont_wait || !world.act(takes_more) {
             return Ok(done);
         }
     }

@@ -6,6 +6,7 @@
 //! peers may end.
 
 use super::table::{Owner, Table};
+use super::transfer::Flags;
 use super::{Errno, Fd};
 use crate::shard::{CloseReason, Conn, ConnInfo, ShardConfig};
 
@@ -48,15 +49,15 @@ impl Table {
     }
 
     /// What had come before the connection ended; then why it ended, once.
-    pub(super) fn recv_leftover(&mut self, fd: Fd, out: &mut [u8], peek: bool) -> Result<usize, Errno> {
+    pub(super) fn recv_leftover(&mut self, fd: Fd, out: &mut [u8], flags: Flags) -> Result<usize, Errno> {
         let s = self.socket(fd)?;
         let left = &s.leftover.bytes[s.leftover.read..];
         let n = out.len().min(left.len());
-        if n == 0 {
-            return s.error.take().map_or(Ok(0), Err);
+        if left.is_empty() {
+            return s.error_for(flags).map_or(Ok(0), Err);
         }
         out[..n].copy_from_slice(&left[..n]);
-        if peek {
+        if flags.peek {
             return Ok(n);
         }
         s.leftover.read += n;

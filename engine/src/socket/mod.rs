@@ -27,6 +27,7 @@ mod info;
 mod leftover;
 mod options;
 mod ready;
+mod stamps;
 mod table;
 mod transfer;
 
@@ -35,6 +36,7 @@ pub use epoll::{Control, EpollEvent};
 pub use errno::Errno;
 pub use options::Options;
 pub use ready::{Poll, bits};
+pub use stamps::{Moment, Stamp};
 pub use transfer::Flags;
 
 use crate::base::{Frame, Instant};
@@ -83,6 +85,11 @@ impl Stack {
         let (table, _) = self.shard.parts(now);
         table.configure(tcp, options);
         self.shard.configure(tcp);
+    }
+
+    /// Forgets what is known of servers with TCP Fast Open, as `ip tcp_metrics flush` does on Linux.
+    pub fn forget_fast_open_servers(&mut self) {
+        self.shard.forget_fast_open_servers();
     }
 
     pub fn shard(&self) -> &Shard<impl App + use<>> {

@@ -317,6 +317,10 @@ impl Sockets<'_> {
                 let on = int(value)? != 0;
                 return self.set_quick_acks(fd, on);
             }
+            (SOL_SOCKET, libc::SO_TIMESTAMPING) => {
+                let bits = int(value)? as u32;
+                return self.set_stamps(fd, bits);
+            }
             (SOL_SOCKET, libc::SO_RCVTIMEO) => s.options.receive_timeout = timeout(value)?,
             (SOL_SOCKET, libc::SO_SNDTIMEO) => s.options.send_timeout = timeout(value)?,
             (IPPROTO_TCP, libc::TCP_CONGESTION) => {
@@ -445,6 +449,7 @@ fn plain(s: &Socket, level: i32, name: i32, conn: Option<&ConnInfo>, base: &TcpC
         (IPPROTO_IP, libc::IP_TTL) | (IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS) => {
             s.options.config(base).ip.hop_limit.into()
         }
+        (SOL_SOCKET, libc::SO_TIMESTAMPING) => s.stamps.bits() as i32,
         (IPPROTO_TCP, libc::TCP_SYNCNT) if s.options.syn_retries == 0 => base.syn_retries.into(),
         _ => (find(level, name).ok_or(Errno::NOPROTOOPT)?.get)(&s.options),
     })

@@ -53,7 +53,7 @@ pub(super) fn has_room(s: &Socket, conn: &Conn<'_, Owner>) -> bool {
 
 /// The mask of a socket, all bits that are true.
 pub(super) fn mask(s: &mut Socket, net: &mut Net<'_, Owner>) -> u32 {
-    let error = if s.error.is_some() || s.copied.has_news() { bits::ERR } else { 0 };
+    let error = if s.error.is_some() || s.copied.has_news() || s.stamps.has_news() { bits::ERR } else { 0 };
     let open = match &s.role {
         Role::Fresh => return error | bits::HUP | WRITABLE,
         Role::Ended => return error | bits::HUP | bits::RDHUP | READABLE | WRITABLE,

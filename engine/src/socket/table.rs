@@ -3,6 +3,7 @@
 use super::copied::Copied;
 use super::epoll::Epoll;
 use super::leftover::{Leftover, Room};
+use super::stamps::Stamps;
 use super::{Errno, Fd, Options};
 use crate::base::Instant;
 use crate::shard::{App, CloseReason, Conn, ConnId, LocalNet, Net, ShardConfig};
@@ -46,6 +47,8 @@ pub struct Socket {
     /// SO_ERROR.
     pub error: Option<Errno>,
     pub copied: Copied,
+    /// SO_TIMESTAMPING.
+    pub stamps: Stamps,
     pub read_shut: bool,
     pub write_shut: bool,
     /// Until when TCP_CORK or MSG_MORE hold back less than a segment.
@@ -82,6 +85,7 @@ impl Socket {
             nonblocking: false,
             error: None,
             copied: Copied::default(),
+            stamps: Stamps::default(),
             read_shut: false,
             write_shut: false,
             corked_until: None,
@@ -294,11 +298,12 @@ impl Socket {
         let Some(conn) = self.conn().and_then(|id| net.conn(id)) else { return (false, false) };
         let (unread, ended) = (conn.unread(), conn.peer_has_closed());
         let room = self.full && super::ready::has_room(self, &conn);
-        let news = unread > self.seen_unread || (ended && !self.seen_end) || room;
+        let stamped = self.stamps.is_waiting() && self.stamps.look(&conn);
+        let news = unread > self.seen_unread || (ended && !self.seen_end) || room || stamped;
         self.seen_unread = unread;
         self.seen_end = ended;
         self.full &= !room;
-        (news, (unread > 0 && !ended) || self.full)
+        (news, (unread > 0 && !ended) || self.full || self.stamps.is_waiting())
     }
 }
 

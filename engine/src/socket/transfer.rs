@@ -25,6 +25,8 @@ pub struct Flags {
     pub wait_all: bool,
     /// MSG_ZEROCOPY: with SO_ZEROCOPY, a waiting call tells in the error queue that its bytes are not needed any more.
     pub zero_copy: bool,
+    /// The call has done something already: an error only ends it, and is left to the next call.
+    pub goes_on: bool,
 }
 
 impl Sockets<'_> {
@@ -35,7 +37,7 @@ impl Sockets<'_> {
             Role::Open(_) | Role::Opening(_, true) if !s.write_shut => {}
             Role::Opening(_, false) if !s.write_shut => return Err(Errno::AGAIN),
             Role::Deferred(addr, port) if !s.write_shut => return self.send_fast(fd, bytes, (addr, port), false),
-            _ => return Err(s.error.take().unwrap_or(Errno::PIPE)),
+            _ => return Err(s.error_for(flags).unwrap_or(Errno::PIPE)),
         }
         if bytes.is_empty() {
             return Ok(0);
@@ -49,13 +51,17 @@ impl Sockets<'_> {
         let sent = if flags.urgent { conn.send_urgent(bytes_now) } else { conn.send_copy(bytes_now) };
         let n = sent.map_err(|_| Errno::PIPE)?;
         s.full |= n < bytes.len();
+        if n > 0 && s.stamps.bits() != 0 {
+            s.stamp_call(&conn);
+        }
+        let is_watched = n < bytes.len() || s.stamps.is_waiting();
         conn.set_unfinished(flags.more);
         s.corked_until = hold.then(|| s.corked_until.unwrap_or(conn.now() + CORK_LIMIT));
         s.held_bytes = (flags.more && !s.options.cork).then(|| conn.queued_bytes());
         if hold && !std::mem::replace(&mut s.is_listed_corked, true) {
             self.table.corks.push(fd);
         }
-        if n < bytes.len() {
+        if is_watched {
             self.table.notice(fd);
         }
         if n == 0 { Err(Errno::AGAIN) } else { Ok(n) }
@@ -69,7 +75,7 @@ impl Sockets<'_> {
             // Urgent bytes stay in line.
             _ if flags.urgent => return Err(Errno::INVAL),
             Role::Opening(_, false) | Role::Deferred(..) => return Err(Errno::AGAIN),
-            Role::Ended => return self.table.recv_leftover(fd, out, flags.peek),
+            Role::Ended => return self.table.recv_leftover(fd, out, flags),
             Role::Opening(id, true) | Role::Open(id) => {
                 let Some(mut conn) = self.net.conn(id) else { return Ok(0) };
                 let n = conn.read(out, flags.peek);
@@ -123,6 +129,13 @@ impl Sockets<'_> {
     pub(super) fn uncork(&mut self, fd: Fd) -> Result<(), Errno> {
         uncork(self.table.socket(fd)?, &mut self.net);
         Ok(())
+    }
+}
+
+impl Socket {
+    /// Why the connection has ended, once.
+    pub(super) fn error_for(&mut self, flags: Flags) -> Option<Errno> {
+        if flags.goes_on { self.error } else { self.error.take() }
     }
 }
 

@@ -71,13 +71,21 @@ const fn sound(tag: u32) -> u64 {
     if tag == 0 { 1 } else { tag as u64 }
 }
 
+/// What so many lines take, with those behind the last home.
+const fn words_of(lines: u64) -> usize {
+    (lines + SPARE_LINES) as usize * LINE_WORDS
+}
+
 impl Index {
     /// For at most `limit` entries.
     pub fn new(limit: usize) -> Index {
         let lines_for = |entries: u64, density| (entries * 256).div_ceil(density * LINE_WORDS as u64);
         let small = lines_for(SMALL.min(limit as u64), DENSE_WHILE_SMALL);
         let lines_max = lines_for(limit as u64, DENSE).max(small).max(LINES_MIN);
-        let words = Words::zeroed((lines_max + SPARE_LINES) as usize * LINE_WORDS);
+        Index::on(Words::with_limit(words_of(lines_max), words_of(LINES_MIN)), lines_max)
+    }
+
+    fn on(words: Words, lines_max: u64) -> Index {
         let lines = [LINES_MIN; 2];
         let mut index = Index {
             words,
@@ -96,7 +104,7 @@ impl Index {
 
     /// Makes an empty index as large as it may become, once and for all: it takes all its memory at once.
     pub fn prepare(&mut self) {
-        if self.is_empty() {
+        if self.is_empty() && self.words.open(words_of(self.lines_max)) {
             (self.lines, self.lines_min) = ([self.lines_max; 2], self.lines_max);
             self.touched = self.lines_max + SPARE_LINES;
             self.words.touch(self.touched as usize * LINE_WORDS);
@@ -343,7 +351,11 @@ impl Index {
     /// Moves the frontier down by a line. False when that is not possible.
     fn grow(&mut self) -> bool {
         if self.lines[0] == self.lines[1] {
-            self.lines[1] = self.lines_after(self.lines[1]);
+            let next = self.lines_after(self.lines[1]);
+            if !self.words.open(words_of(next)) {
+                return false;
+            }
+            self.lines[1] = next;
             self.frontier = TAGS;
         }
         let below = self.lines[0];

@@ -18,8 +18,18 @@ fn check(index: &Index) {
 
 /// Insertions and removals, with tags from `tag`, compared with a set; `grows` tells whether to insert, by step.
 fn compare(limit: usize, steps: u32, tag: impl Fn(&mut Rng) -> u32, grows: impl Fn(u32, &mut Rng) -> bool) -> Index {
+    compare_on(Index::new(limit), limit, steps, tag, grows)
+}
+
+fn compare_on(
+    mut index: Index,
+    limit: usize,
+    steps: u32,
+    tag: impl Fn(&mut Rng) -> u32,
+    grows: impl Fn(u32, &mut Rng) -> bool,
+) -> Index {
     let mut rng = Rng::new(u64::from(steps) ^ 5);
-    let (mut index, mut oracle, mut known) = (Index::new(limit), BTreeSet::new(), Vec::new());
+    let (mut oracle, mut known) = (BTreeSet::new(), Vec::new());
     for step in 0..steps {
         if grows(step, &mut rng) && oracle.len() < limit {
             let (tag, value) = (tag(&mut rng), rng.next_u64() as u32);
@@ -49,6 +59,18 @@ fn compare(limit: usize, steps: u32, tag: impl Fn(&mut Rng) -> u32, grows: impl 
     assert_eq!(index.len(), oracle.len());
     assert!(oracle.iter().all(|&(tag, value)| index.find(tag, |v| v == value) == Some(value)));
     index
+}
+
+#[test]
+fn agrees_with_a_set_where_memory_has_to_be_opened_before_it_is_used() {
+    let limit = 50_000;
+    let lines = Index::new(limit).lines_max;
+    let index = Index::on(Words::closed(words_of(lines), words_of(LINES_MIN)), lines);
+    assert!(index.words.len() < words_of(lines));
+    let turn = 2 * limit as u32;
+    compare_on(index, limit, 3 * turn, any, |step, rng| {
+        rng.chance(if (step / turn).is_multiple_of(2) { 0.9 } else { 0.1 })
+    });
 }
 
 fn any(rng: &mut Rng) -> u32 {

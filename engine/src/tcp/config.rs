@@ -10,6 +10,8 @@ use core::time::Duration;
 pub struct TcpConfig {
     /// Offer (and accept) timestamps, RFC 7323.
     pub timestamps: bool,
+    /// Take segments without the timestamp that was agreed on, as Linux does; RFC 7323 3.2 has them dropped.
+    pub takes_unstamped: bool,
     /// Offer (and accept) SACK, RFC 2018.
     pub sack: bool,
     /// Explicit congestion notification, RFC 3168.
@@ -28,6 +30,8 @@ pub struct TcpConfig {
     pub rto_max: Duration,
     /// What is added to the round trip on account of its variance is at least this (RFC 6298 leaves it to the clock).
     pub rto_margin_min: Duration,
+    /// How much later than it may RACK's reordering timer runs, where timers are coarse.
+    pub reorder_margin: Duration,
     /// SYN or SYN-ACK retransmissions (of the latter 15 at most) before giving up. Seven last for three minutes, as RFC 9293 3.8.3 wants it.
     pub syn_retries: u8,
     /// Retransmissions of data or FIN, and zero-window probes without answer, before giving up.
@@ -129,6 +133,7 @@ impl Default for TcpConfig {
     fn default() -> Self {
         TcpConfig {
             timestamps: true,
+            takes_unstamped: false,
             sack: true,
             ecn: Ecn::Off,
             fast_open: FastOpen::default(),
@@ -138,6 +143,7 @@ impl Default for TcpConfig {
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(60),
             rto_margin_min: Duration::ZERO,
+            reorder_margin: Duration::ZERO,
             syn_retries: 7,
             data_retries: 15,
             user_timeout: None,

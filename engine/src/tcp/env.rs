@@ -18,6 +18,7 @@ pub struct Times {
     pub rto_max: u32,
     /// In units of 1024 ns.
     pub rto_margin_min_us: u32,
+    pub reorder_margin_us: u32,
     pub time_wait: u32,
     pub fin_wait_2: u32,
     /// 0: no limit.
@@ -42,6 +43,7 @@ impl Times {
             rto_min: ticks(c.rto_min),
             rto_max,
             rto_margin_min_us: (c.rto_margin_min.as_nanos() >> 10) as u32,
+            reorder_margin_us: (c.reorder_margin.as_nanos() >> 10) as u32,
             time_wait: ticks(c.time_wait),
             fin_wait_2: ticks(c.fin_wait_2),
             half_closed: c.half_closed.map_or(0, ticks),

@@ -180,6 +180,7 @@ pub fn receive(h: &HalfOpen, seg: &TcpSegment, env: &mut Env<'_>) -> HalfVerdict
                 return limited(h, env, DropReason::PawsOld);
             }
             Some(_) => {}
+            None if env.config.takes_unstamped => {}
             None => return HalfVerdict::Drop(DropReason::TimestampMissing),
         }
     }

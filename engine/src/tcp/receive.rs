@@ -192,7 +192,13 @@ fn unacceptable(t: &Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
 
 /// Without ACK a segment has no effect, but one outside the window has its answer all the same.
 fn mute(t: &Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
-    if acceptable(t, seg) {
+    if t.has(flag::TIMESTAMPS)
+        && let Some(out) = paws(t, seg, env)
+    {
+        return out;
+    }
+    // A closed window has room for nothing, and here is no ACK field for which an exception would be made.
+    if acceptable(t, seg) && (seg.seq_len() == 0 || t.rcv_wnd() > 0) {
         return Outcome::dropped(DropReason::TcpFlagsBad);
     }
     unacceptable(t, seg, env)
@@ -202,7 +208,7 @@ fn mute(t: &Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Outcome {
 #[inline(always)]
 fn paws(t: &Tcb, seg: &TcpSegment, env: &mut Env<'_>) -> Option<Outcome> {
     let Some((val, _)) = seg.options.timestamp else {
-        return Some(Outcome::dropped(DropReason::TimestampMissing));
+        return (!env.config.takes_unstamped).then(|| Outcome::dropped(DropReason::TimestampMissing));
     };
     let older = (val.wrapping_sub(t.ts_recent) as i32) < 0;
     if older && env.clock.coarse.wrapping_sub(t.ts_recent_at) < TS_RECENT_VALID {

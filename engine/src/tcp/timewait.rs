@@ -73,6 +73,16 @@ pub fn receive(w: &TimeWait, agreed: Agreed, key: &FlowKey, seg: &TcpSegment, en
         let bare = !seg.flags.ack() && !seg.flags.fin();
         return if bare && is_fresh(w, agreed, seg) { Reopen } else { limited(key, env, DropReason::SynChallenged) };
     }
+    if agreed.timestamps() {
+        // RFC 7323 5.3 and 3.2.
+        match seg.options.timestamp {
+            Some((val, _)) if (val.wrapping_sub(w.ts_recent) as i32) < 0 => {
+                return limited(key, env, DropReason::PawsOld);
+            }
+            None if !env.config.takes_unstamped => return Ignore(DropReason::TimestampMissing),
+            _ => {}
+        }
+    }
     if !seg.flags.ack() {
         return Ignore(DropReason::TcpFlagsBad);
     }

@@ -11,7 +11,7 @@
 //! Everything is bounded: a full inbox drops the frame and counts it, as a full device ring would.
 
 use crate::base::frame::Arena;
-use crate::base::{Counters, DropReason, Event, Frame, FramePool};
+use crate::base::{Backlog, Counters, DropReason, Event, Frame, FramePool};
 use crate::io::copy::copy_frame;
 use crate::steering::Policy;
 use crate::wire::parse::{Packet, ParseOptions, parse, peek_tuple};
@@ -104,6 +104,11 @@ impl Handoff {
         let came = rx.len() - before;
         counters.add(Event::HandoffIn, came as u64);
         came
+    }
+
+    /// What other workers have put into the inbox and was not collected.
+    pub fn backlog(&self) -> Backlog {
+        self.rings.inboxes.get(self.me).map_or(Backlog::None, |inbox| Backlog::of(inbox.len(), inbox.capacity()))
     }
 
     /// Sends the frames of `rx[first..]` that belong to others there; the order of the rest stays.

@@ -18,7 +18,7 @@ pub use endpoint::Endpoint;
 pub use engine::Engine;
 pub use run::{Finished, RunError, RunOptions, Running, start, start_with};
 
-use crate::base::{Counters, Frame, Instant};
+use crate::base::{Backlog, Counters, Frame, Instant};
 use crate::control::{Command, Control, Stage};
 use crate::io::PacketIo;
 use crate::shard::Cx;
@@ -86,9 +86,11 @@ impl<E: Engine, I: PacketIo> Worker<E, I> {
         self.watch.begin(now);
         self.io.reclaim();
         let came = self.receive();
+        let inbox = self.handoff.as_ref().map_or(Backlog::None, Handoff::backlog);
+        let backlog = self.io.backlog().max(inbox);
         self.watch.lap(Stage::Rx);
 
-        let mut cx = Cx { now, pool: self.io.pool(), tx: &mut self.tx };
+        let mut cx = Cx { now, backlog, pool: self.io.pool(), tx: &mut self.tx };
         self.engine.ingest(&mut self.rx, &mut cx);
         self.engine.expire(&mut cx);
         self.watch.lap(Stage::Shard);
@@ -162,7 +164,7 @@ impl<E: Engine, I: PacketIo> Worker<E, I> {
         let mut now = begun;
         while now.nanos_since(begun) < SHUT_DOWN_NS_MAX {
             self.io.reclaim();
-            let mut cx = Cx { now, pool: self.io.pool(), tx: &mut self.tx };
+            let mut cx = Cx { now, backlog: Backlog::None, pool: self.io.pool(), tx: &mut self.tx };
             let done = self.engine.shut_down(&mut cx);
             self.io.tx_burst(&mut self.tx);
             self.io.kick();

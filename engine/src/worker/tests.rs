@@ -236,6 +236,8 @@ fn faults_around_the_device_show_in_the_published_numbers() {
 struct Ports {
     to_send: std::collections::VecDeque<u16>,
     got: Vec<u16>,
+    /// Turns that were told of more than they were given.
+    behind: u32,
     counters: Counters,
 }
 
@@ -245,6 +247,7 @@ fn addr(last: u8) -> Addr {
 
 impl Engine for Ports {
     fn ingest(&mut self, rx: &mut Vec<Frame>, cx: &mut Cx<'_>) {
+        self.behind += u32::from(cx.backlog > Backlog::None);
         for frame in rx.drain(..) {
             self.got.extend(peek_tuple(frame.bytes()).map(|t| t.2));
             self.counters.event(Event::SegmentsIn);
@@ -322,4 +325,23 @@ fn segments_that_arrive_on_one_queue_are_spread_over_the_workers_that_own_them()
         ends.iter_mut().for_each(|end| assert_whole(&mut end.io));
         run.join().unwrap().iter_mut().for_each(|end| assert_whole(&mut end.io));
     }
+}
+
+#[test]
+fn worker_is_told_of_what_waits_though_all_that_came_was_for_others() {
+    let (mut sender, receivers) =
+        SimIo::devices(vec![FramePool::heap(512, 2048)], FramePool::split(Arena::heap(2048, 1024), 2), 512);
+    let of_the_second = |&port: &u16| steering::owner(&addr(1), port, &addr(2), 80, 2) == 1;
+    let mut sending = Ports { to_send: (1..).filter(of_the_second).take(500).collect(), ..Ports::default() };
+    let mut tx = Vec::with_capacity(500);
+    sending.emit(&mut Cx { now: Instant::ZERO, backlog: Backlog::None, pool: sender[0].pool(), tx: &mut tx });
+    assert_eq!(sender[0].tx_burst(&mut tx), 500);
+    let control = Control::new(2);
+    let options = RunOptions { steering: Some(Policy::Hash), ..sleepy() };
+    let parts = receivers.into_iter().map(|io| (Ports::default(), io)).collect();
+    let running = start(parts, Clock::start(), &options, &control).unwrap();
+    wait_until(|| control.total().counters.count(Event::SegmentsIn) == 500);
+    control.stop();
+    let ends = running.join().unwrap();
+    assert!(ends[0].engine.got.is_empty() && ends[0].engine.behind > 0);
 }

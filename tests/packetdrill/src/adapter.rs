@@ -144,6 +144,11 @@ impl Adapter {
         g.machine.sent.pop_front()
     }
 
+    /// `ip tcp_metrics flush`.
+    pub fn forget_servers(&self) {
+        self.lock().machine.stack.forget_fast_open_servers();
+    }
+
     /// Our descriptor for one of the kernel's.
     pub fn fd(&self, kernel: i32) -> Result<Fd, Errno> {
         self.lock().fds.get(&kernel).copied().ok_or(Errno::BADF)

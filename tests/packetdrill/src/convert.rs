@@ -177,5 +177,6 @@ pub fn flags(flags: c_int) -> Result<Flags, Errno> {
         dont_wait: flags & libc::MSG_DONTWAIT != 0,
         wait_all: flags & libc::MSG_WAITALL != 0,
         zero_copy: flags & libc::MSG_ZEROCOPY != 0,
+        goes_on: false,
     })
 }

@@ -8,14 +8,15 @@
 //! Time is virtual: it stands still except where packetdrill waits, and a script that lasts a minute takes no time. The
 //! address in `local=` has to be the one that packetdrill is told; see [`settings`] for the other flags.
 //!
-//! Scripts with blocks of Python (`%{ assert tcpi_... }%`) ask for TCP_INFO with `getsockopt` itself, past the table; with
-//! `LD_PRELOAD` naming this library too, they are answered ([`preload`]).
+//! Scripts with blocks of Python (`%{ assert tcpi_... }%`) ask for TCP_INFO with `getsockopt` itself, past the table; since this
+//! library is preloaded, or has the program started once more to be so (`again`), they are answered (`preload`).
 //!
-//! One job a file: [`interface`] the table of function pointers, [`calls`] what they do, [`convert`] C structures,
-//! [`sysctls`] settings that scripts make,
-//! [`machine`] the stack with its clock and its packets, [`adapter`] two threads that share it.
+//! One job a file: [`interface`] the table of function pointers, `calls` what they do, `convert` C structures,
+//! `sysctls` settings that scripts make,
+//! `machine` the stack with its clock and its packets, `adapter` two threads that share it.
 
 mod adapter;
+mod again;
 mod calls;
 mod convert;
 mod error_queue;
@@ -42,6 +43,7 @@ pub unsafe extern "C" fn packetdrill_interface_init(flags: *const c_char, interf
         // SAFETY: not null, so a C string by the caller's promise.
         false => unsafe { CStr::from_ptr(flags) }.to_string_lossy().into_owned(),
     };
+    again::start_preloaded();
     let settings = Settings::parse(&flags).unwrap_or_else(|error| {
         eprintln!("synfin: --so_flags: {error}");
         std::process::exit(2);

@@ -3,7 +3,7 @@
 use crate::settings::Settings;
 use std::collections::VecDeque;
 use std::time::Duration;
-use synfin_engine::base::{Frame, FramePool, Instant};
+use synfin_engine::base::{Backlog, Frame, FramePool, Instant};
 use synfin_engine::shard::{Cx, Limits, LocalNet, ShardConfig};
 use synfin_engine::socket::{Options, Stack};
 use synfin_engine::wire::{Addr, Mac};
@@ -43,12 +43,15 @@ fn config(s: &Settings) -> ShardConfig {
     config.mtu = s.mtu;
     config.tcp = config.tcp.with_fixed_receive_buffer(s.receive_buffer_bytes);
     (config.tcp.timestamps, config.tcp.sack, config.tcp.ecn) = (s.timestamps, s.sack, s.ecn);
+    config.tcp.takes_unstamped = s.unstamped;
     config.tcp.fast_open = s.fast_open;
     (config.tcp.quick_acks, config.tcp.quick_ack_bytes_min) = (s.quick_acks, 0);
     config.tcp.delays_fin_acks = s.quick_acks > 0;
     (config.tcp.restarts_after_idle, config.tcp.burst_segments_min) = (s.restarts_after_idle, s.burst_segments_min);
     config.tcp.syn_retries = s.syn_retries;
     config.tcp.rto_margin_min = Duration::from_millis(200);
+    // Two of Linux's ticks.
+    config.tcp.reorder_margin = Duration::from_millis(2);
     config.limits = Limits {
         connections: 256,
         half_open: 256,
@@ -91,7 +94,8 @@ impl Machine {
 
     fn run(&mut self, rx: &mut Vec<Frame>) {
         loop {
-            self.stack.turn(rx, &mut Cx { now: self.now, pool: &mut self.pool, tx: &mut self.tx });
+            self.stack
+                .turn(rx, &mut Cx { now: self.now, backlog: Backlog::None, pool: &mut self.pool, tx: &mut self.tx });
             let full = self.tx.len() == self.tx.capacity();
             for frame in self.tx.drain(..) {
                 let packet = frame.bytes().get(ETHERNET_BYTES..).unwrap_or(&[]);

@@ -1,10 +1,10 @@
-//! `getsockopt` and `sendfile` for who calls them past the table of functions: packetdrill's own questions for TCP_INFO, and
-//! scripts that send files. They are found if this
-//! library is preloaded (`LD_PRELOAD`), and passes on what is not about one of our descriptors.
+//! `getsockopt`, `sendfile` and `system` for who calls them past the table of functions: packetdrill's own questions for TCP_INFO,
+//! scripts that send files, and those that have commands run. They are found if this library is preloaded (`LD_PRELOAD`), and
+//! passes on what is not about us.
 
 use crate::calls;
 use libc::{off_t, socklen_t};
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -64,4 +64,41 @@ pub unsafe extern "C" fn sendfile(to: c_int, from: c_int, offset: *mut off_t, co
         *at += sent as off_t;
     }
     sent
+}
+
+/// The command with which scripts have the kernel forget Fast Open cookies.
+fn is_flush(command: &CStr) -> bool {
+    let words = b"tcp_metrics flush";
+    command.to_bytes().windows(words.len()).any(|part| part == words)
+}
+
+/// # Safety
+/// As the library function of this name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn system(command: *const c_char) -> c_int {
+    let user = SERVED.load(Ordering::Acquire);
+    // SAFETY: not null, so a C string by the caller's promise.
+    if !user.is_null() && !command.is_null() && is_flush(unsafe { CStr::from_ptr(command) }) {
+        calls::adapter(user).forget_servers();
+    }
+    // SAFETY: a C string.
+    let next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"system".as_ptr()) };
+    if next.is_null() {
+        return -1;
+    }
+    // SAFETY: the C library's function of this name, and what it was given.
+    unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*const c_char) -> c_int>(next)(command) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_run_and_flushes_known() {
+        // SAFETY: a C string.
+        let status = unsafe { system(c"exit 3".as_ptr()) };
+        assert_eq!(libc::WEXITSTATUS(status), 3);
+        assert!(is_flush(c"ip tcp_metrics flush all > /dev/null") && !is_flush(c"ip tcp_metrics show"));
+    }
 }

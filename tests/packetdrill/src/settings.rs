@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use synfin_engine::tcp::{Ecn, FastOpen, FastOpenKeys};
 use synfin_engine::wire::Addr;
 
-/// Without `local=`: any address in the range from which packetdrill draws its IPv4 ones.
-const DEFAULT_LOCAL: (Addr, u32) = (Addr::v4([192, 168, 0, 0]), 65_536);
+/// Without `local=`: any address in the range from which packetdrill draws its IPv4 ones, and its IPv6 one.
+const DEFAULT_LOCALS: [(Addr, u32); 2] = [
+    (Addr::v4([192, 168, 0, 0]), 65_536),
+    (Addr([0xfd, 0x3d, 0x0a, 0x0b, 0x17, 0xd6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), 1),
+];
 
 /// What can be set, with the meaning that `help` gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +25,8 @@ pub struct Settings {
     /// `timestamps=0`, `sack=0`: do not offer them.
     pub timestamps: bool,
     pub sack: bool,
+    /// `unstamped=0`: drop segments without the timestamp that was agreed on, which Linux takes.
+    pub unstamped: bool,
     /// `ecn=`: as Linux numbers `net.ipv4.tcp_ecn`: 0 off, 1 on, 2 if the peer asks.
     pub ecn: Ecn,
     /// `fastopen=`: as Linux numbers `net.ipv4.tcp_fastopen`: 1 as a client, 2 as a server, 4 and 512 the same without
@@ -62,6 +67,7 @@ impl Default for Settings {
             send_buffer_bytes: 256 * 1024,
             timestamps: true,
             sack: true,
+            unstamped: true,
             ecn: Ecn::Off,
             fast_open,
             quick_acks: 16,
@@ -99,6 +105,7 @@ impl Settings {
                 "rcvbuf" => s.receive_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "sndbuf" => s.send_buffer_bytes = number(key, value, 1, 1 << 30)?,
                 "timestamps" => s.timestamps = number(key, value, 0, 1)? == 1,
+                "unstamped" => s.unstamped = number(key, value, 0, 1)? == 1,
                 "quick_acks" => s.quick_acks = number(key, value, 0, 255)? as u8,
                 "idle-restart" => s.restarts_after_idle = number(key, value, 0, 1)? == 1,
                 "min-burst" => s.burst_segments_min = number(key, value, 1, 255)? as u8,
@@ -113,7 +120,7 @@ impl Settings {
             }
         }
         if s.locals.is_empty() {
-            s.locals.push(DEFAULT_LOCAL);
+            s.locals.extend(DEFAULT_LOCALS);
         }
         Ok(s)
     }

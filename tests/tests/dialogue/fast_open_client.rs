@@ -57,6 +57,18 @@ fn client_asks_for_a_cookie_and_sends_data_with_its_next_syn() {
 }
 
 #[test]
+fn client_that_has_forgotten_its_servers_asks_for_a_cookie_anew() {
+    let mut host = client(client_config());
+    host.shard.forget_fast_open_servers();
+    connect(&mut host, b"hello");
+    let syn = host.expect("S", 300, 0);
+    assert_eq!((granted(&syn), syn.data.len()), (Some(FastOpenCookie::request(false)), 0));
+    host.send(with(seg("S.", 500, 301).mss(1000), cookie(b"NEWONE")));
+    host.expect_data(301, 501, b"hello");
+    over(&mut host, 501);
+}
+
+#[test]
 fn syn_carries_what_fits_and_the_rest_follows() {
     let mut host = client(client_config());
     connect(&mut host, &BYTES[..2500]);

@@ -41,6 +41,7 @@ mod settings;
 mod shrink;
 mod simultaneous;
 mod states;
+mod states_more;
 mod timestamps;
 mod timewait;
 mod urgent;

@@ -266,6 +266,27 @@ fn path_that_a_router_called_narrow_is_tried_again_after_ten_minutes() {
 }
 
 #[test]
+fn tail_loss_probe_goes_out_in_the_size_that_gets_through_though_a_larger_one_is_due() {
+    let mut path = Path::new(1500);
+    path.run(ms(100));
+    let una = path.ack;
+    let message = too_big(&path.host, 1000, una);
+    path.host.send_raw(&message);
+    let due = path.host.now + seconds(600);
+    path.pause(seconds(590));
+    let host = &mut path.host;
+    host.pass(Duration::from_nanos(due.nanos_since(host.now)) - ms(5));
+    host.act(|c| (0..4).for_each(|_| c.send(Payload::Static(&BYTES)).expect("room")));
+    let last = host.out.drain(..).next_back().expect("a window of them");
+    let (probes, timeouts) = (events(host, Event::LossProbes), events(host, Event::RtoExpiries));
+    host.pass_until_output(seconds(10));
+    let probe = host.next();
+    assert_eq!((probe.seg.seq, probe.data.len()), (last.seg.seq + 960, 960), "something new");
+    assert_eq!(events(host, Event::LossProbes), probes + 1);
+    assert_eq!(events(host, Event::RtoExpiries), timeouts);
+}
+
+#[test]
 fn path_that_carries_hardly_anything_still_gets_the_least_size() {
     let mut path = Path::new(600);
     path.run(seconds(25));

@@ -1,5 +1,6 @@
 //! RFC 9293 3.10.7, "segment arrives", once more: what a segment must lead to, in the words and the order of the RFC, for a
-//! connection on which nothing is queued and whose peer has a window of 65,535 bytes. RFC 5961 is followed throughout.
+//! connection on which nothing waits to be sent and whose peer has a window of 65,535 bytes. RFC 5961 is followed throughout,
+//! and RFC 7323 where timestamps were agreed on.
 
 use synfin_engine::shard::CloseReason;
 use synfin_engine::tcp::State;
@@ -13,12 +14,14 @@ const MAX_SND_WND: u32 = 65_535;
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
     pub state: State,
-    /// SYN-RECEIVED came from LISTEN.
+    /// SYN-RECEIVED came from LISTEN; in TIME-WAIT: somebody listens.
     pub passive: bool,
     pub snd_una: u32,
     pub snd_nxt: u32,
     pub rcv_nxt: u32,
     pub rcv_wnd: u32,
+    /// TS.Recent, if timestamps were agreed on.
+    pub ts_recent: Option<u32>,
 }
 
 /// A segment that answers.
@@ -128,6 +131,9 @@ impl Machine {
     /// that has filled the window and lost a part of it.
     fn is_acceptable(&self, s: &Seg) -> bool {
         let len = seq_len(s);
+        if self.rcv_wnd == 0 {
+            return len == 0 && s.seq == self.rcv_nxt;
+        }
         within(s.seq, self.rcv_nxt, self.rcv_wnd)
             || (len > 0 && within(s.seq.wrapping_add(len - 1), self.rcv_nxt, self.rcv_wnd))
             || (len == 0 && !self.passive && s.seq == self.rcv_nxt.wrapping_add(self.rcv_wnd))
@@ -140,8 +146,14 @@ impl Machine {
         if s.flags.syn() {
             return self.syn(s);
         }
+        if let Some(refused) = self.paws(s) {
+            return refused;
+        }
         if self.state == State::TimeWait {
             return self.time_wait(s);
+        }
+        if self.rcv_wnd == 0 && s.seq == self.rcv_nxt && seq_len(s) > 0 && s.flags.ack() {
+            return self.at_a_closed_window(s);
         }
         if !self.is_acceptable(s) {
             return self.answer(Answer::Ack);
@@ -153,11 +165,35 @@ impl Machine {
         self.acknowledged(s)
     }
 
+    /// RFC 7323 5.3, R1, and 3.2. A SYN is challenged before that: a peer that has begun anew need not have timestamps.
+    fn paws(&self, s: &Seg) -> Option<Effect> {
+        let recent = self.ts_recent?;
+        match s.options.timestamp {
+            None => Some(self.nothing()),
+            Some((val, _)) => after(recent, val).then(|| self.answer(Answer::Ack)),
+        }
+    }
+
+    /// The "special allowance" of the first check: an ACK counts though nothing else of its segment can. A FIN without bytes
+    /// takes no room: it is taken. The application hears of the end only after the bytes that fill the window.
+    fn at_a_closed_window(&self, s: &Seg) -> Effect {
+        let mut rest = s.clone();
+        if !s.data.is_empty() {
+            rest.data.clear();
+            rest.flags = s.flags.without(TcpFlags::FIN);
+        }
+        let effect = self.acknowledged(&rest);
+        let closed = effect.closed.filter(|_| effect.state != State::TimeWait);
+        let answer = if effect.answer == Answer::Nothing { Answer::Ack } else { effect.answer };
+        Effect { answer, closed, ..effect }
+    }
+
     /// Second check, with RFC 5961 section 3; in TIME-WAIT RFC 1337.
     fn reset(&self, s: &Seg) -> Effect {
         match self.state {
             State::TimeWait => self.nothing(),
-            _ if !within(s.seq, self.rcv_nxt, self.rcv_wnd) => self.nothing(),
+            // The next number is always one that the peer could use, however small the window.
+            _ if !within(s.seq, self.rcv_nxt, self.rcv_wnd.max(1)) => self.nothing(),
             _ if s.seq != self.rcv_nxt => self.answer(Answer::Ack),
             State::SynReceived if self.passive => Effect { state: State::Listen, ..self.nothing() },
             State::SynReceived => self.ends(CloseReason::Refused),
@@ -170,6 +206,9 @@ impl Machine {
     fn syn(&self, s: &Seg) -> Effect {
         let again = self.state == State::SynReceived && s.seq.wrapping_add(1) == self.rcv_nxt;
         match (again, s.flags.ack()) {
+            _ if self.state == State::TimeWait && self.may_begin_anew(s) => {
+                Effect { state: State::SynReceived, ..self.answer(Answer::SynAck) }
+            }
             // The same SYN once more.
             (true, false) if self.passive => self.answer(Answer::SynAck),
             // The SYN,ACK of a simultaneous open: only its SYN is known already.
@@ -184,6 +223,14 @@ impl Machine {
             }
             _ => self.answer(Answer::Ack),
         }
+    }
+
+    /// MAY-2, by RFC 6191 section 2: where somebody listens, a SYN that cannot be an old one.
+    fn may_begin_anew(&self, s: &Seg) -> bool {
+        let stamps = self.ts_recent.zip(s.options.timestamp.map(|(val, _)| val));
+        let is_beyond = after(s.seq, self.rcv_nxt);
+        let is_new = stamps.map_or(is_beyond, |(recent, val)| after(val, recent) || val == recent && is_beyond);
+        self.passive && is_new && !s.flags.ack() && !s.flags.fin()
     }
 
     /// Without ACK it cannot be a FIN once more, which is all that may come. All else is acknowledged, but for an ACK that

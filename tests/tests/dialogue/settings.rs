@@ -1,6 +1,7 @@
 //! Settings that change, or differ for a port, while connections open.
 
-use crate::{events, ms, seconds};
+use crate::recovery::{sack, sack_config, sent, under_way};
+use crate::{events, ms, over, seconds};
 use synfin_engine::base::Event;
 use synfin_engine::shard::ShardConfig;
 use synfin_engine::tcp::TcpConfig;
@@ -76,4 +77,18 @@ fn syn_acks_are_sent_again_fifteen_times_at_most() {
     host.pass(seconds(3600));
     assert_eq!(host.out.len(), 16);
     host.assert_clean();
+}
+
+#[test]
+fn reordering_timer_may_be_coarse() {
+    let mut config = sack_config();
+    config.tcp.reorder_margin = ms(5);
+    let mut host = under_way(config, 10_000);
+    host.pass(ms(100));
+    host.send(sack(0, &[(1, 2)]));
+    host.pass(ms(29));
+    assert_eq!(sent(&mut host), []);
+    host.pass(ms(2));
+    assert_eq!(sent(&mut host), [0]);
+    over(&mut host, 501);
 }

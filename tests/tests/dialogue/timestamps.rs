@@ -120,6 +120,24 @@ fn missing_timestamp_is_dropped_silently_but_not_on_a_reset() {
 }
 
 #[test]
+fn missing_timestamp_may_be_forgiven() {
+    let mut config = stamped_config();
+    config.tcp.takes_unstamped = true;
+    let mut host = Host::server(config);
+    host.send(seg("S", 100, 0).mss(1012).ts(1000, 0));
+    host.expect("S.", 300, 101);
+    host.send(seg(".", 101, 301));
+    host.send(seg(".", 101, 301).data(*b"abc"));
+    assert_eq!(host.told(), [Told::Accepted, Told::Data(b"abc".to_vec())]);
+    host.pass(ms(50));
+    assert_eq!(echo(&host.expect(".", 301, 104)), 1000, "ours have it all the same");
+    host.send(seg(".", 104, 301).data(*b"old").ts(999, 0));
+    host.expect(".", 301, 104);
+    assert_eq!(drops(&host, DropReason::PawsOld), 1);
+    over(&mut host, 104);
+}
+
+#[test]
 fn reset_is_taken_whatever_its_timestamp() {
     let mut host = accepted();
     host.send(seg("R", 101, 0).ts(1, 0));

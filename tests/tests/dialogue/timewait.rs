@@ -3,8 +3,8 @@
 use crate::{closed, drops, events, in_state, ms, over, seconds, stamped_config};
 use synfin_engine::base::{DropReason, Event};
 use synfin_engine::shard::{CloseReason, ConnectError, ShardConfig};
-use synfin_engine::tcp::State;
-use synfin_tests::host::{Host, Seg, Told, plain_config, seg};
+use synfin_engine::tcp::{State, SynCookies};
+use synfin_tests::host::{Host, PEER_PORT, Seg, Told, plain_config, seg};
 
 /// The host accepted a connection and closed it first: peer's next number 102, ours 302.
 fn server_side(config: ShardConfig, stamp: Option<u32>) -> Host {
@@ -58,6 +58,52 @@ fn syn_with_a_higher_number_opens_a_new_connection_with_a_number_beyond_the_old_
     host.send(seg("R", 104, 0));
     host.pass(seconds(61));
     host.assert_clean();
+}
+
+/// A connection from another port, in its handshake or beyond.
+fn other(host: &mut Host, port: u16, completes: bool) {
+    host.remote.1 = port;
+    host.send(seg("S", 100, 0).mss(1460));
+    host.expect("S.", 300, 101);
+    if completes {
+        host.send(seg(".", 101, 301));
+    }
+    host.remote.1 = PEER_PORT;
+}
+
+#[test]
+fn record_stays_while_there_is_no_room_for_the_connection_that_would_end_it() {
+    for (cookies, half_open) in [(SynCookies::Off, true), (SynCookies::Auto, true), (SynCookies::Off, false)] {
+        let mut config = plain_config();
+        config.limits.half_open = 1;
+        config.limits.connections = 1;
+        config.tcp.syn_cookies = cookies;
+        let mut host = server_side(config, None);
+        other(&mut host, PEER_PORT + 1, !half_open);
+        host.send(seg("S", 103, 0).mss(1460));
+        host.expect_nothing();
+        let reason = if half_open { DropReason::BacklogFull } else { DropReason::TableFull };
+        assert_eq!((drops(&host, reason), events(&host, Event::TimeWaitReused)), (1, 0));
+        // The peer that the record is kept for may still need its answer.
+        host.send(seg("F.", 101, 302));
+        host.expect(".", 302, 102);
+        assert_eq!(host.shard.live().2, 1);
+    }
+}
+
+#[test]
+fn reopened_connection_needs_no_cookie_while_there_is_room_and_goes_beyond_the_old_one() {
+    let mut config = plain_config();
+    config.limits.half_open = 4;
+    let mut host = server_side(config, None);
+    (1..=3).for_each(|n| other(&mut host, PEER_PORT + n, false));
+    host.send(seg("S", 103, 0).mss(1460));
+    let answer = host.next().seg;
+    assert_eq!(events(&host, Event::SynCookiesSent), 0);
+    assert!(answer.seq.0 > 302, "ISN {} is not beyond the old connection's", answer.seq.0);
+    host.send(seg(".", 104, answer.seq.0 + 1));
+    assert_eq!(host.told().last(), Some(&Told::Accepted));
+    assert_eq!((events(&host, Event::TimeWaitReused), host.shard.live().2), (1, 0));
 }
 
 #[test]

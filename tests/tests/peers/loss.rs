@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 use synfin_tests::netns::Side;
 use synfin_tests::programs::{PATIENCE, run};
+use synfin_tests::skip::skip;
 
 /// Few enough for every run of the tests.
 const REQUESTS: u64 = 100;
@@ -61,7 +62,7 @@ fn lose_segments(stage: &Stage, side: Side, percent: u64) -> bool {
     let made = run(&mut stage.lab.command(side, &format!("nft -f {}", file.display())), PATIENCE);
     assert!(!made.stderr.contains("syntax error"), "{}", made.stderr);
     if !made.status.success() {
-        eprintln!("skipped: nft cannot lose segments here: {}", made.stderr.trim());
+        skip(format_args!("nft cannot lose segments here: {}", made.stderr.trim()));
     }
     made.status.success()
 }

@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use synfin_tests::netns::{Lab, Side};
 use synfin_tests::programs::{self, Ended, PATIENCE, Program, Scratch};
+use synfin_tests::skip;
 
 /// The addresses of the lab's kernels on side B, and one that only synfin has there.
 pub const KERNEL_V4: &str = "198.18.0.2";
@@ -89,7 +90,7 @@ impl Stage {
         let built =
             !programs::run(&mut self.synfin(Side::A, words), PATIENCE).stderr.contains("built without the afxdp");
         if !built {
-            eprintln!("skipped: backend afxdp: this synfin was built without it");
+            skip::skip("backend afxdp: this synfin was built without it");
         }
         built
     }

@@ -16,8 +16,15 @@ pub const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-pub const PLAIN: Flags =
-    Flags { more: false, urgent: false, peek: false, dont_wait: false, wait_all: false, zero_copy: false };
+pub const PLAIN: Flags = Flags {
+    more: false,
+    urgent: false,
+    peek: false,
+    dont_wait: false,
+    wait_all: false,
+    zero_copy: false,
+    goes_on: false,
+};
 
 /// One `recv` of at most `len` bytes.
 pub fn recv(net: &mut Net, host: Host, fd: Fd, len: usize) -> Result<Vec<u8>, Errno> {

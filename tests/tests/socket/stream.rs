@@ -112,6 +112,19 @@ fn what_came_before_a_reset_is_read_before_the_error() {
 }
 
 #[test]
+fn reading_nothing_takes_neither_bytes_nor_the_error_behind_them() {
+    let mut net = Net::default();
+    let (_, client, server) = net.connected();
+    send(&mut net, Host::A, client, b"last words").expect("room");
+    net.pass(ms(50));
+    net.on(Host::A, |s| s.disconnect(client)).expect("a connection");
+    net.pass(ms(50));
+    assert_eq!(recv(&mut net, Host::B, server, 0).as_deref(), Ok(&b""[..]));
+    assert_eq!(recv(&mut net, Host::B, server, 99).as_deref(), Ok(&b"last words"[..]));
+    assert_eq!(recv(&mut net, Host::B, server, 99), Err(Errno::CONNRESET));
+}
+
+#[test]
 fn a_reset_leaves_nothing_to_a_socket_that_reads_no_more() {
     let mut net = Net::default();
     let (_, client, server) = net.connected();

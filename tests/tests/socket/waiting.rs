@@ -2,11 +2,12 @@
 
 use crate::{PLAIN, close, ms, recv, send, set};
 use std::time::Duration;
+use synfin_engine::base::Instant;
 use synfin_engine::socket::blocking::{self, World};
-use synfin_engine::socket::{Errno, Fd, Flags, Poll, bits};
+use synfin_engine::socket::{Errno, Fd, Flags, Moment, Poll, Sockets, bits};
 use synfin_engine::wire::Addr;
 use synfin_tests::pair::ADDR_B;
-use synfin_tests::sockets::{Host, Net, PORT};
+use synfin_tests::sockets::{Host, Net, PORT, Program};
 
 /// The other side's program sends something.
 fn later(net: &mut Net, client: Fd, bytes: &[u8]) {
@@ -100,6 +101,66 @@ fn waiting_for_all_bytes_ends_with_the_stream() {
 }
 
 #[test]
+fn an_error_behind_what_a_call_has_done_is_left_to_the_next_one() {
+    let mut net = Net::default();
+    let (_, client, server) = net.connected();
+    net.after(ms(100), move |n| later(n, client, b"last words"));
+    net.after(ms(200), move |n| n.on(Host::A, |s| s.disconnect(client)).expect("a connection"));
+    let flags = Flags { wait_all: true, ..PLAIN };
+    let mut buffer = [0; 99];
+    let mut read = |net: &mut Net| blocking::recv(&mut net.program(Host::B), server, &mut buffer, flags);
+    assert_eq!(read(&mut net), Ok(10));
+    assert_eq!(read(&mut net), Err(Errno::CONNRESET));
+    assert_eq!(read(&mut net), Ok(0), "an error is told once");
+
+    let mut net = Net::default();
+    let (_, client, server) = net.connected();
+    net.after(ms(100), move |n| n.on(Host::B, |s| s.disconnect(server)).expect("a connection"));
+    let write = |net: &mut Net| blocking::send(&mut net.program(Host::A), client, &vec![7; 1 << 20], PLAIN);
+    let sent = write(&mut net).expect("some of it was queued");
+    assert!(sent > 0 && sent < 1 << 20, "{sent}");
+    assert_eq!(write(&mut net), Err(Errno::CONNRESET));
+    assert_eq!(write(&mut net), Err(Errno::PIPE), "an error is told once");
+}
+
+/// A program of which another thread closes a descriptor behind so many steps of a call.
+struct Closing<'a> {
+    program: Program<'a>,
+    fd: Fd,
+    steps: u32,
+}
+
+impl World for Closing<'_> {
+    fn act<R>(&mut self, call: impl FnOnce(&mut Sockets<'_>) -> R) -> R {
+        let result = self.program.act(call);
+        self.steps = self.steps.wrapping_sub(1);
+        if self.steps == 0 {
+            self.program.act(|s| s.close(self.fd)).expect("an open descriptor");
+        }
+        result
+    }
+
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Errno> {
+        self.program.wait(until)
+    }
+}
+
+#[test]
+fn bytes_that_were_sent_are_told_of_though_the_socket_is_closed_meanwhile() {
+    for steps in 1..=6 {
+        let mut net = Net::default();
+        let (_, client, server) = net.connected();
+        set(&mut net, Host::A, client, libc::SOL_SOCKET, libc::SO_ZEROCOPY, 1).expect("an option");
+        let mut world = Closing { program: net.program(Host::A), fd: client, steps };
+        let sent = blocking::send(&mut world, client, b"abc", Flags { zero_copy: true, ..PLAIN });
+        net.pass(ms(50));
+        let came = recv(&mut net, Host::B, server, 99).expect("bytes, or the end of the stream");
+        let expected = if came.is_empty() { Err(Errno::BADF) } else { Ok(3) };
+        assert_eq!(sent, expected, "closed behind {steps} steps, and {came:?} came");
+    }
+}
+
+#[test]
 fn polling_waits_until_something_happens_or_the_time_is_over() {
     let mut net = Net::default();
     let (_, client, server) = net.connected();
@@ -167,4 +228,37 @@ fn calls_with_msg_zerocopy_are_told_of_in_the_error_queue_by_their_numbers() {
     assert_eq!(net.on(Host::A, |s| s.take_copied(client)), Ok((2, 2)));
     close(&mut net, Host::A, client);
     assert_eq!(net.on(Host::A, |s| s.take_copied(client)), Err(Errno::BADF));
+}
+
+#[test]
+fn times_of_calls_are_told_when_they_are_sent_and_when_they_are_acknowledged() {
+    let mut net = Net::default();
+    let (_, client, _server) = net.connected();
+    let all = libc::SOF_TIMESTAMPING_TX_SCHED | libc::SOF_TIMESTAMPING_TX_SOFTWARE | libc::SOF_TIMESTAMPING_TX_ACK;
+    let bits_set = (all | libc::SOF_TIMESTAMPING_SOFTWARE | libc::SOF_TIMESTAMPING_OPT_ID) as i32;
+    let call = |net: &mut Net, bytes: &[u8]| blocking::send(&mut net.program(Host::A), client, bytes, PLAIN);
+    let next = |net: &mut Net| net.on(Host::A, |s| s.take_stamp(client)).map(|s| (s.moment, s.key, s.at));
+    // Nobody has asked for the time of this one.
+    assert_eq!(call(&mut net, b"before"), Ok(6));
+    set(&mut net, Host::A, client, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, bits_set).expect("an option");
+    assert_eq!(call(&mut net, b"hello"), Ok(5));
+    assert_eq!(call(&mut net, b"you"), Ok(3));
+    net.pass(ms(500));
+    let mut told = Vec::new();
+    while let Ok(stamp) = next(&mut net) {
+        told.push(stamp);
+    }
+    let kinds: Vec<(Moment, u32)> = told.iter().map(|&(moment, key, _)| (moment, key)).collect();
+    let of_call = |moment| kinds.iter().filter(|k| k.0 == moment).map(|k| k.1).collect::<Vec<u32>>();
+    for moment in [Moment::Scheduled, Moment::Sent, Moment::Acknowledged] {
+        assert_eq!(of_call(moment), [4, 7], "{moment:?}");
+    }
+    let at = |wanted| told.iter().find(|&&(moment, key, _)| (moment, key) == wanted).map(|t| t.2).expect("told");
+    assert!(at((Moment::Sent, 4)) < at((Moment::Acknowledged, 4)));
+    assert_eq!(next(&mut net), Err(Errno::AGAIN));
+    // Without a wish to be told nothing is.
+    set(&mut net, Host::A, client, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 0).expect("an option");
+    assert_eq!(call(&mut net, b"after"), Ok(5));
+    net.pass(ms(500));
+    assert_eq!(next(&mut net), Err(Errno::AGAIN));
 }

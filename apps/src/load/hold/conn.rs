@@ -54,6 +54,14 @@ pub struct HeldConn {
 
 const _: () = assert!(size_of::<HeldConn>() == 16);
 
+/// A request under way.
+#[derive(Default)]
+struct Exchange<S> {
+    /// When it was sent; it was due at the connection's mark.
+    sent: Instant,
+    state: S,
+}
+
 /// What all connections of a worker share.
 pub struct Dialogue<P: Protocol> {
     pub protocol: P,
@@ -72,7 +80,7 @@ pub struct Dialogue<P: Protocol> {
     /// When a handshake was last completed, and when a connection last came to an orderly end.
     pub last_established: Instant,
     pub last_end: Instant,
-    exchanges: Pool<P::State>,
+    exchanges: Pool<Exchange<P::State>>,
 }
 
 impl<P: Protocol> Dialogue<P> {
@@ -146,9 +154,10 @@ impl<P: Protocol> Dialogue<P> {
         }
         self.tally.requests += 1;
         self.tally.bytes_out += bytes;
+        let sent = conn.now();
         let user = conn.user();
         user.mark = due;
-        user.exchange = self.exchanges.insert(state);
+        user.exchange = self.exchanges.insert(Exchange { sent, state });
         self.enter(user, Stage::FirstByte);
     }
 
@@ -160,25 +169,32 @@ impl<P: Protocol> Dialogue<P> {
         while !rest.is_empty() && conn.user().stage.is_request() {
             let now = conn.now();
             let user = conn.user();
-            if user.stage == Stage::FirstByte {
-                self.latencies.record(Measure::FirstByte, now.nanos_since(user.mark));
+            let begins = user.stage == Stage::FirstByte;
+            if begins {
                 self.enter(user, Stage::Response);
             }
-            let Some(state) = self.exchanges.get_mut(user.exchange) else { break };
-            let (n, progress) = self.protocol.response(state, rest);
+            let Some(exchange) = self.exchanges.get_mut(user.exchange) else { break };
+            let since_sent = now.nanos_since(exchange.sent);
+            if begins {
+                self.latencies.record(Measure::FirstByte, since_sent);
+            }
+            let (n, progress) = self.protocol.response(&mut exchange.state, rest);
             rest = rest.get(n..).unwrap_or(&[]);
             match progress {
                 Progress::More => {}
-                Progress::Done { status, .. } => self.response_done(user, status, now),
+                Progress::Done { status, .. } => {
+                    self.latencies.record(Measure::Request, since_sent);
+                    self.latencies.record(Measure::Response, now.nanos_since(user.mark));
+                    self.response_done(user, status);
+                }
                 Progress::Failed(reason) => self.fail(conn, reason),
             }
         }
         bytes.len()
     }
 
-    fn response_done(&mut self, user: &mut HeldConn, status: u16, now: Instant) {
+    fn response_done(&mut self, user: &mut HeldConn, status: u16) {
         self.tally.response(status);
-        self.latencies.record(Measure::Request, now.nanos_since(user.mark));
         if status >= 400 {
             user.failed.get_or_insert(FailReason::BadStatus);
         }

@@ -22,7 +22,7 @@ use super::schedule::Share;
 use super::tally::{MissReason, Tally};
 use super::tuples::Tuples;
 use crate::cli::load::CloseMode;
-use crate::live::{Board, Figures, Signals};
+use crate::live::{Board, Figures, Shown, Signals};
 use crate::pipe::Pipe;
 use conn::Stage;
 use std::sync::Arc;
@@ -91,6 +91,10 @@ pub struct Holder<P: Protocol> {
     unanswered: Unanswered,
     outcome: Durations,
     requests_missed: u64,
+    /// When the first turn was.
+    start: Instant,
+    /// Somebody has stopped the run before the hold was over.
+    stopped: bool,
     board: Arc<Board>,
     signals: Arc<Signals>,
     published: Instant,
@@ -104,6 +108,8 @@ pub struct Durations {
     pub holding_ns: u64,
     /// Until the last connection had come to an orderly end.
     pub closing_ns: u64,
+    /// All of them, with what lies between them.
+    pub whole_ns: u64,
 }
 
 /// What a worker has found out.
@@ -118,6 +124,8 @@ pub struct Outcome {
     pub broken: u64,
     /// Requests that were due and not sent: the generator was late, or no connection was free.
     pub requests_missed: u64,
+    /// Somebody has stopped the run before the hold was over.
+    pub stopped: bool,
 }
 
 impl Outcome {
@@ -129,9 +137,11 @@ impl Outcome {
         d.opening_ns = d.opening_ns.max(o.opening_ns);
         d.holding_ns = d.holding_ns.max(o.holding_ns);
         d.closing_ns = d.closing_ns.max(o.closing_ns);
+        d.whole_ns = d.whole_ns.max(o.whole_ns);
         self.held_peak += other.held_peak;
         self.broken += other.broken;
         self.requests_missed += other.requests_missed;
+        self.stopped |= other.stopped;
     }
 }
 
@@ -158,6 +168,8 @@ impl<P: Protocol> Holder<P> {
             unanswered: Unanswered::default(),
             outcome: Durations::default(),
             requests_missed: 0,
+            start: Instant::ZERO,
+            stopped: false,
             board,
             signals,
             published: Instant::ZERO,
@@ -178,7 +190,11 @@ impl<P: Protocol> Holder<P> {
             Phase::Closing => durations.closing_ns = in_phase(d.last_end),
             Phase::Opened | Phase::Done => {}
         }
+        durations.whole_ns = self.last_turn.nanos_since(self.start);
+        // What has not even come so far was ended from outside.
+        let stopped = self.stopped || matches!(self.phase, Phase::Opening | Phase::Opened | Phase::Holding);
         Outcome {
+            stopped,
             tally,
             latencies: d.latencies,
             durations,
@@ -191,10 +207,16 @@ impl<P: Protocol> Holder<P> {
     /// One turn of the poll loop.
     fn turn(&mut self, net: &mut impl Dialer<HeldConn>) {
         let now = net.now();
+        if self.since.is_none() {
+            self.start = now;
+        }
         let since = *self.since.get_or_insert(now);
-        self.last_turn = now;
+        if self.phase != Phase::Done {
+            self.last_turn = now;
+        }
         self.expire(net, now);
         let stopped = self.signals.launching_is_stopped();
+        self.stopped |= stopped && matches!(self.phase, Phase::Opening | Phase::Opened | Phase::Holding);
         match self.phase {
             Phase::Opening => self.open(net, since, now, stopped),
             Phase::Opened if stopped => self.enter(Phase::Settling, now),
@@ -355,8 +377,7 @@ impl<P: Protocol> Holder<P> {
         if self.names.is_empty() && self.dialogue.tally.open() == 0 {
             self.outcome.closing_ns = self.dialogue.last_end.nanos_since(since);
             self.enter(Phase::Done, now);
-            self.published = Instant::ZERO;
-            self.publish(now);
+            self.show();
             self.signals.finish();
         }
     }
@@ -384,8 +405,7 @@ impl<P: Protocol> Holder<P> {
             return;
         }
         self.published = now;
-        let figures = self.dialogue.tally.figures();
-        self.board.publish(&Figures { missed: figures.missed + self.requests_missed, ..figures });
+        self.show();
     }
 
     fn due(&self) -> Option<Instant> {
@@ -436,6 +456,12 @@ impl<P: Protocol> App for Holder<P> {
 
     fn next_wakeup(&self) -> Option<Instant> {
         self.due()
+    }
+}
+
+impl<P: Protocol> Shown for Holder<P> {
+    fn show(&self) {
+        self.board.publish(&Figures { requests_missed: self.requests_missed, ..self.dialogue.tally.figures() });
     }
 }
 

@@ -3,6 +3,7 @@ use crate::cli::values::{Ports, address, address_range};
 use crate::load::dialer::fake::FakeNet;
 use crate::load::latency::Measure;
 use crate::load::protocol::Http;
+use crate::load::request::Request;
 use crate::load::tally::FailReason;
 
 const MS: u64 = 1_000_000;
@@ -40,7 +41,7 @@ impl Rig {
         let sources = [address_range("198.18.0.1/24").unwrap()];
         let tuples = Tuples::new(&targets, &sources, Ports { first: 1, last: ports }, 1);
         let signals = Arc::new(Signals::default());
-        let protocol = Http::new("/", &["a".into()], None);
+        let protocol = Http::new(&Request::get("/"), &["a".into()], None);
         let holder = Holder::new(protocol, config, tuples, None, Arc::default(), signals.clone());
         Rig { holder, net: FakeNet::default(), signals, accepts: true, answers: true, closes: true }
     }
@@ -210,7 +211,8 @@ fn requests_are_measured_from_when_they_were_due_and_missed_when_far_too_late() 
     let o = rig.holder.into_outcome();
     // One a millisecond; those that are more than 10 ms late are not sent.
     assert_eq!((o.requests_missed, o.tally.requests - sent), (30, 11));
-    assert!(o.latencies.of(Measure::Request).max() >= 9 * MS);
+    assert!(o.latencies.of(Measure::Response).max() >= 9 * MS, "late by up to 10 ms, and answered in the same turn");
+    assert_eq!(o.latencies.of(Measure::Request).max(), 0, "from when it was sent");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::descriptor::{self, Descriptor};
 use super::parts::{Buffer, Parts};
 use super::slots::Slots;
-use crate::base::{Frame, FramePool};
+use crate::base::{Backlog, Frame, FramePool};
 use crate::io::bpf::{XdpLink, XdpMode};
 use crate::io::sys::capabilities::raise_memlock;
 use crate::io::xsk::XskConfig;
@@ -52,6 +52,8 @@ pub struct AfxdpIo {
     moving: Vec<Buffer>,
     /// Chunks in the fill ring, with the device, or in the RX ring.
     receiving: u32,
+    /// Whether the last burst took all that it asked for.
+    backlog: Backlog,
     /// Chunks in the TX ring, with the device, or in the completion ring.
     sending: u32,
     /// Frames in the TX ring that one wake-up was not enough for.
@@ -104,6 +106,7 @@ impl AfxdpIo {
             unsent: Box::new(ArrayDeque::new()),
             moving: Vec::with_capacity(BATCH),
             receiving: 0,
+            backlog: Backlog::None,
             sending: 0,
             owed: 0,
             sending_at_kick: 0,
@@ -205,9 +208,14 @@ impl PacketIo for AfxdpIo {
                 None => self.stats.io_errors += 1,
             }
         }
+        self.backlog = if came == room { Backlog::Some } else { Backlog::None };
         self.receiving = self.receiving.saturating_sub(came as u32);
         self.stats.rx_frames += (rx.len() - before) as u64;
         rx.len() - before
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.backlog
     }
 
     fn tx_burst(&mut self, tx: &mut Vec<Frame>) -> usize {

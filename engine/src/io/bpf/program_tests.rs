@@ -6,6 +6,7 @@ use crate::io::IoError;
 use crate::io::bpf::asm::Insn;
 use crate::io::bpf::syscalls;
 use crate::io::bpf::{FilterAddr, FilterSpec};
+use crate::io::test_skip::skip;
 use crate::wire::Addr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -26,7 +27,7 @@ impl Filter {
         let map = match syscalls::create_xskmap(1) {
             Ok(map) => map,
             Err(e) => {
-                eprintln!("skipped: cannot create an XSKMAP: {e}");
+                skip(format_args!("cannot create an XSKMAP: {e}"));
                 return None;
             }
         };

@@ -6,7 +6,7 @@
 //! the peer a device that spreads by a hash. Lossless; for anything worse put a [`Fault`](crate::io::tap::Fault) around
 //! an end.
 
-use crate::base::{Frame, FramePool};
+use crate::base::{Backlog, Frame, FramePool};
 use crate::io::copy::copy_as_sent;
 use crate::io::{IoStats, PacketIo};
 use crate::steering::Rss;
@@ -162,6 +162,10 @@ impl PacketIo for SimIo {
         let came = rx.len() - before;
         self.stats.rx_frames += came as u64;
         came
+    }
+
+    fn backlog(&self) -> Backlog {
+        Backlog::of(self.incoming.len(), self.incoming.capacity())
     }
 
     fn tx_burst(&mut self, tx: &mut Vec<Frame>) -> usize {

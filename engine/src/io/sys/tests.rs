@@ -78,7 +78,7 @@ fn a_neighbour_on_the_link_is_resolved_and_one_that_is_not_there_is_an_error() {
         let (to_main, from_peer) = mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                assert!(enter_new_namespace());
+                enter_new_namespace().unwrap();
                 // SAFETY: no pointers are involved.
                 to_main.send(unsafe { libc::gettid() }).unwrap();
                 from_main.recv().unwrap();

@@ -6,7 +6,7 @@
 
 use super::ClockFn;
 use super::fault_spec::FaultSpec;
-use crate::base::{Counters, DropReason, Frame, FramePool, Instant};
+use crate::base::{Backlog, Counters, DropReason, Frame, FramePool, Instant};
 use crate::io::copy::{complete_checksum_of, copy_frame};
 use crate::io::sim::impair::{Impairer, Impairment, LinkStats};
 use crate::io::sim::schedule::Schedule;
@@ -164,6 +164,10 @@ impl<I: PacketIo> PacketIo for Fault<I> {
         }
         self.rx.deliver(now, rx);
         rx.len() - before
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.inner.backlog()
     }
 
     fn tx_burst(&mut self, tx: &mut Vec<Frame>) -> usize {

@@ -8,7 +8,7 @@
 
 use super::ClockFn;
 use super::pcap_format::{append_record, file_header};
-use crate::base::{Counters, Frame, FramePool, Instant};
+use crate::base::{Backlog, Counters, Frame, FramePool, Instant};
 use crate::io::{IoStats, PacketIo};
 use core::time::Duration;
 use std::fs::File;
@@ -136,6 +136,10 @@ impl<I: PacketIo> PacketIo for Pcap<I> {
         self.block_frames += came as u64;
         self.flush_if_due(now);
         came
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.inner.backlog()
     }
 
     fn tx_burst(&mut self, tx: &mut Vec<Frame>) -> usize {

@@ -14,7 +14,7 @@ use super::ring::{Consumer, Producer};
 use super::umem::TX_METADATA_BYTES;
 use crate::base::frame::Arena;
 use crate::base::frame::chain::PARTS_MAX;
-use crate::base::{Frame, FramePool};
+use crate::base::{Backlog, Frame, FramePool};
 use libc::xdp_desc;
 use std::sync::Arc;
 
@@ -73,6 +73,8 @@ pub(super) struct XskPath {
     /// between must fit into the cache. See [`XskPath::deepen`].
     fill_target: u32,
     fill_limit: u32,
+    /// Frames that can wait to be read, once as many wait for reception as there may be.
+    rx_room: u32,
     send_reserve: u32,
     /// The kernel takes packets in several frames.
     multi_buffer: bool,
@@ -94,6 +96,7 @@ impl XskPath {
             offload: false,
             fill_target: config.fill_target().min(FILL_START_FRAMES),
             fill_limit: config.fill_target(),
+            rx_room: config.fill_target().min(rings.rx.size()),
             send_reserve: config.send_reserve(),
             multi_buffer: false,
             in_pieces: false,
@@ -127,7 +130,8 @@ impl XskPath {
     pub fn receive(&mut self, rx: &mut Vec<Frame>) -> usize {
         let room = (rx.capacity() - rx.len()).min(u32::MAX as usize) as u32;
         let before = rx.len();
-        let waiting = self.rings.rx.waiting(room).min(room);
+        // All of it: what is left tells of overload.
+        let waiting = self.rings.rx.waiting(u32::MAX).min(room);
         if waiting == 0 || !self.has_its_pool() {
             return 0;
         }
@@ -148,6 +152,11 @@ impl XskPath {
         let came = rx.len() - before;
         self.counts.rx_frames += came as u64;
         came
+    }
+
+    /// See [`PacketIo::backlog`](crate::io::PacketIo::backlog).
+    pub fn backlog(&self) -> Backlog {
+        Backlog::of(self.rings.rx.left() as usize, self.rx_room as usize)
     }
 
     /// Takes a piece of a packet (`None`: it is lost); returns the packet when that was the last piece.

@@ -118,6 +118,20 @@ fn a_received_frame_holds_what_the_kernel_wrote_and_can_be_sent_from_the_same_ch
 }
 
 #[test]
+fn what_a_burst_leaves_is_told_however_few_packets_it_has_brought() {
+    let (mut path, mut kernel) = queue(64);
+    path.reclaim();
+    (0..5).for_each(|byte| assert!(kernel.receive(&[1700, 1700, 100], byte)));
+    let mut frames = Vec::with_capacity(1);
+    assert_eq!((path.receive(&mut frames), path.backlog()), (0, Backlog::Deep));
+    let mut frames = Vec::with_capacity(4);
+    assert_eq!((path.receive(&mut frames), path.backlog()), (1, Backlog::Some));
+    let mut rest = Vec::with_capacity(16);
+    assert_eq!((path.receive(&mut rest), path.backlog()), (4, Backlog::None));
+    frames.drain(..).chain(rest).for_each(|frame| path.pool.free(frame));
+}
+
+#[test]
 fn a_pool_of_another_memory_gets_none_of_the_queues_frames() {
     let (mut path, mut kernel) = queue(64);
     path.reclaim();

@@ -196,6 +196,17 @@ impl<T: Copy> Consumer<T> {
         self.cursor.filled()
     }
 
+    /// Slots of the ring.
+    pub fn size(&self) -> u32 {
+        self.cursor.size
+    }
+
+    /// Entries that were known of when [`Consumer::waiting`] was last asked, and not popped since.
+    #[inline(always)]
+    pub fn left(&self) -> u32 {
+        self.cursor.filled()
+    }
+
     /// Reads the next entry known of. Its slot stays ours until `release`.
     #[inline(always)]
     pub fn pop(&mut self) -> Option<T> {

@@ -12,7 +12,7 @@ use super::explain;
 use super::path::{Rings, XskPath};
 use super::sys::{self, XdpSocket};
 use super::umem::Umem;
-use crate::base::{Frame, FramePool};
+use crate::base::{Backlog, Frame, FramePool};
 use crate::io::bpf::XdpMode;
 use crate::io::{IoError, IoStats, PacketIo, readable, rebind};
 use std::io;
@@ -205,6 +205,10 @@ impl XskIo {
 impl PacketIo for XskIo {
     fn rx_burst(&mut self, rx: &mut Vec<Frame>) -> usize {
         self.path.receive(rx)
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.path.backlog()
     }
 
     fn tx_burst(&mut self, tx: &mut Vec<Frame>) -> usize {

@@ -45,7 +45,7 @@ use path_mtu::PathMtu;
 use paths::Paths;
 use prr::Prr;
 use rack::Rack;
-use records::{Chunks, Marks};
+use records::{Chunks, Marks, Record};
 use scoreboard::Scoreboard;
 use tlp::Probe;
 use undo::Undo;
@@ -227,6 +227,8 @@ impl Common {
 impl Pool {
     /// Addresses that a block takes.
     pub const BLOCK_BYTES: usize = size_of::<Block>();
+    /// Addresses that a segment under way takes.
+    pub const SEGMENT_BYTES: usize = size_of::<Record>();
 
     pub fn new(limit_blocks: u32, limit_records: u32) -> Pool {
         let (blocks, chunks) = (Recycler::with_limit(limit_blocks), Chunks::new(limit_records));

@@ -239,7 +239,8 @@ pub fn size_of_next(t: &Tcb, waiting: u32, env: &Env<'_>) -> u32 {
     let Some(b) = env.recovery.get(t.recovery).filter(|b| !b.path.is_plain()) else { return mss };
     let size = u32::from(b.path.next);
     let is_due = b.path.next_at.is_due(env.clock.tick) && !b.path.is_probing() && t.snd_nxt == t.snd_max;
-    let is_calm = b.phase == Phase::Open && b.is_tracking && !b.board.has_lost();
+    // A tail loss probe asks for one thing only.
+    let is_calm = b.phase == Phase::Open && b.is_tracking && !b.board.has_lost() && !b.is_forced;
     // ACKs will make room for all of them, one after the other.
     let fits = waiting.min(t.cwnd).min(t.snd_wnd) >= size + BEHIND_MIN * mss;
     if is_due && is_calm && fits { size } else { mss }

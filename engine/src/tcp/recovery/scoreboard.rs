@@ -206,18 +206,16 @@ impl Scoreboard {
         }
     }
 
-    /// Takes the first segment for lost, whatever was believed about it, and puts it first in line: its time-out has come. What the peer said it
-    /// had received is not believed any more if that was this one (RFC 2018 section 8).
+    /// Takes the first segment for lost, whatever was believed about it, and puts it first in line: its time-out has come. What
+    /// the peer said it had received is not believed any more if that was this one (RFC 2018 section 8).
     pub fn lose_first(&mut self, store: &mut Chunks) {
         let number = self.records.first();
         let Some(&record) = self.records.get(store, number).filter(|_| !self.records.is_empty()) else { return };
-        match record.place {
-            Place::Flight | Place::Lost => {
-                self.detach(store, number);
-                self.insert(store, number, Place::Lost, NIL);
-            }
-            Place::Sacked => self.disbelieve_sack(store),
+        if record.place == Place::Sacked {
+            self.disbelieve_sack(store);
         }
+        self.detach(store, number);
+        self.insert(store, number, Place::Lost, NIL);
     }
 
     fn disbelieve_sack(&mut self, store: &mut Chunks) {

@@ -170,6 +170,23 @@ fn time_out_of_a_segment_that_was_sacked_means_that_no_sack_can_be_believed() {
 }
 
 #[test]
+fn segment_at_the_left_edge_goes_first_when_no_sack_is_believed_any_more() {
+    let mut m = Model::new(0);
+    (0..6).for_each(|_| m.push(10));
+    m.sack(0, 10);
+    m.sack(30, 40);
+    (0..3).for_each(|_| m.lose_oldest());
+    m.board.lose_first(&mut m.store);
+    let mut order = Vec::new();
+    while let Some(r) = m.board.next_lost(&m.store).copied() {
+        order.push(r.seq.0 / 10);
+        assert!(m.board.resent(&mut m.store, r.seq, 100));
+    }
+    assert_eq!(order, [0, 1, 2, 4, 3]);
+    assert_eq!((m.board.lost_bytes(), m.board.flight_bytes()), (0, 60));
+}
+
+#[test]
 fn growing_block_costs_only_what_is_new() {
     // Quadratic work would take minutes here.
     let (mut board, mut store) = (Scoreboard::default(), Chunks::new(300_000));

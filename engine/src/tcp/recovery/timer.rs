@@ -97,7 +97,7 @@ fn timeout_at(t: &Tcb, b: &Block) -> Option<Tick> {
 
 fn arm(t: &mut Tcb, b: &mut Block, rto_at: Tick, wait: Option<u32>, clock: &Clock, times: &Times) {
     let (kind, after_us) = match (wait, probe_after_us(t, b, times)) {
-        (Some(us), _) => (flag::REORDER_TIMER, us),
+        (Some(us), _) => (flag::REORDER_TIMER, us + times.reorder_margin_us),
         (None, Some(us)) => (flag::PROBE_TIMER, us),
         (None, None) => return t.arm_rtx(rto_at),
     };
