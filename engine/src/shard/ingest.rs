@@ -189,7 +189,7 @@ impl Core {
         seg.flags.is_bare_syn() && self.is_listening(seg.dst_port)
     }
 
-    /// A well-formed segment goes no further. False, for convenience.
+    /// A well-formed segment goes no further: always false.
     #[cold]
     fn refuse(&mut self, item: &mut Item, reason: DropReason, cx: &mut Cx<'_>) -> bool {
         if let Some(rest) = item.rest.take() {

@@ -54,7 +54,7 @@ pub(super) fn of_usual_syn(h: &[u8; 20]) -> Option<UsualSyn> {
     usual.then_some(UsualSyn { mss: first as u16, timestamps, window_scale: last as u8 })
 }
 
-/// The options of an ordinary SYN, in the layout that [`of_usual_syn`] reads: these and SACK-permitted.
+/// The options of an ordinary SYN, in the layout of Linux: these and SACK-permitted.
 #[derive(Clone, Copy, Debug)]
 pub struct UsualSyn {
     pub mss: u16,
