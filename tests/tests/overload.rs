@@ -94,6 +94,10 @@ struct World {
     lost: u64,
     /// The server is told how much waits.
     sheds: bool,
+    /// Frames of no use to anybody: so many a second, and so many until now.
+    flood: f64,
+    flooded: u64,
+    start: Instant,
     now: Instant,
     dice: Rng,
 }
@@ -122,11 +126,12 @@ impl World {
         server.listen(80);
         let pools = [FramePool::heap(16_384, 2048), FramePool::heap(4_096, 2048)];
         let (client, ring, dice) = (Shard::new(a, asker, now), VecDeque::new(), Rng::new(1));
-        World { client, server, pools, ring, lost: 0, sheds, now, dice }
+        World { client, server, pools, ring, lost: 0, sheds, flood: 0.0, flooded: 0, start: now, now, dice }
     }
 
     /// The client is on a core that has time for everything; the link takes none.
     fn client_turn(&mut self, came: &[Vec<u8>]) {
+        let mut due = self.flood_due();
         let pool = &mut self.pools[0];
         let mut rx: Vec<Frame> = came.iter().map(|bytes| frame_of(bytes, pool)).collect();
         loop {
@@ -136,16 +141,26 @@ impl World {
             self.client.expire(&mut cx);
             self.client.poll_app(&mut cx);
             self.client.emit(&mut cx);
-            if tx.is_empty() && self.client.next_deadline(self.now).is_none_or(|at| at > self.now) {
-                return;
-            }
-            // They came at any time of the server's turn.
+            let is_last = tx.is_empty() && self.client.next_deadline(self.now).is_none_or(|at| at > self.now);
             let mut sent = bytes_of(&mut tx, pool);
+            sent.append(&mut due);
+            // They came at any time of the server's turn.
             while !sent.is_empty() {
                 let bytes = sent.swap_remove(self.dice.below(sent.len() as u64) as usize);
                 if self.ring.len() < RING_FRAMES { self.ring.push_back(bytes) } else { self.lost += 1 }
             }
+            if is_last {
+                return;
+            }
         }
+    }
+
+    /// What of the flood came during the server's turn.
+    fn flood_due(&mut self) -> Vec<Vec<u8>> {
+        let until_now = (self.now.nanos_since(self.start) as f64 / 1e9 * self.flood) as u64;
+        let due = until_now - self.flooded;
+        self.flooded = until_now;
+        (0..due).map(|_| vec![0; 60]).collect()
     }
 
     /// Returns what the server has sent.
@@ -226,4 +241,15 @@ fn clients_that_wait_for_their_answers_are_never_turned_away_as_long_as_the_ring
         assert_eq!((world.shed(), world.lost), (0, 0), "{at_a_time}");
         assert!(goodput > 0.97, "{at_a_time}: {goodput}");
     }
+}
+
+#[test]
+fn flood_of_something_else_leaves_new_connections_a_share() {
+    let mut world = World::new(Plan::Open(0.05 * CAPACITY), true);
+    world.flood = 1.2 * 1e9 / (READ_NS + HANDLE_NS) as f64;
+    world.run(4_000_000_000);
+    let (begun, done) = (world.client.app().begun, world.client.app().graceful);
+    println!("{done} of {begun}, {} shed, {} lost", world.shed(), world.lost);
+    assert!(world.shed() > 0 && world.lost > 0, "it is behind all the time");
+    assert!(done > begun / 20, "{done} of {begun}");
 }

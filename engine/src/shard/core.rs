@@ -88,6 +88,8 @@ pub struct Core {
     pub(super) link: LinkOut,
     /// What has come besides the last burst.
     pub(super) backlog: Backlog,
+    /// SYNs that came while it was deep; wraps around.
+    pub(super) syns_behind: u32,
     pub(super) locals: Locals,
     pub(super) flows: FlowTable,
     pub(super) conns: NamedSlab<Tcb>,
@@ -160,6 +162,7 @@ impl Core {
             untagged_unseen: config.vlan.count == 0 && !config.trace,
             link: LinkOut { src: config.mac, dst: Mac::ZERO, vlan: config.vlan },
             backlog: Backlog::None,
+            syns_behind: 0,
             locals: Locals::new(&config.locals, config.gateway_v4, config.gateway_v6),
             flows,
             conns: NamedSlab::with_limit(limits.connections),

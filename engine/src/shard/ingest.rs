@@ -16,6 +16,8 @@ use crate::wire::{Mac, TcpFlags, TcpSegment, plain};
 
 /// Frames handled in one go.
 pub const BURST: usize = 64;
+/// While more waits than can be done in time, one in so many SYNs is taken up.
+const TAKEN_BEHIND: u32 = 8;
 
 /// A received segment on its way through the shard. The frame is taken out when it becomes a reply or is kept.
 #[derive(Default)]
@@ -149,7 +151,7 @@ impl Core {
         }
         let Some(key) = self.key_of(&item.seg) else { return self.refuse(item, DropReason::IpNotForUs, cx) };
         self.proto.counters.event(Event::SegmentsIn);
-        if self.backlog == Backlog::Deep && self.is_new(&item.seg) {
+        if self.backlog == Backlog::Deep && self.is_new(&item.seg) && self.sheds() {
             return self.refuse(item, DropReason::SynShed, cx);
         }
         item.key = key;
@@ -187,6 +189,14 @@ impl Core {
     /// peer can have lost, and comes again after a second; what belongs to connections under way makes room by being done.
     fn is_new(&self, seg: &TcpSegment) -> bool {
         seg.flags.is_bare_syn() && self.is_listening(seg.dst_port)
+    }
+
+    /// Whether the next SYN is one too many. Not each of them is: what keeps the shard behind may be something else, and for as
+    /// long as it lasts nobody could connect.
+    #[cold]
+    fn sheds(&mut self) -> bool {
+        self.syns_behind = self.syns_behind.wrapping_add(1);
+        !self.syns_behind.is_multiple_of(TAKEN_BEHIND)
     }
 
     /// A well-formed segment goes no further: always false.
