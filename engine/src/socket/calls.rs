@@ -1,12 +1,12 @@
 //! Making, naming and ending sockets: `socket`, `bind`, `listen`, `accept`, `connect`, `shutdown`, `close`.
 
 use super::table::{Entry, Owner, Role, Socket, is_any};
-use super::transfer;
 use super::{Errno, Fd, Sockets};
+use super::{stamps, transfer};
 use crate::base::Instant;
 use crate::shard::{ConnId, Connect, ConnectError};
 use crate::tcp::{FastOpen, State};
-use crate::wire::Addr;
+use crate::wire::{Addr, Seq};
 use core::time::Duration;
 
 /// Port numbers tried before `EADDRNOTAVAIL`.
@@ -163,7 +163,8 @@ impl Sockets<'_> {
         let nodelay = s.options.nodelay;
         if let Some(mut conn) = self.net.conn(id) {
             conn.set_nodelay(nodelay);
-            let local = conn.local();
+            let (local, first) = (conn.local(), stamps::end_of(&conn));
+            self.table.socket(fd)?.stamps.renew(first);
             self.table.bind(fd, local.0, local.1)?;
         }
         self.apply_options(fd)
@@ -214,6 +215,7 @@ impl Sockets<'_> {
         (s.read_shut, s.write_shut, s.seen_end, s.seen_unread) = (false, false, false, 0);
         s.corked_until = None;
         s.rest = Vec::new();
+        s.stamps.renew(Seq(0));
         self.table.forget_leftover(fd);
         Ok(())
     }

@@ -41,8 +41,13 @@ impl Sockets<'_> {
         let Some(mut conn) = self.net.conn(id) else { return Err(Errno::INPROGRESS) };
         let n = bytes.len().min(usize::from(conn.fast_open_room()));
         let n = conn.send_copy(&bytes[..n]).unwrap_or(0);
+        let s = self.table.socket(fd)?;
         if waits {
-            self.table.socket(fd)?.rest = bytes[n..].to_vec();
+            s.rest = bytes[n..].to_vec();
+        }
+        if n > 0 && s.stamps.bits() != 0 {
+            s.stamp_call(&conn);
+            self.table.notice(fd);
         }
         if n > 0 { Ok(n) } else { Err(Errno::INPROGRESS) }
     }

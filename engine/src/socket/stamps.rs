@@ -36,7 +36,7 @@ impl Moment {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamp {
     pub moment: Moment,
-    /// The byte in question, counted from when SOF_TIMESTAMPING_OPT_ID was set; 0 without.
+    /// The byte in question, counted from when SOF_TIMESTAMPING_OPT_ID was set, or else from the connection's first; 0 without.
     pub key: u32,
     pub at: Instant,
 }
@@ -63,6 +63,13 @@ impl Stamps {
 
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Another connection, or none: of calls on the one before nothing more will be heard. `first` is the number of its first
+    /// byte.
+    pub fn renew(&mut self, first: Seq) {
+        self.origin = first;
+        self.waiting.clear();
     }
 
     fn note(&mut self, moment: Moment, end: Seq, at: Instant) {
@@ -95,7 +102,7 @@ impl Stamps {
 }
 
 /// The number of the byte after the last one that is queued.
-fn end_of(conn: &Conn<'_, Owner>) -> Seq {
+pub(super) fn end_of(conn: &Conn<'_, Owner>) -> Seq {
     conn.stream_positions().0 + conn.queued_bytes()
 }
 
@@ -114,9 +121,9 @@ impl Sockets<'_> {
     /// SO_TIMESTAMPING.
     pub(super) fn set_stamps(&mut self, fd: Fd, bits: u32) -> Result<(), Errno> {
         let s = self.table.socket(fd)?;
-        if bits & NUMBERED & !s.stamps.bits != 0
-            && let Some(conn) = s.conn().and_then(|id| self.net.conn(id))
-        {
+        if bits & NUMBERED & !s.stamps.bits != 0 {
+            // Without a connection there is nothing to count from.
+            let conn = s.conn().and_then(|id| self.net.conn(id)).ok_or(Errno::INVAL)?;
             s.stamps.origin = end_of(&conn);
         }
         s.stamps.bits = bits;

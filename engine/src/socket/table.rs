@@ -316,6 +316,9 @@ fn send_rest(s: &mut Socket, conn: &mut Conn<'_, Owner>) {
     let room = s.rest.len().min(s.options.send_buffer_bytes as usize);
     let n = conn.send_copy(&s.rest[..room]).unwrap_or(0);
     s.rest.drain(..n);
+    if n > 0 && s.stamps.bits() != 0 {
+        s.stamp_call(conn);
+    }
 }
 
 impl App for Table {
@@ -354,6 +357,9 @@ impl App for Table {
             if let Ok(s) = self.socket(fd) {
                 s.starts = Starts::of(conn);
                 send_rest(s, conn);
+                if s.stamps.is_waiting() {
+                    self.notice(fd);
+                }
             }
         }
     }
@@ -381,6 +387,9 @@ impl App for Table {
     fn ending(&mut self, conn: &Conn<'_, Owner>, why: CloseReason) {
         if let Owner(Some(fd)) = *conn.user {
             self.keep_leftover(fd, conn, why);
+            if let Ok(s) = self.socket(fd) {
+                s.stamps.look(conn);
+            }
         }
     }
 

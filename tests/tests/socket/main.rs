@@ -5,6 +5,7 @@ mod errors;
 mod fast_open;
 mod options;
 mod ready;
+mod stamps;
 mod stream;
 mod waiting;
 
