@@ -66,7 +66,7 @@ pub struct NeighTable {
 
 impl NeighTable {
     /// Addresses that a table sets aside.
-    pub const ADDRESS_BYTES: usize = PLACES as usize * Wheel::SLOT_BYTES;
+    pub const ADDRESS_BYTES: usize = PLACES as usize * (Wheel::SLOT_BYTES + size_of::<Entry>());
 
     /// A table for at most `limit` neighbours, and 131,072 in any case.
     pub fn new(limit: u32, key: SipKey, now: Instant) -> NeighTable {

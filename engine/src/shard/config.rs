@@ -66,6 +66,8 @@ impl Limits {
     pub fn address_bytes(&self, user_bytes: usize) -> u64 {
         /// Of an index, for each entry.
         const ENTRY_BYTES: usize = 11;
+        /// A slab has a bit for each slot that may be vacant.
+        const SLOTS_PER_VACANCY_BYTE: u64 = 8;
         let connection = size_of::<Tcb>() + size_of::<u32>() + Wheel::SLOT_BYTES + ENTRY_BYTES + user_bytes;
         let blocks = SendPool::BLOCK_BYTES + RecvPool::BLOCK_BYTES;
         let recovery_blocks = self.recovery_blocks.min(self.connections);
@@ -78,7 +80,11 @@ impl Limits {
             (self.tracked_segments, recovery::Pool::SEGMENT_BYTES),
             (1, NeighTable::ADDRESS_BYTES),
         ];
-        parts.iter().map(|&(count, bytes)| u64::from(count) * bytes as u64).sum()
+        let records: u64 = parts.iter().map(|&(count, bytes)| u64::from(count) * bytes as u64).sum();
+        // Three slabs have a slot for each connection: its control block and its two queues.
+        let counts = [self.half_open, self.copy_buffers, recovery_blocks, self.tracked_segments];
+        let slots = 3 * u64::from(self.connections) + counts.map(u64::from).iter().sum::<u64>();
+        records + slots.div_ceil(SLOTS_PER_VACANCY_BYTE)
     }
 }
 
