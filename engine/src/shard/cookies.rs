@@ -79,6 +79,10 @@ impl Core {
         if self.cookies.allowed() && beyond.is_none() {
             self.send_cookie(item, cx);
         } else {
+            // TIME-WAIT has had it traced before.
+            if self.trace.is_on() && beyond.is_none() {
+                self.trace_in(&item.seg, State::Listen, State::Listen);
+            }
             self.proto.counters.drop(reason);
         }
         false

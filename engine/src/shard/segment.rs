@@ -241,9 +241,6 @@ impl Core {
 
     /// Takes up a SYN. `beyond`: the last number of the connection whose TIME-WAIT this one ends. False: there is no room.
     pub(super) fn open_half(&mut self, item: &mut Item, beyond: Option<Seq>, cx: &mut Cx<'_>) -> bool {
-        if self.trace.is_on() {
-            self.trace_in(&item.seg, State::Listen, State::SynReceived);
-        }
         let Some(hop) = self.locals.next_hop(item.key.local, &item.key.remote) else {
             self.proto.counters.drop(DropReason::NeighbourUnresolved);
             return false;
@@ -267,6 +264,9 @@ impl Core {
             self.flows.remove(item.hash, FlowRef::new(FlowKind::HalfOpen, slot));
             self.halves.remove(slot);
             return self.no_room_for_half(item, beyond, DropReason::BacklogFull, cx);
+        }
+        if self.trace.is_on() {
+            self.trace_in(&item.seg, State::Listen, State::SynReceived);
         }
         self.proto.counters.event(Event::PassiveOpens);
         let grant = self.fast_open_grant(item);
