@@ -27,6 +27,7 @@ use cli::net::OutputArgs;
 use cli::{Cli, Command, LoadArgs};
 use failure::{EXIT_USAGE, Failure};
 use report::{Report, file, hdr, html, json, paint::Paint, text};
+use run::bodies::Bodies;
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
@@ -88,7 +89,9 @@ fn not_printed(e: std::io::Error) -> Failure {
 }
 
 fn load(args: &LoadArgs) -> Result<Report, Failure> {
-    if args.search { run::search::run(args) } else { run::load::run(args) }
+    cli::check::load(args)?;
+    let bodies = Bodies::read(args)?;
+    if args.search { run::search::run(args, &bodies) } else { run::load::run(args, &bodies) }
 }
 
 /// Places are checked before a run, and written to after it.
