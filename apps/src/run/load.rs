@@ -150,8 +150,9 @@ where
     let mut outcome = Outcome::default();
     ran.apps.into_iter().for_each(|app| outcome.merge(&app.into_outcome()));
     let is_stopped = ran.end == End::Interrupted && outcome.stopped;
-    let verdict = verdict::of(args, &outcome.tally, is_stopped);
     let active_seconds = outcome.active_ns as f64 / 1e9;
+    let verdict = verdict::of(args, &outcome.tally, is_stopped);
+    let verdict = verdict::unless_all_warmup(args.warmup, active_seconds, verdict);
     let mut report = ran.facts.report("load", (ran.seconds, active_seconds), outcome.tally.started, verdict);
     report.notes.extend(censored_note(args, &outcome.tally));
     report.load = Some(LoadSection { stopped_early: is_stopped, ..section(order, &outcome) });
