@@ -188,7 +188,8 @@ in_side() { # in_side a|b|m COMMAND...: one that is over at once
 
 lab_up() { # lab_up [OPTION...]: as of scripts/lab up
     has_lab=yes
-    "$lab" up --prefix "$prefix" "$@" >&2
+    # One that is refused leaves nothing, and the one that is there may be somebody else's.
+    "$lab" up --prefix "$prefix" "$@" >&2 || { local code=$?; has_lab=no; exit $code; }
 }
 
 # For tens of thousands of connections a second through the kernel's TCP.

@@ -27,6 +27,7 @@ use cli::net::OutputArgs;
 use cli::{Cli, Command, LoadArgs};
 use failure::{EXIT_USAGE, Failure};
 use report::{Report, file, hdr, html, json, paint::Paint, text};
+use run::bodies::Bodies;
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
@@ -88,7 +89,9 @@ fn not_printed(e: std::io::Error) -> Failure {
 }
 
 fn load(args: &LoadArgs) -> Result<Report, Failure> {
-    if args.search { run::search::run(args) } else { run::load::run(args) }
+    cli::check::load(args)?;
+    let bodies = Bodies::read(args)?;
+    if args.search { run::search::run(args, &bodies) } else { run::load::run(args, &bodies) }
 }
 
 /// Places are checked before a run, and written to after it.
@@ -102,9 +105,13 @@ fn with_report(
     output.csv.as_deref().map_or(Ok(()), |path| file::check_place(path, "--csv"))?;
     hdr.map_or(Ok(()), |path| file::check_place(path, hdr::OPTION))?;
     let report = run()?;
-    show(&report, |paint| text::render(&report, paint), output.json.as_deref())?;
-    output.html.as_deref().map_or(Ok(()), |path| file::write(&html::render(&report), path, "--html"))?;
-    hdr.map_or(Ok(()), |path| hdr::write(&report, path))?;
+    // The run cannot be had again: what one place does not take, the others still do.
+    let written = [
+        show(&report, |paint| text::render(&report, paint), output.json.as_deref()),
+        output.html.as_deref().map_or(Ok(()), |path| file::write(&html::render(&report), path, "--html")),
+        hdr.map_or(Ok(()), |path| hdr::write(&report, path)),
+    ];
+    written.into_iter().collect::<Result<(), Failure>>()?;
     Ok(report.outcome.exit_code)
 }
 
@@ -115,4 +122,23 @@ fn show(report: &impl Serialize, text: impl Fn(Paint) -> String, place: Option<&
         let _ = std::io::stdout().write_all(text.as_bytes());
     }
     place.map_or(Ok(()), |path| json::write(report, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_one_place_does_not_take_goes_to_the_others() {
+        let page = std::env::temp_dir().join(format!("synfin-page-{}.html", std::process::id()));
+        let line = format!(
+            "synfin load -i v -a 198.18.0.1/24 -t 198.18.0.2:80 --rate 1 --json /dev/full --html {}",
+            page.display()
+        );
+        let Command::Load(args) = Cli::try_parse_from(line.split_whitespace()).unwrap().command else { unreachable!() };
+        let failure = with_report(&args.net.output, None, || Ok(text::tests::report())).unwrap_err();
+        assert!(failure.what.starts_with("cannot write /dev/full: "), "{failure}");
+        assert!(std::fs::read_to_string(&page).unwrap().contains("<html"));
+        std::fs::remove_file(page).unwrap();
+    }
 }

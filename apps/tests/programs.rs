@@ -108,7 +108,7 @@ fn a_kernel_server_sees_exactly_our_connections() {
         assert_eq!(code, 0, "{report:#}");
         all_went_well(&report, 100);
     }
-    let (code, report) = load(&lab, "-a 2001:2::10/64 -t [2001:2::2]:80 --rate 500 -n 100");
+    let (code, report) = load(&lab, "-a 2001:2::10/64 -t [2001:2::2]:80 --rate 500 -n 100 --max-lateness 1m");
     assert_eq!(code, 0);
     all_went_well(&report, 100);
     lab.inside(Side::A, || TcpStream::connect("198.18.0.2:80").and_then(|mut s| s.write_all(b"GET /last\r\n\r\n")))

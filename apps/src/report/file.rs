@@ -7,6 +7,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+/// Links that are followed from one to the next, as many as the kernel does.
+const LINKS_MAX: u32 = 40;
+
 /// Refuses a place that cannot be written before the run begins rather than after it. `option` has named it.
 pub fn check_place(path: &Path, option: &str) -> Result<(), Failure> {
     if path.is_dir() {
@@ -44,7 +47,8 @@ impl Place {
         if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
             return Place::Special;
         }
-        let target = behind_links(path);
+        // To open what is behind too many links says so.
+        let Some(target) = behind_links(path) else { return Place::Special };
         let mut name = target.as_os_str().to_owned();
         name.push(format!(".{}.tmp", std::process::id()));
         Place::File { target, temporary: PathBuf::from(name) }
@@ -52,12 +56,16 @@ impl Place {
 }
 
 /// A link stays what it is: the file that it names is written, even if that is not there yet.
-fn behind_links(path: &Path) -> PathBuf {
-    if let Ok(found) = fs::canonicalize(path) {
-        return found;
+fn behind_links(path: &Path) -> Option<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        if let Ok(found) = fs::canonicalize(&path) {
+            return Some(found);
+        }
+        let Ok(named) = fs::read_link(&path) else { return Some(path) };
+        path = path.parent().map_or_else(|| named.clone(), |parent| parent.join(&named));
     }
-    let beside = |target: PathBuf| path.parent().map_or_else(|| target.clone(), |parent| parent.join(&target));
-    fs::read_link(path).map_or_else(|_| path.to_owned(), beside)
+    None
 }
 
 fn is_fifo(path: &Path) -> bool {
@@ -107,14 +115,28 @@ mod tests {
     fn a_link_stays_and_the_file_that_it_names_is_replaced() {
         let dir = directory("link");
         let (link, file) = (dir.join("latest.json"), dir.join("run-7.json"));
-        symlink("run-7.json", &link).unwrap();
+        symlink("today.json", &link).unwrap();
+        symlink("run-7.json", dir.join("today.json")).unwrap();
         for text in ["the first, where there was none yet", "the second"] {
             check_place(&link, "--json").unwrap();
             write(text, &link, "--json").unwrap();
-            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+            assert!([&link, &dir.join("today.json")].iter().all(|l| fs::symlink_metadata(l).unwrap().is_symlink()));
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
         }
-        assert_eq!(names(&dir), ["latest.json", "run-7.json"]);
+        assert_eq!(names(&dir), ["latest.json", "run-7.json", "today.json"]);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn links_in_a_circle_are_refused_and_stay() {
+        let dir = directory("circle");
+        let (one, other) = (dir.join("one.json"), dir.join("other.json"));
+        symlink("other.json", &one).unwrap();
+        symlink("one.json", &other).unwrap();
+        check_place(&one, "--json").unwrap_err();
+        write("a report", &one, "--json").unwrap_err();
+        assert!(fs::symlink_metadata(&one).unwrap().is_symlink());
+        assert_eq!(names(&dir), ["one.json", "other.json"]);
         fs::remove_dir_all(dir).unwrap();
     }
 

@@ -147,7 +147,7 @@ pub struct Connections {
     /// Due, but never begun.
     pub missed: u64,
     pub missed_by_reason: Named,
-    /// Completed, per second of `active_seconds`.
+    /// Completed, per second of `active_seconds`; of a hold, per second of closing.
     pub per_second: f64,
 }
 

@@ -54,7 +54,10 @@ where
     let mut section = section::of(order, "hold", &outcome.tally, &measured);
     section.launching_seconds = d.opening_ns as f64 / 1e9;
     section.stopped_early = is_stopped;
-    section.hold = Some(hold_section(args, connections, &outcome, &memory));
+    let hold = hold_section(args, connections, &outcome, &memory);
+    // They end after the hold, which is what the other rates are of.
+    section.connections.per_second = hold.closed_per_second;
+    section.hold = Some(hold);
     report.load = Some(section);
     Ok(report)
 }

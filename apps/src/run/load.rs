@@ -1,5 +1,6 @@
 //! `synfin load`, from the command line to the report.
 
+use super::bodies::Bodies;
 use super::engine::FirstHop;
 use super::limits;
 use super::record::Recorder;
@@ -25,7 +26,6 @@ use crate::report::model::LoadSection;
 use crate::report::number::{grouped, time};
 use crate::setup::steering::{self, Role, Steering};
 use crate::setup::{Device, Site, kernel_ports, reach, shard};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use synfin_engine::io::bpf::{FilterAddr, FilterSpec};
@@ -78,9 +78,8 @@ pub(super) struct Limits {
     pub is_exact: bool,
 }
 
-/// Launches, measures, reports.
-pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
-    crate::cli::check::load(args)?;
+/// Launches, measures, reports. Arguments have been checked.
+pub fn run(args: &LoadArgs, bodies: &Bodies) -> Result<Report, Failure> {
     let site = Site::survey(&args.net)?;
     let order = Order {
         args,
@@ -94,10 +93,8 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
     let hosts: Vec<String> = args.target.iter().map(ToString::to_string).collect();
     let mut report = match args.app {
         LoadApp::Http => {
-            let expected = args.expect_body.as_deref().map(|path| file(path, "--expect-body")).transpose()?;
-            let expected = expected.map(|bytes| &*bytes.leak());
-            let request = request(args)?;
-            load(&order, || Http::new(&request, &hosts, expected))?
+            let request = request(args, bodies);
+            load(&order, || Http::new(&request, &hosts, bodies.expected))?
         }
         LoadApp::Echo => load(&order, || Echo::new(args.message_bytes.unwrap_or(MESSAGE_BYTES)))?,
     };
@@ -105,20 +102,12 @@ pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
     Ok(report)
 }
 
-fn request(args: &LoadArgs) -> Result<Request, Failure> {
+fn request(args: &LoadArgs, bodies: &Bodies) -> Request {
     let shape = &args.request;
-    let body = shape.body_file.as_deref().map(|path| file(path, "--body-file")).transpose()?.unwrap_or_default();
     let usual = if shape.body_file.is_some() { "POST" } else { "GET" };
     let method = shape.method.clone().unwrap_or_else(|| usual.into());
     let path = shape.path.clone().unwrap_or_else(|| "/".into());
-    Ok(Request { method, path, headers: shape.header.clone(), body })
-}
-
-fn file(path: &Path, option: &str) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|e| {
-        let next = format!("Name a file that can be read with {option}.");
-        Failure::new(format!("cannot read {}: {e}", path.display()), next)
-    })
+    Request { method, path, headers: shape.header.clone(), body: bodies.sent.clone() }
 }
 
 fn source_ports(args: &LoadArgs, site: &Site) -> Result<Ports, Failure> {
@@ -161,8 +150,9 @@ where
     let mut outcome = Outcome::default();
     ran.apps.into_iter().for_each(|app| outcome.merge(&app.into_outcome()));
     let is_stopped = ran.end == End::Interrupted && outcome.stopped;
-    let verdict = verdict::of(args, &outcome.tally, is_stopped);
     let active_seconds = outcome.active_ns as f64 / 1e9;
+    let verdict = verdict::of(args, &outcome.tally, is_stopped);
+    let verdict = verdict::unless_all_warmup(args.warmup, active_seconds, verdict);
     let mut report = ran.facts.report("load", (ran.seconds, active_seconds), outcome.tally.started, verdict);
     report.notes.extend(censored_note(args, &outcome.tally));
     report.load = Some(LoadSection { stopped_early: is_stopped, ..section(order, &outcome) });

@@ -1,6 +1,7 @@
 //! A run: workers at work, one thread that watches over them, and what they leave behind.
 
 pub mod bisection;
+pub mod bodies;
 pub mod engine;
 pub mod hints;
 pub mod hold;

@@ -2,6 +2,7 @@
 //! [`load`] makes it, at rates that [`Bisection`] chooses.
 
 use super::bisection::Bisection;
+use super::bodies::Bodies;
 use super::load;
 use super::stop::StopRequests;
 use crate::cli::LoadArgs;
@@ -19,10 +20,10 @@ const LINK_WAIT: Duration = Duration::from_secs(15);
 const LINK_LOOK: Duration = Duration::from_millis(100);
 
 /// Searches below `--rate`; the report is that of the last good run at the rate found.
-pub fn run(args: &LoadArgs) -> Result<Report, Failure> {
+pub fn run(args: &LoadArgs, bodies: &Bodies) -> Result<Report, Failure> {
     let stop = StopRequests::listen()?;
     let runs = Runs {
-        run: |rate| load::run(&LoadArgs { rate: Some(rate), ..args.clone() }),
+        run: |rate| load::run(&LoadArgs { rate: Some(rate), ..args.clone() }, bodies),
         rest: || std::thread::sleep(REST),
         wait_for_link: || wait_for_link(&args.net.interface),
         is_stopped: || stop.count() > 0,

@@ -6,6 +6,7 @@ use crate::failure::EXIT_FAILED;
 use crate::load::{MissReason, Tally};
 use crate::report::model::Outcome;
 use crate::report::number::grouped;
+use std::time::Duration;
 
 /// Launches at a rate that may be missed, unless the command line says: what is missed was never offered to the target.
 const MISSED_MAX: Allowance = Allowance::Percent(0.1);
@@ -44,6 +45,17 @@ pub fn of(args: &LoadArgs, t: &Tally, is_stopped: bool) -> Outcome {
     let completed = grouped(t.completed);
     let summary = format!("{cut}{completed} of {started} connections completed, {} failed{missed}", grouped(bad));
     Outcome { exit_code: 0, summary }
+}
+
+/// A run that went well, but was over before its warm-up, has measured nothing.
+pub fn unless_all_warmup(warmup: Duration, active_seconds: f64, outcome: Outcome) -> Outcome {
+    if outcome.exit_code != 0 || warmup.is_zero() || active_seconds > warmup.as_secs_f64() {
+        return outcome;
+    }
+    let warmup = warmup.as_secs_f64();
+    let summary =
+        format!("all of the run was warm-up: it was over after {active_seconds:.2} s, and --warmup is {warmup} s");
+    Outcome { exit_code: EXIT_FAILED, summary }
 }
 
 /// Launches that may be missed; `None`: any number.

@@ -66,3 +66,20 @@ fn stopping_a_run_excuses_what_was_still_open_but_not_a_run_that_achieved_nothin
     let some = of(&args("--rate 1"), &t, true);
     assert_eq!((some.exit_code, &*some.summary), (0, "stopped early; 4 of 10 connections completed, 0 failed"));
 }
+
+#[test]
+fn a_run_that_is_over_before_its_warm_up_fails_and_keeps_an_earlier_reason() {
+    let after = |seconds: f64, failed: u64, line: &str| {
+        let args = args(line);
+        unless_all_warmup(args.warmup, seconds, of(&args, &tally(10, failed, 0), false))
+    };
+    let line = "--concurrency 1 -n 10 --warmup 2s";
+    let over = after(0.5, 0, line);
+    assert_eq!(
+        (over.exit_code, &*over.summary),
+        (1, "all of the run was warm-up: it was over after 0.50 s, and --warmup is 2 s")
+    );
+    assert!(after(0.5, 1, line).summary.contains("1 of 10 connections failed"));
+    assert_eq!(after(2.1, 0, line).exit_code, 0);
+    assert_eq!(after(0.5, 0, "--concurrency 1 -n 10").exit_code, 0);
+}

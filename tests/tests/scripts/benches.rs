@@ -46,7 +46,7 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn bench(name: &str, words: &str, programs: &StandIns, out: &Path, prefix: &str) -> Command {
+pub fn bench(name: &str, words: &str, programs: &StandIns, out: &Path, prefix: &str) -> Command {
     let words = format!("{words} --prefix {prefix} --bin {} --out {}", programs.path().display(), out.display());
     let mut command = script(name, &words);
     programs.first_in_path(&mut command);

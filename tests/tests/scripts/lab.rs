@@ -1,10 +1,10 @@
 //! The lab and the demo: what they have not made they leave as it is.
 
-use crate::benches::until;
+use crate::benches::{all_doing, bench, until};
 use crate::{StandIns, ends_with, own_prefix, script};
 use std::process::Command;
 use synfin_tests::netns::{self, Lab, Side};
-use synfin_tests::programs::{PATIENCE, Program, run};
+use synfin_tests::programs::{PATIENCE, Program, Scratch, run};
 
 /// A namespace that some other program made.
 struct Stranger(String);
@@ -43,22 +43,38 @@ fn a_namespace_of_somebody_else_is_neither_replaced_nor_removed() {
     }
 }
 
+fn is_used_by(lab: &Lab, user: &Program) -> bool {
+    let pids = lab.run(Side::A, &format!("ip netns pids {}-b", lab.prefix()));
+    pids.lines().any(|pid| pid == user.pid().to_string())
+}
+
+/// A program that runs in it.
+fn user_of(lab: &Lab) -> Program {
+    let user = Program::start(&mut lab.command(Side::B, "sleep 1000"));
+    // `ip netns exec` takes a moment to get there.
+    until("program in the lab", || is_used_by(lab, &user));
+    user
+}
+
 #[test]
 fn a_lab_that_is_in_use_is_not_made_anew() {
     let Some(lab) = Lab::up(1) else { return };
-    let name = format!("{}-b", lab.prefix());
-    let user = Program::start(&mut lab.command(Side::B, "sleep 1000"));
+    let user = user_of(&lab);
     let up = || netns::script("up", lab.prefix(), &[]);
-    // `ip netns exec` takes a moment to get there.
-    until("program in the lab", || {
-        lab.run(Side::A, &format!("ip netns pids {name}")).contains(&user.pid().to_string())
-    });
     let refused = up();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains(&user.pid().to_string()), "{said}");
     drop(user);
     assert!(up().status.success());
+}
+
+#[test]
+fn a_bench_whose_lab_is_in_use_leaves_it_as_it_is() {
+    let Some(lab) = Lab::up(1) else { return };
+    let (user, scratch, programs) = (user_of(&lab), Scratch::new(), all_doing("exit 1"));
+    ends_with(2, &mut bench("bench-veth", "--only kernel", &programs, &scratch.path("out"), lab.prefix()));
+    assert!(is_used_by(&lab, &user));
 }
 
 #[test]
