@@ -1,10 +1,11 @@
 //! Figures from a worker to the thread that prints: written by one, read by the other, without locks.
 
 use super::buckets::Buckets;
+use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A worker's running totals.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
 pub struct Figures {
     pub started: u64,
     pub established: u64,
@@ -38,6 +39,13 @@ impl Figures {
         let mut sum = self.words();
         sum.iter_mut().zip(other.words()).for_each(|(a, b)| *a += b);
         Figures::of(sum)
+    }
+
+    /// What has come since `before`; what is open is as it is now.
+    pub fn since(&self, before: &Figures) -> Figures {
+        let mut new = self.words();
+        new.iter_mut().zip(before.words()).for_each(|(now, then)| *now = now.saturating_sub(then));
+        Figures { open: self.open, ..Figures::of(new) }
     }
 }
 

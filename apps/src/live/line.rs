@@ -6,12 +6,13 @@ use std::time::Duration;
 
 /// One line about the last stretch of time: totals, and rates over `step`.
 pub fn load(at: Duration, step: Duration, before: &Figures, now: &Figures) -> String {
-    let rate = |a: u64, b: u64| grouped(per_second(a.saturating_sub(b), step));
+    let new = now.since(before);
+    let rate = |n: u64| grouped(per_second(n, step));
     format!(
         "{:>6.1} s  {} conn/s  {} req/s  open {}  done {}  failed {}  missed {}",
         at.as_secs_f64(),
-        rate(now.established, before.established),
-        rate(now.responses, before.responses),
+        rate(new.established),
+        rate(new.responses),
         grouped(now.open),
         grouped(now.completed),
         grouped(now.failed),
@@ -20,12 +21,13 @@ pub fn load(at: Duration, step: Duration, before: &Figures, now: &Figures) -> St
 }
 
 pub fn serve(at: Duration, step: Duration, before: &Figures, now: &Figures) -> String {
-    let rate = |a: u64, b: u64| grouped(per_second(a.saturating_sub(b), step));
+    let new = now.since(before);
+    let rate = |n: u64| grouped(per_second(n, step));
     format!(
         "{:>6.1} s  {} conn/s  {} req/s  open {}  accepted {}  closed {}",
         at.as_secs_f64(),
-        rate(now.started, before.started),
-        rate(now.requests, before.requests),
+        rate(new.started),
+        rate(new.requests),
         grouped(now.open),
         grouped(now.started),
         grouped(now.completed + now.failed)

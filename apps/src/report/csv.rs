@@ -51,10 +51,11 @@ fn head() -> String {
 
 /// What has not been measured is left empty.
 fn line(row: &Row) -> String {
-    let connections = [row.started, row.established, row.completed, row.failed, row.missed];
-    let requests = [row.requests, row.requests_missed, row.responses];
+    let f = &row.figures;
+    let connections = [f.started, f.established, f.completed, f.failed, f.missed];
+    let requests = [f.requests, f.requests_missed, f.responses];
     let mut cells = vec![format!("{:.3}", row.at_seconds), format!("{:.3}", row.seconds)];
-    cells.extend(connections.iter().chain(&requests).chain(&[row.open]).map(u64::to_string));
+    cells.extend(connections.iter().chain(&requests).chain(&[f.open]).map(u64::to_string));
     cells.extend([row.handshake_ns, row.request_ns, row.response_ns].into_iter().flat_map(quantiles));
     cells.join(",") + "\n"
 }
@@ -67,6 +68,7 @@ fn quantiles(spread: Option<Spread>) -> [String; QUANTILES.len()] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::Figures;
 
     #[test]
     fn each_line_has_a_cell_for_each_column_and_nothing_measured_is_an_empty_one() {
@@ -74,15 +76,17 @@ mod tests {
         let row = Row {
             at_seconds: 2.0,
             seconds: 1.0004,
-            started: 10,
-            established: 9,
-            completed: 8,
-            failed: 1,
-            missed: 0,
-            requests: 7,
-            requests_missed: 2,
-            responses: 6,
-            open: 1,
+            figures: Figures {
+                started: 10,
+                established: 9,
+                completed: 8,
+                failed: 1,
+                missed: 0,
+                requests: 7,
+                requests_missed: 2,
+                responses: 6,
+                open: 1,
+            },
             handshake_ns: Some(spread),
             request_ns: None,
             response_ns: Some(spread),

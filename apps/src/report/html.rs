@@ -6,8 +6,8 @@ use super::model::{LoadSection, Report, ratio};
 use super::number::{grouped, time};
 use super::paint::Paint;
 use super::text;
-use crate::live::Row;
 use crate::live::buckets::Spread;
+use crate::live::{Figures, Row};
 
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}\
     h1{font-size:1.3em}.ok{color:#16702f}.failed{color:#b3261e}svg{display:block;max-width:100%;height:auto;margin:1em 0}\
@@ -44,7 +44,7 @@ fn charts(report: &Report) -> Vec<Chart> {
     let mut charts = vec![rates(report, rows)];
     charts.push(Chart {
         title: "connections open".into(),
-        lines: vec![("open", over(rows, |r| r.open as f64))],
+        lines: vec![("open", over(rows, |r| r.figures.open as f64))],
         label: count,
         logarithmic: false,
     });
@@ -63,15 +63,15 @@ fn whole(rows: &[Row]) -> &[Row] {
 }
 
 fn rates(report: &Report, rows: &[Row]) -> Chart {
-    let rate = |count: fn(&Row) -> u64| over(rows, move |r| ratio(count(r) as f64, r.seconds));
+    let rate = |count: fn(&Figures) -> u64| over(rows, move |r| ratio(count(&r.figures) as f64, r.seconds));
     let is_load = report.load.is_some();
     let mut lines: Vec<Line> = vec![
-        (if is_load { "established" } else { "accepted" }, rate(|r| r.established)),
-        ("completed", rate(|r| r.completed)),
-        ("responses", rate(|r| r.responses)),
+        (if is_load { "established" } else { "accepted" }, rate(|f| f.established)),
+        ("completed", rate(|f| f.completed)),
+        ("responses", rate(|f| f.responses)),
     ];
     // Those that are nought all the time would only lie on the axis.
-    let faults: [Line; 2] = [("failed", rate(|r| r.failed)), ("missed", rate(|r| r.missed + r.requests_missed))];
+    let faults: [Line; 2] = [("failed", rate(|f| f.failed)), ("missed", rate(|f| f.missed + f.requests_missed))];
     lines.extend(faults.into_iter().filter(|(_, points)| points.iter().any(|p| p.1 > 0.0)));
     let asked = report.load.as_ref().and_then(asked);
     Chart { title: format!("per second{}", asked.unwrap_or_default()), lines, label: count, logarithmic: false }

@@ -1,7 +1,7 @@
 use super::html::render;
 use super::text::tests::report;
-use crate::live::Row;
 use crate::live::buckets::Spread;
+use crate::live::{Figures, Row};
 
 pub fn row(at_seconds: f64, n: u64) -> Row {
     let spread =
@@ -9,15 +9,15 @@ pub fn row(at_seconds: f64, n: u64) -> Row {
     Row {
         at_seconds,
         seconds: 1.0,
-        started: n,
-        established: n,
-        completed: n,
-        failed: 0,
-        missed: 0,
-        requests: n,
-        requests_missed: 0,
-        responses: n,
-        open: 3,
+        figures: Figures {
+            started: n,
+            established: n,
+            completed: n,
+            requests: n,
+            responses: n,
+            open: 3,
+            ..Figures::default()
+        },
         handshake_ns: Some(spread),
         request_ns: None,
         response_ns: Some(spread),

@@ -90,7 +90,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(3));
         }
         let rows = it.finish(&boards).rows;
-        assert_eq!(rows.iter().map(|r| r.started).sum::<u64>(), 50);
+        assert_eq!(rows.iter().map(|r| r.figures.started).sum::<u64>(), 50);
         assert!(rows.len() >= 4 && rows.windows(2).all(|w| w[0].at_seconds < w[1].at_seconds), "{rows:?}");
     }
 
@@ -102,7 +102,7 @@ mod tests {
         boards[0].publish(&Figures { completed: 3, ..Figures::default() });
         it.tick(&boards);
         boards[0].publish(&Figures { completed: 10, ..Figures::default() });
-        assert_eq!(it.finish(&boards).rows.iter().map(|r| r.completed).sum::<u64>(), 10);
+        assert_eq!(it.finish(&boards).rows.iter().map(|r| r.figures.completed).sum::<u64>(), 10);
     }
 
     #[test]

@@ -5,9 +5,8 @@
 //! so that it stays small; from `HUGE_FROM_BYTES` on it asks for huge ones, since whoever reads it all over would miss the TLB
 //! with every look, and for each to be ready before it is needed (`ahead`). Left out on purpose: iteration.
 
-use super::ahead;
 use super::pages::no_memory;
-use super::reservation::{HUGE_FROM_BYTES, Reservation, piece_end};
+use super::reservation::{Reservation, piece_end};
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
@@ -128,16 +127,8 @@ impl<T> Extent<T> {
         }
         // To the end of the piece in which the next element ends.
         let end = piece_end((self.len + 1) * size_of::<T>());
-        if !self.memory.open(end) {
-            no_memory(end);
-        }
         self.room = (end / size_of::<T>()).min(self.limit);
-        self.touched_bytes = self.touched_bytes.max(end);
-        let next = piece_end(end + 1);
-        if end >= HUGE_FROM_BYTES && self.room < self.limit && self.touched_bytes < next && self.memory.open(next) {
-            ahead::ask(self.base.cast::<u8>().as_ptr().wrapping_add(end));
-            self.touched_bytes = next;
-        }
+        self.touched_bytes = self.touched_bytes.max(self.memory.fill(end));
         true
     }
 

@@ -4,6 +4,7 @@
 //! is too long for that is made writable bit by bit as well. Left out on purpose: growing beyond the length it was made
 //! with.
 
+use super::ahead;
 use super::pages::{self, HUGE_BYTES, PAGE_BYTES};
 use core::ptr::NonNull;
 
@@ -93,6 +94,20 @@ impl Reservation {
         }
         self.reached = self.reached.max(end);
         true
+    }
+
+    /// As [`open`](Self::open), up to `end`, that of a piece. Where pieces are huge pages, the next one is asked for as well.
+    /// Returns how far there will be memory. Ends the process, as a failed allocation does, when the system has none left.
+    pub fn fill(&mut self, end: usize) -> usize {
+        if !self.open(end) {
+            pages::no_memory(end);
+        }
+        let next = piece_end(end + 1);
+        if end < HUGE_FROM_BYTES || end >= self.bytes || !self.open(next) {
+            return end;
+        }
+        ahead::ask(self.base.as_ptr().wrapping_add(end));
+        next
     }
 
     /// Gives the memory of whole pages back; they are zero afterwards.

@@ -4,9 +4,8 @@
 //! Otherwise like `extent`: one range of addresses, one comparison and one multiplication for an element, huge pages where
 //! it is long.
 
-use super::ahead;
 use super::pages::no_memory;
-use super::reservation::{HUGE_FROM_BYTES, Reservation, piece_end};
+use super::reservation::{Reservation, piece_end};
 use core::marker::PhantomData;
 
 /// What may consist of zeroes. Without padding: the bytes of `ZERO` are looked at, all of them, when this is compiled.
@@ -89,13 +88,7 @@ impl<T: Zeroed> ZeroedExtent<T> {
         self.len = index as usize + 1;
         let end = piece_end(self.len * size_of::<T>());
         if end > before {
-            if !self.memory.open(end) {
-                no_memory(end);
-            }
-            let next = piece_end(end + 1);
-            if end >= HUGE_FROM_BYTES && end < self.limit * size_of::<T>() && self.memory.open(next) {
-                ahead::ask(self.memory.base().as_ptr().wrapping_add(end));
-            }
+            self.memory.fill(end);
         }
         true
     }
@@ -125,6 +118,7 @@ impl<T: Zeroed> ZeroedExtent<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ahead;
     use super::*;
 
     impl Zeroed for u64 {

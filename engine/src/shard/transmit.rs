@@ -14,7 +14,7 @@ use crate::tcp::output::{self, Plan};
 use crate::tcp::reset::Bare;
 use crate::tcp::timewait::{Agreed, TimeWait};
 use crate::tcp::{HalfOpen, State, ecn, expected, flag, options, rtt};
-use crate::wire::emit::{OptionsOut, PlainTcp, UsualSyn};
+use crate::wire::emit::{OptionsOut, PlainIp, PlainTcp, UsualSyn};
 use crate::wire::segment::SackBlock;
 use crate::wire::{FastOpenCookie, Seq, TcpFlags};
 use burst::Burst;
@@ -341,6 +341,7 @@ impl Core {
         frame: Frame,
         cx: &mut Cx<'_>,
     ) {
+        let writes_plain = self.sender().writes_plain(&around.key.remote);
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
             self.proto.counters.drop(DropReason::TxFull);
             return cx.pool.free(frame);
@@ -355,7 +356,7 @@ impl Core {
         let (window, ip) = (config.receive_buffer_bytes.min(0xffff) as u16, config.ip);
         let echo = if h.has(HalfOpen::ECN) { TcpFlags::ECE } else { TcpFlags(0) };
         let bare = Bare { seq: h.iss, ack: h.irs + 1, flags: TcpFlags::SYN | TcpFlags::ACK | echo };
-        if h.offers_all() && grant.is_none() && self.writes_plain(&around.key.remote) {
+        if h.offers_all() && grant.is_none() && writes_plain {
             let (timestamps, window_scale) = ((ts_val, h.ts_recent), h.own_scale());
             let header = PlainTcp {
                 src_port: around.key.local_port,
@@ -366,8 +367,8 @@ impl Core {
                 window,
                 options: UsualSyn { mss: around.own_mss.min(config.mss_max), timestamps, window_scale }.words(),
             };
-            let frame = &mut Some(frame);
-            return self.sender().send_plain_syn_ack(&around.key, ip, &dst_mac, &header, frame, cx);
+            let (ip, frame) = (PlainIp::new(ip.with_ecn(0)), &mut Some(frame));
+            return self.sender().send_plain_header(&around.key, ip, &dst_mac, &header, frame, cx);
         }
         let mut options = options::for_syn(config, around.own_mss, ts_val);
         // Only what the SYN offered may be in the SYN,ACK (RFC 7323 2.2 and 3.2, RFC 2018 section 2), and each time the same.

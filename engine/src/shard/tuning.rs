@@ -2,7 +2,7 @@
 //! the control blocks, whose flag `TUNED` says that there is something to look up; all others cost one test of it.
 
 use super::core::{Core, Protocol};
-use crate::tcp::{Env, Tcb, TcpConfig, Times, flag};
+use crate::tcp::{Common, Env, Tcb, TcpConfig, Times, flag};
 use crate::wire::Seq;
 use crate::wire::emit::PlainIp;
 use std::collections::HashMap;
@@ -47,24 +47,19 @@ impl Protocol {
     #[inline(always)]
     pub fn env_of(&mut self, slot: u32, flags: u32) -> Env<'_> {
         let Protocol { config, times, tunings, common, .. } = self;
-        let tuned = if flags & flag::TUNED == 0 { None } else { tunings.of_conn(slot) };
-        let (config, times) = tuned.map_or((&*config, &*times), |tuned| (&tuned.config, &tuned.times));
-        Env { config, times, common }
+        env_with(tunings.of_conn(slot, flags), config, times, common)
     }
 
     /// With those of a listening port.
     #[inline(always)]
     pub fn env_at(&mut self, port: u16) -> Env<'_> {
         let Protocol { config, times, tunings, common, .. } = self;
-        let tuned = if tunings.ports.is_empty() { None } else { tunings.of_port(port) };
-        let (config, times) = tuned.map_or((&*config, &*times), |tuned| (&tuned.config, &tuned.times));
-        Env { config, times, common }
+        env_with(tunings.of_port(port), config, times, common)
     }
 
     #[inline(always)]
     pub fn config_of(&self, slot: u32, flags: u32) -> &TcpConfig {
-        let tuned = if flags & flag::TUNED == 0 { None } else { self.tunings.of_conn(slot) };
-        tuned.map_or(&self.config, |tuned| &tuned.config)
+        self.tunings.of_conn(slot, flags).map_or(&self.config, |tuned| &tuned.config)
     }
 
     /// What the urgent pointer of a segment of connection `slot` with number `seq` says: how far the urgent bytes reach from
@@ -76,21 +71,39 @@ impl Protocol {
 
     #[inline(always)]
     pub fn config_at(&self, port: u16) -> &TcpConfig {
-        let tuned = if self.tunings.ports.is_empty() { None } else { self.tunings.of_port(port) };
-        tuned.map_or(&self.config, |tuned| &tuned.config)
+        self.tunings.of_port(port).map_or(&self.config, |tuned| &tuned.config)
     }
 }
 
+/// With what has been found of its own, else with what everybody has.
+#[inline(always)]
+fn env_with<'a>(tuned: Option<&'a Tuning>, config: &'a TcpConfig, times: &'a Times, common: &'a mut Common) -> Env<'a> {
+    let (config, times) = tuned.map_or((config, times), |tuned| (&tuned.config, &tuned.times));
+    Env { config, times, common }
+}
+
 impl Tunings {
+    /// None, nearly always: connection `slot` has nothing of its own.
+    #[inline(always)]
+    fn of_conn(&self, slot: u32, flags: u32) -> Option<&Tuning> {
+        if flags & flag::TUNED == 0 { None } else { self.find_conn(slot) }
+    }
+
+    /// As [`Tunings::of_conn`], for a listening port.
+    #[inline(always)]
+    fn of_port(&self, port: u16) -> Option<&Tuning> {
+        if self.ports.is_empty() { None } else { self.find_port(port) }
+    }
+
     #[cold]
     #[inline(never)]
-    fn of_conn(&self, slot: u32) -> Option<&Tuning> {
+    fn find_conn(&self, slot: u32) -> Option<&Tuning> {
         self.conns.get(&slot)
     }
 
     #[cold]
     #[inline(never)]
-    fn of_port(&self, port: u16) -> Option<&Tuning> {
+    fn find_port(&self, port: u16) -> Option<&Tuning> {
         self.ports.get(&port)
     }
 

@@ -1,25 +1,11 @@
 //! Every combination of the eight flag bits in every state, with several numbers: nothing panics, nothing is silent,
 //! and whatever happens the peer's reset or time brings everything to an end.
 
-use crate::{in_state, ms, numbers, seconds, times_told_closed};
+use crate::{STATES, in_state, ms, numbers, seconds, times_told_closed};
 use synfin_engine::base::{Event, Rng};
 use synfin_engine::tcp::State;
 use synfin_engine::wire::TcpFlags;
 use synfin_tests::host::{Host, Seg, Told, plain_config, seg};
-
-const STATES: [State; 11] = [
-    State::Closed,
-    State::Listen,
-    State::SynSent,
-    State::SynReceived,
-    State::Established,
-    State::FinWait1,
-    State::FinWait2,
-    State::CloseWait,
-    State::Closing,
-    State::LastAck,
-    State::TimeWait,
-];
 
 fn host_in(state: State, passive: bool) -> Host {
     match state {

@@ -132,6 +132,31 @@ pub fn stamped_config() -> ShardConfig {
     config
 }
 
+/// In the order in which a connection may come to know its peer.
+pub const STATES: [State; 11] = [
+    State::Closed,
+    State::Listen,
+    State::SynSent,
+    State::SynReceived,
+    State::Established,
+    State::FinWait1,
+    State::FinWait2,
+    State::CloseWait,
+    State::Closing,
+    State::LastAck,
+    State::TimeWait,
+];
+
+/// Those that know the peer's numbers.
+pub fn knowing_the_peer() -> &'static [State] {
+    &STATES[3..]
+}
+
+/// Those that know the peer's numbers and have a control block.
+pub fn live() -> &'static [State] {
+    &STATES[3..10]
+}
+
 /// A connection that the host opened, its bytes in both directions done, in the given state. The peer's next number is
 /// 501 (502 once its FIN has come), the host's 301 (302 once its FIN is sent).
 pub fn in_state(state: State) -> Host {

@@ -302,6 +302,16 @@ fn opened_by(host: &mut Host, port: u16, sack: bool) {
     host.send(seg(".", 101, 301));
 }
 
+/// A server with SACK, and its first connection's remote port.
+fn opened(sack: bool) -> (Host, u16) {
+    let mut config = plain_config();
+    config.tcp.sack = true;
+    let mut host = Host::server(config);
+    let port = host.remote.1;
+    opened_by(&mut host, port, sack);
+    (host, port)
+}
+
 /// A router says that the connection's first segment, of 1400 bytes, is too big.
 fn tell_narrow(host: &mut Host) {
     host.write(&BYTES[..1400]);
@@ -320,11 +330,7 @@ fn first_segment(host: &mut Host) -> usize {
 #[test]
 fn what_one_connection_was_told_of_the_path_counts_for_the_next_ones_for_ten_minutes() {
     for sack in [true, false] {
-        let mut config = plain_config();
-        config.tcp.sack = true;
-        let mut host = Host::server(config);
-        let port = host.remote.1;
-        opened_by(&mut host, port, sack);
+        let (mut host, port) = opened(sack);
         tell_narrow(&mut host);
         host.send(seg("R", 101, 0));
         host.out.clear();
@@ -343,11 +349,7 @@ fn what_one_connection_was_told_of_the_path_counts_for_the_next_ones_for_ten_min
 #[test]
 fn what_one_connection_was_told_of_the_path_counts_for_the_others_at_their_next_time_out() {
     for sack in [true, false] {
-        let mut config = plain_config();
-        config.tcp.sack = true;
-        let mut host = Host::server(config);
-        let port = host.remote.1;
-        opened_by(&mut host, port, sack);
+        let (mut host, port) = opened(sack);
         let first = host.shard.app().conn;
         opened_by(&mut host, port + 1, sack);
         tell_narrow(&mut host);

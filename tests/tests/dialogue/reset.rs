@@ -1,25 +1,14 @@
 //! RST, SYN and wild ACKs in every state (RFC 9293 3.10.7, RFC 5961).
 
-use crate::{closed, drops, events, in_state, numbers, over, seconds, times_told_closed};
+use crate::{closed, drops, events, in_state, live, numbers, over, seconds, times_told_closed};
 use synfin_engine::base::{DropReason, Event};
 use synfin_engine::shard::CloseReason;
 use synfin_engine::tcp::State;
 use synfin_tests::host::{Host, plain_config, seg};
 
-/// States that have a control block and know the peer's numbers.
-const LIVE: [State; 7] = [
-    State::SynReceived,
-    State::Established,
-    State::FinWait1,
-    State::FinWait2,
-    State::CloseWait,
-    State::Closing,
-    State::LastAck,
-];
-
 #[test]
 fn reset_with_exactly_the_next_number_ends_the_connection_in_every_state() {
-    for state in LIVE {
+    for &state in live() {
         for flags in ["R", "R."] {
             let mut host = in_state(state);
             let (ours, theirs) = numbers(state);
@@ -36,7 +25,7 @@ fn reset_with_exactly_the_next_number_ends_the_connection_in_every_state() {
 
 #[test]
 fn reset_elsewhere_in_the_window_is_challenged_in_every_state() {
-    for state in LIVE {
+    for &state in live() {
         let mut host = in_state(state);
         let (ours, theirs) = numbers(state);
         for seq in [theirs + 1, theirs + 30_000] {
@@ -56,7 +45,7 @@ fn reset_elsewhere_in_the_window_is_challenged_in_every_state() {
 
 #[test]
 fn reset_outside_the_window_is_dropped_in_every_state() {
-    for state in LIVE {
+    for &state in live() {
         let mut host = in_state(state);
         let (_, theirs) = numbers(state);
         for seq in [theirs - 1, theirs + 1_000_000, theirs.wrapping_add(1 << 31)] {
@@ -132,7 +121,7 @@ fn reset_for_no_connection_is_not_answered() {
 #[test]
 fn syn_in_every_state_that_knows_the_peer_is_challenged() {
     // RFC 5961 section 4: whatever its number.
-    for state in LIVE {
+    for &state in live() {
         let (ours, theirs) = numbers(state);
         for seq in [theirs, theirs - 1, theirs + 100, theirs + 1_000_000, 7] {
             let mut host = in_state(state);

@@ -1,6 +1,7 @@
 //! Every combination of SYN, FIN, RST and ACK once more, as in `states`, for connections in which there is more going on: bytes
 //! that wait to be acknowledged or to be read, timestamps, and what those bits do that the state machine does not look at.
 
+use crate::knowing_the_peer;
 use crate::rfc9293::Machine;
 use crate::states::agree;
 use synfin_engine::shard::ShardConfig;
@@ -104,17 +105,6 @@ impl Story {
     }
 }
 
-const KNOWING_THE_PEER: [State; 8] = [
-    State::SynReceived,
-    State::Established,
-    State::FinWait1,
-    State::FinWait2,
-    State::CloseWait,
-    State::Closing,
-    State::LastAck,
-    State::TimeWait,
-];
-
 #[test]
 fn bytes_under_way_are_acknowledged_in_part_or_with_the_fin() {
     let story = Story { sent: TEN, ..Story::default() };
@@ -134,7 +124,7 @@ fn closed_window_lets_acks_resets_and_a_fin_through() {
 #[test]
 fn timestamps_decide_before_numbers_do() {
     let story = Story { stamp: Some(STAMP), ..Story::default() };
-    for state in KNOWING_THE_PEER {
+    for &state in knowing_the_peer() {
         for stamp in [STAMP + 7, STAMP, STAMP - 1] {
             agree(|| story.begin(state), |s| s.ts(stamp, 0));
         }
@@ -145,7 +135,7 @@ fn timestamps_decide_before_numbers_do() {
 #[test]
 fn other_bits_change_nothing() {
     let others = TcpFlags::PSH | TcpFlags::URG | TcpFlags::ECE | TcpFlags::CWR;
-    for state in KNOWING_THE_PEER {
+    for &state in knowing_the_peer() {
         agree(|| Story::default().begin(state), |s| Seg { flags: s.flags | others, ..s });
     }
 }

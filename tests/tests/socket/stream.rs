@@ -97,14 +97,21 @@ fn what_came_before_the_end_is_read_before_the_end() {
     assert_eq!(send(&mut net, Host::B, server, b"!"), Err(Errno::PIPE));
 }
 
-#[test]
-fn what_came_before_a_reset_is_read_before_the_error() {
+/// A connection whose client has sent "last words" and, when the server has done something with them, a reset: the server.
+fn reset_behind_last_words(meanwhile: impl FnOnce(&mut Net, Fd)) -> (Net, Fd) {
     let mut net = Net::default();
     let (_, client, server) = net.connected();
     send(&mut net, Host::A, client, b"last words").expect("room");
     net.pass(ms(50));
+    meanwhile(&mut net, server);
     net.on(Host::A, |s| s.disconnect(client)).expect("a connection");
     net.pass(ms(50));
+    (net, server)
+}
+
+#[test]
+fn what_came_before_a_reset_is_read_before_the_error() {
+    let (mut net, server) = reset_behind_last_words(|_, _| ());
     assert_eq!(recv(&mut net, Host::B, server, 4).as_deref(), Ok(&b"last"[..]));
     assert_eq!(recv(&mut net, Host::B, server, 99).as_deref(), Ok(&b" words"[..]));
     assert_eq!(recv(&mut net, Host::B, server, 99), Err(Errno::CONNRESET));
@@ -113,12 +120,7 @@ fn what_came_before_a_reset_is_read_before_the_error() {
 
 #[test]
 fn reading_nothing_takes_neither_bytes_nor_the_error_behind_them() {
-    let mut net = Net::default();
-    let (_, client, server) = net.connected();
-    send(&mut net, Host::A, client, b"last words").expect("room");
-    net.pass(ms(50));
-    net.on(Host::A, |s| s.disconnect(client)).expect("a connection");
-    net.pass(ms(50));
+    let (mut net, server) = reset_behind_last_words(|_, _| ());
     assert_eq!(recv(&mut net, Host::B, server, 0).as_deref(), Ok(&b""[..]));
     assert_eq!(recv(&mut net, Host::B, server, 99).as_deref(), Ok(&b"last words"[..]));
     assert_eq!(recv(&mut net, Host::B, server, 99), Err(Errno::CONNRESET));
@@ -126,13 +128,8 @@ fn reading_nothing_takes_neither_bytes_nor_the_error_behind_them() {
 
 #[test]
 fn a_reset_leaves_nothing_to_a_socket_that_reads_no_more() {
-    let mut net = Net::default();
-    let (_, client, server) = net.connected();
-    send(&mut net, Host::A, client, b"last words").expect("room");
-    net.pass(ms(50));
-    net.on(Host::B, |s| s.shutdown(server, How::Read)).expect("shutdown");
-    net.on(Host::A, |s| s.disconnect(client)).expect("a connection");
-    net.pass(ms(50));
+    let (mut net, server) =
+        reset_behind_last_words(|net, server| net.on(Host::B, |s| s.shutdown(server, How::Read)).expect("shutdown"));
     assert_eq!(recv(&mut net, Host::B, server, 99), Err(Errno::CONNRESET));
 }
 

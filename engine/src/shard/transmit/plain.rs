@@ -2,20 +2,12 @@
 
 use super::sender::Sender;
 use crate::base::Frame;
-use crate::shard::core::{Core, Cx};
+use crate::shard::core::Cx;
 use crate::table::FlowKey;
 use crate::tcp::output::{self, Plan};
 use crate::tcp::{NONE, Tcb, flag, options};
-use crate::wire::emit::{self, IpFields, PlainIp, PlainOut, PlainTcp, UsualSyn};
+use crate::wire::emit::{self, PlainIp, PlainOut, PlainTcp, UsualSyn};
 use crate::wire::{Addr, Mac, Seq, TcpFlags};
-
-impl Core {
-    /// Frames to `remote` are plain, and nobody watches.
-    #[inline(always)]
-    pub(super) fn writes_plain(&self, remote: &Addr) -> bool {
-        self.untagged_unseen && remote.is_v4()
-    }
-}
 
 impl Sender<'_> {
     /// What the connection sends now, without SYN, has nothing about it that only the long way knows, and nobody watches.
@@ -26,8 +18,9 @@ impl Sender<'_> {
         usual && self.writes_plain(&t.key.remote)
     }
 
+    /// Frames to `remote` are plain, and nobody watches.
     #[inline(always)]
-    fn writes_plain(&self, remote: &Addr) -> bool {
+    pub fn writes_plain(&self, remote: &Addr) -> bool {
         *self.untagged_unseen && remote.is_v4()
     }
 
@@ -68,44 +61,37 @@ impl Sender<'_> {
     /// As [`Sender::send_plain`], for a SYN that [is plain](Self::is_plain_syn).
     #[inline(always)]
     pub fn send_plain_syn(&mut self, t: &mut Tcb, plan: &Plan, dst: &Mac, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
-        let Some(into) = frame else { return };
         let config = &self.proto.config;
-        let out = self.plain_out(&t.key, self.proto.plain_ip, dst, 0);
-        let begun = emit::begin_plain::<5>(into, &out);
-        let written = begun.is_some();
-        if let Some(begun) = begun {
-            let options = UsualSyn {
-                mss: options::own_mss(self.config.mtu, true).min(config.mss_max),
-                timestamps: (self.proto.clock.ts.wrapping_add(t.ts_offset), 0),
-                window_scale: self.proto.times.own_scale,
-            };
-            let tcp = PlainTcp {
-                src_port: t.key.local_port,
-                dst_port: t.key.remote_port,
-                seq: plan.seq,
-                ack: Seq(0),
-                flags: plan.flags,
-                window: output::acknowledge(t, 0, config.receive_buffer_bytes, true),
-                options: options.words(),
-            };
-            emit::end_plain(into, begun, &tcp);
-        }
-        self.push(frame, written, cx);
+        let options = UsualSyn {
+            mss: options::own_mss(self.config.mtu, true).min(config.mss_max),
+            timestamps: (self.proto.clock.ts.wrapping_add(t.ts_offset), 0),
+            window_scale: self.proto.times.own_scale,
+        };
+        let header = PlainTcp {
+            src_port: t.key.local_port,
+            dst_port: t.key.remote_port,
+            seq: plan.seq,
+            ack: Seq(0),
+            flags: plan.flags,
+            window: output::acknowledge(t, 0, config.receive_buffer_bytes, true),
+            options: options.words(),
+        };
+        self.send_plain_header(&t.key, self.proto.plain_ip, dst, &header, frame, cx);
     }
 
-    /// A SYN,ACK that is plain.
+    /// A segment without data, a SYN or a SYN,ACK, that is plain.
     #[inline(always)]
-    pub fn send_plain_syn_ack(
+    pub fn send_plain_header(
         &mut self,
         key: &FlowKey,
-        ip: IpFields,
+        ip: PlainIp,
         dst: &Mac,
         header: &PlainTcp<5>,
         frame: &mut Option<Frame>,
         cx: &mut Cx<'_>,
     ) {
         let Some(into) = frame else { return };
-        let begun = emit::begin_plain::<5>(into, &self.plain_out(key, PlainIp::new(ip.with_ecn(0)), dst, 0));
+        let begun = emit::begin_plain::<5>(into, &self.plain_out(key, ip, dst, 0));
         let written = begun.is_some();
         if let Some(begun) = begun {
             emit::end_plain(into, begun, header);
