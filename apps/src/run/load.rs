@@ -2,6 +2,7 @@
 
 use super::bodies::Bodies;
 use super::engine::FirstHop;
+use super::exporter::Exporter;
 use super::limits;
 use super::record::Recorder;
 use super::section::{self, Measured};
@@ -14,7 +15,7 @@ use crate::cli::check::DEFAULT_DURATION;
 use crate::cli::load::LoadApp;
 use crate::cli::values::{AddressRange, Ports};
 use crate::failure::Failure;
-use crate::live::{Board, Shown, Signals, line};
+use crate::live::{Board, Shown, Signals, display, line};
 use crate::load::client::{Client, ClientConfig, Outcome, Plan, Steer};
 use crate::load::protocol::{Echo, Http, Protocol};
 use crate::load::request::Request;
@@ -199,6 +200,8 @@ where
     let neighbours = reach::kernel_neighbours(&ways, site)?;
     let first_hops: Vec<FirstHop> = ways.iter().filter(|w| w.exclusive).map(|w| (w.local, w.remote)).collect();
     let stop = StopRequests::listen()?;
+    display::check(&args.net.output)?;
+    let exporter = args.net.output.metrics.map(Exporter::bind).transpose()?;
     let clock = Clock::start();
     let mut device = Device::open(&args.net, site, &filter(order), clock, order.seed)?;
     let mut recorder = Recorder::new(&args.net.output)?;
@@ -218,12 +221,13 @@ where
     let policy = order.steering.as_ref().map(|s| s.policy.clone());
     let before_bytes = parts.resident_before_bytes();
     let running = start(runners, device.queues, &args.net.machine, policy, CoreOrder::Falling, clock)?;
+    let _exporting = exporter.map(|e| e.start(&boards)).transpose()?;
     let watch = Watch {
         boards: &boards,
         signals: &signals,
         stop: &stop,
         progress: args.net.output.progress,
-        words: line::load,
+        words: line::LOAD,
         duration: limits.duration,
         grace: limits.grace,
     };
