@@ -12,7 +12,7 @@ use super::watch::{End, Watch};
 use super::{CoreOrder, Runner, start, verdict};
 use crate::cli::LoadArgs;
 use crate::cli::check::DEFAULT_DURATION;
-use crate::cli::load::LoadApp;
+use crate::cli::load::{CloseMode, LoadApp};
 use crate::cli::values::{AddressRange, Ports};
 use crate::failure::Failure;
 use crate::live::{Board, Shown, Signals, display, line};
@@ -207,7 +207,8 @@ where
     let mut recorder = Recorder::new(&args.net.output)?;
     device.notes.extend(tuple_note(order));
     device.tell_notes();
-    let config = shard::config(&args.net, site, neighbours, &device, limits.connections, limits.is_exact)?;
+    let mut config = shard::config(&args.net, site, neighbours, &device, limits.connections, limits.is_exact)?;
+    config.abandons = args.close == CloseMode::Abandon;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
     let runner = |(worker, board): (usize, &Arc<Board>)| {
@@ -300,7 +301,7 @@ fn tuple_note(order: &Order) -> Option<String> {
     let rate = order.args.rate.filter(|_| order.args.hold.hold.is_none())? as f64;
     let kept_s = order.args.net.tcp.time_wait.min(order.duration.unwrap_or(Duration::MAX)).as_secs_f64();
     let (needed, there) = (rate * kept_s, tuples(order).total());
-    (needed > there as f64 && order.args.close == crate::cli::load::CloseMode::Fin).then(|| {
+    (needed > there as f64 && order.args.close == CloseMode::Fin).then(|| {
         format!(
             "{} connections/s with a TIME-WAIT of {} s need {} source addresses and ports, and there are {}: give more \
              addresses (--address A-B/LEN) or a shorter --time-wait, unless the target closes first",
