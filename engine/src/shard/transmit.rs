@@ -336,6 +336,7 @@ impl Core {
     }
 
     /// The SYN,ACK of a half-open connection, in `frame`.
+    #[inline(always)]
     pub(super) fn send_syn_ack(
         &mut self,
         slot: u32,
@@ -344,7 +345,7 @@ impl Core {
         frame: Frame,
         cx: &mut Cx<'_>,
     ) {
-        let writes_plain = self.sender().writes_plain(&around.key.remote);
+        let writes_plain = self.untagged_unseen;
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
             self.proto.counters.drop(DropReason::TxFull);
             return cx.pool.free(frame);
