@@ -89,7 +89,11 @@ impl NextTurn {
 
     /// Acts on what was noted before the last turn's end.
     fn each(&mut self, mut act: impl FnMut(ConnId)) {
-        self.due.drain(..).for_each(&mut act);
-        std::mem::swap(&mut self.noted, &mut self.due);
+        if !self.due.is_empty() {
+            self.due.drain(..).for_each(&mut act);
+        }
+        if !self.noted.is_empty() {
+            std::mem::swap(&mut self.noted, &mut self.due);
+        }
     }
 }

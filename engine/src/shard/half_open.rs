@@ -40,10 +40,8 @@ impl<A: App> Shard<A> {
                     h.ts_recent = item.seg.options.timestamp.map_or(h.ts_recent, |(val, _)| val);
                 }
                 let grant = core.fast_open_grant(item);
-                if let Some(around) = core.half_open_surroundings(slot)
-                    && let Some(frame) = item.frame.take()
-                {
-                    core.repeat_syn_ack(slot, &around, grant, frame, cx);
+                if let Some(around) = core.half_open_surroundings(slot) {
+                    core.repeat_syn_ack(slot, &around, grant, &mut item.frame, cx);
                 }
             }
             HalfVerdict::Ack(reason) => {
@@ -201,7 +199,7 @@ impl Core {
         slot: u32,
         around: &Surroundings,
         grant: Option<FastOpenCookie>,
-        frame: Frame,
+        frame: &mut Option<Frame>,
         cx: &mut Cx<'_>,
     ) {
         self.send_syn_ack(slot, around, grant, frame, cx);
@@ -220,9 +218,13 @@ impl Core {
         let Some(around) = self.half_open_surroundings(slot) else {
             return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
-        let Some(frame) = cx.pool.alloc() else { return self.proto.counters.drop(DropReason::NoFrame) };
+        let mut frame = cx.pool.alloc();
+        if frame.is_none() {
+            return self.proto.counters.drop(DropReason::NoFrame);
+        }
         self.proto.counters.event(Event::SynRetransmits);
-        self.repeat_syn_ack(slot, &around, None, frame, cx);
+        self.repeat_syn_ack(slot, &around, None, &mut frame, cx);
+        frame.into_iter().for_each(|frame| cx.pool.free(frame));
     }
 
     /// When [`Core::expire_half_open`] next has something to do.

@@ -11,12 +11,11 @@ use super::transmit::Sent;
 use crate::base::{DropReason, Event, Instant};
 use crate::neigh::NeighTable;
 use crate::table::{FlowKind, FlowRef};
-use crate::tcp::expected::Expected;
 use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset;
-use crate::tcp::{Env, HalfOpen, NONE, State, Tcb, expected, flag, open};
+use crate::tcp::{HalfOpen, NONE, State, Tcb, expected, flag, open};
 use crate::wire::segment::SackBlock;
-use crate::wire::{Seq, TcpFlags, TcpSegment};
+use crate::wire::{Seq, TcpFlags};
 
 /// How far beyond the old connection's numbers a reopened one starts, should its ISN not be beyond them anyway
 /// (RFC 9293 3.4.2, RFC 1122 4.2.2.13).
@@ -62,11 +61,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
-        let expected = match t.has(flag::TUNED) {
-            false => expected::receive(t, &item.seg, &mut core.proto.env()),
-            true => receive_tuned(t, &item.seg, core.proto.env_of(slot, t.flags)),
-        };
-        match expected {
+        match expected::receive(t, &item.seg, &mut core.proto.env_of(slot, t.flags)) {
             Some(expected) => {
                 if core.trace.is_on() {
                     let after = t.state();
@@ -282,9 +277,7 @@ impl Core {
         }
         self.proto.counters.event(Event::PassiveOpens);
         let grant = self.fast_open_grant(item);
-        if let Some(frame) = item.frame.take() {
-            self.send_syn_ack(slot, &around, grant, frame, cx);
-        }
+        self.send_syn_ack(slot, &around, grant, &mut item.frame, cx);
         true
     }
 
@@ -297,12 +290,6 @@ impl Core {
             t.has(REASONS) || more || t.state() == State::SynReceived
         })
     }
-}
-
-/// [`expected::receive`] for a connection with times and limits of its own.
-#[cold]
-fn receive_tuned(t: &mut Tcb, seg: &TcpSegment, mut env: Env<'_>) -> Option<Expected> {
-    expected::receive(t, seg, &mut env)
 }
 
 /// Releases acknowledged bytes, if any, and takes note that the peer can be reached. True: `writable` is due.

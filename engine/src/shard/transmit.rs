@@ -143,13 +143,16 @@ impl Core {
     pub(super) fn answer_expected(&mut self, slot: u32, listed: bool, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
         if let Some(t) = self.conns.get_mut(slot).filter(|t| t.has(flag::PENDING) && !listed) {
             t.clear(flag::PENDING);
-            self.answer_unlisted(slot, frame, cx);
+            match t.key.remote.is_v4() {
+                true => self.answer_unlisted::<false>(slot, frame, cx),
+                false => self.answer_unlisted::<true>(slot, frame, cx),
+            }
         }
     }
 
     /// The short way of [`Core::answer_any`].
     #[inline(never)]
-    fn answer_unlisted(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
+    fn answer_unlisted<const V6: bool>(&mut self, slot: u32, frame: &mut Option<Frame>, cx: &mut Cx<'_>) {
         let Apart { conns, neigh, wheel, mut sender } = self.apart();
         let Some(t) = conns.get_mut(slot) else { return };
         let full = cx.tx.len() == cx.tx.capacity();
@@ -161,7 +164,7 @@ impl Core {
             && let Some(dst) = neigh.station(t.neighbour)
             && let Some(plan) = expected::speak(t, &mut sender.proto.env())
         {
-            sender.send_plain(t, &plan, dst, frame, cx);
+            sender.send_plain_over::<V6>(t, &plan, dst, frame, cx);
             if let Some(deadline) = t.next_deadline() {
                 wheel.arm_by(slot, deadline);
             }
@@ -335,24 +338,23 @@ impl Core {
         Sent::Done
     }
 
-    /// The SYN,ACK of a half-open connection, in `frame`.
+    /// The SYN,ACK of a half-open connection, in `frame`, which stays where it is if there is no room for it in the burst, or no
+    /// link address.
     #[inline(always)]
     pub(super) fn send_syn_ack(
         &mut self,
         slot: u32,
         around: &Surroundings,
         grant: Option<FastOpenCookie>,
-        frame: Frame,
+        frame: &mut Option<Frame>,
         cx: &mut Cx<'_>,
     ) {
         let writes_plain = self.untagged_unseen;
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
-            self.proto.counters.drop(DropReason::TxFull);
-            return cx.pool.free(frame);
+            return self.proto.counters.drop(DropReason::TxFull);
         };
         let Some(dst_mac) = self.neigh.mac(around.neighbour) else {
-            self.proto.counters.drop(DropReason::NeighbourUnresolved);
-            return cx.pool.free(frame);
+            return self.proto.counters.drop(DropReason::NeighbourUnresolved);
         };
         let ts_val = self.proto.clock.ts.wrapping_add(around.ts_offset);
         let config = self.proto.config_at(around.key.local_port);
@@ -371,7 +373,7 @@ impl Core {
                 window,
                 options: UsualSyn { mss: around.own_mss.min(config.mss_max), timestamps, window_scale }.words(),
             };
-            let (ip, frame) = (PlainIp::new(ip.with_ecn(0)), &mut Some(frame));
+            let ip = PlainIp::new(ip.with_ecn(0));
             return self.sender().send_plain_header(&around.key, ip, &dst_mac, &header, frame, cx);
         }
         let mut options = options::for_syn(config, around.own_mss, ts_val);
@@ -381,7 +383,7 @@ impl Core {
         options.window_scale = h.is_scaled().then_some(h.own_scale());
         options.fast_open = grant;
         let segment = self.sender().bare(&around.key, bare, window, OptionsOut::Any(&options), ip);
-        self.sender().send_bare(&mut Some(frame), dst_mac, &segment, (before, State::SynReceived), cx);
+        self.sender().send_bare(frame, dst_mac, &segment, (before, State::SynReceived), cx);
     }
 
     /// A half-open connection's bare ACK, in the frame of the segment that it answers.

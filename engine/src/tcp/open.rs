@@ -55,6 +55,7 @@ pub fn active(t: &mut Tcb, s: &Surroundings, iss: Seq, env: &mut Env<'_>) {
 /// acceptable and its ACK right): established, and `seg` is its first segment.
 ///
 /// [`half_open::receive`]: super::half_open::receive
+#[inline(always)]
 pub fn promote(t: &mut Tcb, h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &mut Env<'_>) {
     of_half(t, h, s, seg, env);
     if h.retries() == 0 && !h.has(HalfOpen::RESENT) {
@@ -207,6 +208,7 @@ fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
 }
 
 /// Enters ESTABLISHED: timers, congestion window, keepalive. SND.UNA is beyond our SYN already.
+#[inline(always)]
 pub(super) fn established(t: &mut Tcb, env: &mut Env<'_>) {
     transition(t, State::Established);
     t.stop_rtx();

@@ -33,8 +33,9 @@ impl Sender<'_> {
         self.send_plain_over::<true>(t, &plan, dst, frame, cx);
     }
 
+    /// As [`Sender::send_plain`], where the family is known.
     #[inline(always)]
-    fn send_plain_over<const V6: bool>(
+    pub fn send_plain_over<const V6: bool>(
         &mut self,
         t: &mut Tcb,
         plan: &Plan,
