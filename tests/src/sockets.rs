@@ -3,7 +3,7 @@
 use crate::pair::{ADDR_A, ADDR_B, configs};
 use std::collections::VecDeque;
 use std::time::Duration;
-use synfin_engine::base::{Backlog, Frame, FramePool, Instant};
+use synfin_engine::base::{Backlog, Event, Frame, FramePool, Instant};
 use synfin_engine::io::sim::{End, Impairment, SimLink};
 use synfin_engine::shard::{Cx, ShardConfig, TraceEvent};
 use synfin_engine::socket::blocking::World;
@@ -21,14 +21,14 @@ struct Side {
 }
 
 /// What happens at some time.
-type Event = (Instant, Box<dyn FnOnce(&mut Net)>);
+type Planned = (Instant, Box<dyn FnOnce(&mut Net)>);
 
 pub struct Net {
     sides: [Side; 2],
     link: SimLink,
     pub now: Instant,
     /// In the order of their times.
-    later: VecDeque<Event>,
+    later: VecDeque<Planned>,
     /// The segments of both sides.
     pub trace: Vec<TraceEvent>,
 }
@@ -154,8 +154,16 @@ impl Net {
 
     /// From now on the link loses everything.
     pub fn cut(&mut self) {
-        let dead = Impairment { loss: 1.0, ..Impairment::default() };
-        self.link = SimLink::new(1, [dead, dead]);
+        self.impair(1, Impairment { loss: 1.0, ..Impairment::default() });
+    }
+
+    /// From now on both directions of the link do that to frames.
+    pub fn impair(&mut self, seed: u64, how: Impairment) {
+        self.link = SimLink::new(seed, [how, how]);
+    }
+
+    pub fn count(&self, host: Host, event: Event) -> u64 {
+        self.sides[host as usize].stack.shard().counters().count(event)
     }
 
     /// No record and no frame is left on either side.

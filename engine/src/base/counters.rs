@@ -123,6 +123,7 @@ named_enum! {
         DsacksIn = "dsacks_in": "ACKs that told of a segment received twice (RFC 2883)",
         DsacksOut = "dsacks_out": "ACKs in which we told of a segment received twice (RFC 2883)",
         RecoveryExhausted = "recovery_exhausted": "times there was no room to keep track of what is under way",
+        BoundariesExhausted = "boundaries_exhausted": "times there was no room to remember another place that no segment may reach across (MSG_EOR)",
         RtoExpiries = "rto_expiries": "retransmission time-outs",
         PathNarrowed = "path_narrowed": "times a path took only smaller segments, by word of a router or for want of any",
         PathWidened = "path_widened": "times a path took larger segments than before",

@@ -3,8 +3,9 @@
 
 use super::app::CloseReason;
 use super::conn::{Conn, Net};
+use crate::base::Event;
 use crate::base::time::TICK_SHIFT;
-use crate::tcp::{State, Tcb, TcpConfig, acknowledge, flag, recovery, rtt, timers};
+use crate::tcp::{Boundaries, State, Tcb, TcpConfig, acknowledge, flag, recovery, rtt, timers};
 use crate::wire::Seq;
 
 /// How a connection is doing.
@@ -151,6 +152,29 @@ impl<U> Conn<'_, U> {
     pub fn set_unfinished(&mut self, on: bool) {
         let Some(t) = self.core.conns.get(self.slot) else { return };
         self.core.send.set_unfinished(t.send, on.then_some(t.snd_end));
+    }
+
+    /// Boundaries ([`part`](Self::part)) in what is not acknowledged.
+    pub fn boundaries(&self) -> usize {
+        self.core.boundaries(self.slot)
+    }
+
+    /// There is room for another boundary.
+    pub fn may_part(&mut self) -> bool {
+        let has_room = self.boundaries() < Boundaries::LIMIT;
+        if !has_room {
+            self.core.proto.counters.event(Event::BoundariesExhausted);
+        }
+        has_room
+    }
+
+    /// What is queued by now never shares a segment with what will be. False: there is no room to remember that.
+    pub fn part(&mut self) -> bool {
+        let may = self.may_part();
+        if may {
+            self.core.part(self.slot);
+        }
+        may
     }
 
     /// Gives this connection times and limits of its own. What the handshake agreed on stays as it is.

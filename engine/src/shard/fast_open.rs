@@ -15,7 +15,7 @@ use crate::tcp::fast_open::{Answer, Brought, CookieBaker, CookieCache, FastOpen,
 use crate::tcp::open::{self, Surroundings};
 use crate::tcp::output::Plan;
 use crate::tcp::receive::Outcome;
-use crate::tcp::{HalfOpen, State, Tcb, flag};
+use crate::tcp::{HalfOpen, State, flag};
 use crate::wire::{FastOpenCookie, Seq, TcpFlags};
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
@@ -270,7 +270,12 @@ impl Core {
             return;
         }
         let room = u32::from(self.fast_open_room(slot));
-        let Some(queued) = self.conns.get(slot).map(Tcb::queued_bytes) else { return };
+        let Some(queued) = self.conns.get(slot).map(|t| {
+            let (_, boundaries) = self.proto.sending_of(slot, t.flags);
+            boundaries.map_or(t.queued_bytes(), |b| b.joinable(t.snd_una + 1, t.queued_bytes()))
+        }) else {
+            return;
+        };
         if let Some(Fast { side: Side::Client { sent, .. }, .. }) = self.fast.conns.get_mut(&slot) {
             plan.len = queued.min(room);
             *sent = plan.len;

@@ -38,6 +38,7 @@ impl Core {
             return self.output_syn(slot, cx);
         }
         let is_paced = self.proto.pacing_of(slot, t.flags).is_some();
+        self.proto.release_boundaries(slot, t);
         if brings_much(t) {
             self.grow_window(slot);
         }
@@ -49,7 +50,8 @@ impl Core {
                 break;
             }
             let Some(t) = self.conns.get_mut(slot) else { return Sent::Done };
-            let Some(mut plan) = output::next(t, &self.proto.env_of(slot, t.flags)) else { break };
+            let (env, boundaries) = self.proto.sending_of(slot, t.flags);
+            let Some(mut plan) = output::next(t, &env, boundaries) else { break };
             if plan.flags.syn() {
                 self.fill_syn(slot, &mut plan);
             }
@@ -178,10 +180,12 @@ impl Core {
         let Apart { conns, neigh, sender, .. } = self.apart();
         let Some(t) = conns.get_mut(slot) else { return };
         let speaks = t.has_unsent() && t.flags & (flag::ABORT | flag::RESUME) == 0;
+        let is_parted = sender.proto.release_boundaries(slot, t);
         let full = cx.tx.len() == cx.tx.capacity();
         let holds = frame.as_ref().is_some_and(|f| parts::holds(f, t.snd_end.since(t.snd_max)));
         let before = t.state();
         if speaks
+            && !is_parted
             && holds
             && !full
             && let Some(dst_mac) = neigh.mac(t.neighbour)

@@ -2,7 +2,7 @@
 //! the control blocks, whose flag `TUNED` says that there is something to look up; all others cost one test of it.
 
 use super::core::{Core, Protocol};
-use crate::tcp::{Common, Env, Tcb, TcpConfig, Times, flag};
+use crate::tcp::{Boundaries, Common, Env, Tcb, TcpConfig, Times, flag};
 use crate::wire::Seq;
 use crate::wire::emit::PlainIp;
 use std::collections::HashMap;
@@ -22,6 +22,8 @@ pub struct Tunings {
     ports: HashMap<u16, Tuning>,
     /// Connections that send urgent bytes, by slot: the number after the last of these (SND.UP).
     urgent: HashMap<u32, Seq>,
+    /// Connections that part what they send, by slot.
+    boundaries: HashMap<u32, Boundaries>,
 }
 
 impl Tunings {
@@ -48,6 +50,20 @@ impl Protocol {
     pub fn env_of(&mut self, slot: u32, flags: u32) -> Env<'_> {
         let Protocol { config, times, tunings, common, .. } = self;
         env_with(tunings.of_conn(slot, flags), config, times, common)
+    }
+
+    /// As [`Protocol::env_of`], and with the boundaries of what the connection sends, if there are any.
+    #[inline(always)]
+    pub fn sending_of(&mut self, slot: u32, flags: u32) -> (Env<'_>, Option<&Boundaries>) {
+        let Protocol { config, times, tunings, common, .. } = self;
+        let tuned = tunings.of_conn(slot, flags);
+        (env_with(tuned, config, times, common), tunings.boundaries_of(slot, flags))
+    }
+
+    /// Boundaries in what was acknowledged are of no use any more. True: others are left.
+    #[inline(always)]
+    pub fn release_boundaries(&mut self, slot: u32, t: &Tcb) -> bool {
+        t.flags & flag::TUNED != 0 && self.tunings.release_boundaries(slot, t)
     }
 
     /// With those of a listening port.
@@ -95,6 +111,22 @@ impl Tunings {
         if self.ports.is_empty() { None } else { self.find_port(port) }
     }
 
+    #[inline(always)]
+    fn boundaries_of(&self, slot: u32, flags: u32) -> Option<&Boundaries> {
+        if flags & flag::TUNED == 0 { None } else { self.find_boundaries(slot) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_boundaries(&self, slot: u32) -> Option<&Boundaries> {
+        self.boundaries.get(&slot)
+    }
+
+    #[cold]
+    fn release_boundaries(&mut self, slot: u32, t: &Tcb) -> bool {
+        self.boundaries.get_mut(&slot).is_some_and(|boundaries| boundaries.release(t.snd_una))
+    }
+
     #[cold]
     #[inline(never)]
     fn find_conn(&self, slot: u32) -> Option<&Tuning> {
@@ -131,6 +163,21 @@ impl Core {
             t.set(flag::TUNED);
             self.proto.tunings.urgent.insert(slot, t.snd_end);
         }
+    }
+
+    /// Boundaries in what connection `slot` has queued.
+    pub(super) fn boundaries(&self, slot: u32) -> usize {
+        let Some(t) = self.conns.get(slot) else { return 0 };
+        self.proto.tunings.boundaries_of(slot, t.flags).map_or(0, |b| b.count(t.snd_una))
+    }
+
+    /// What is queued on connection `slot` shares no segment with what will be.
+    pub(super) fn part(&mut self, slot: u32) {
+        let Some(t) = self.conns.get_mut(slot) else { return };
+        t.set(flag::TUNED);
+        let boundaries = self.proto.tunings.boundaries.entry(slot).or_default();
+        boundaries.release(t.snd_una);
+        boundaries.push(t.snd_end);
     }
 
     pub(super) fn tune(&mut self, slot: u32, config: &TcpConfig) {
@@ -175,6 +222,7 @@ impl Core {
         if flags & flag::TUNED != 0 {
             self.proto.tunings.conns.remove(&slot);
             self.proto.tunings.urgent.remove(&slot);
+            self.proto.tunings.boundaries.remove(&slot);
         }
     }
 }

@@ -99,7 +99,7 @@ fn open_and_send<W: World>(
     (remote, port): (Addr, u16),
 ) -> Result<usize, Errno> {
     let nonblocking = flags.dont_wait || world.act(|s| s.is_nonblocking(fd))?;
-    match world.act(|s| s.send_fast(fd, bytes, (remote, port), !nonblocking)) {
+    match world.act(|s| s.send_fast(fd, bytes, flags, (remote, port), !nonblocking)) {
         Err(Errno::INPROGRESS) if !nonblocking => {}
         other if nonblocking => return other,
         other => drop(other?),
@@ -114,6 +114,9 @@ fn open_and_send<W: World>(
         _ => opened?,
     }
     if rest.is_empty() {
+        if flags.end_of_record {
+            world.act(|s| s.end_record(fd))?;
+        }
         return Ok(done);
     }
     let flags = Flags { goes_on: done > 0, ..flags };

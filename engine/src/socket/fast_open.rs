@@ -14,7 +14,14 @@ impl Sockets<'_> {
     /// `sendto` with MSG_FASTOPEN: begins a connection whose SYN carries as many of `bytes` as it can, and returns how
     /// many; `EINPROGRESS` if none can go with it. `waits`: so will the caller, and what the SYN has no room for goes out as
     /// soon as the connection is there.
-    pub fn send_fast(&mut self, fd: Fd, bytes: &[u8], remote: (Addr, u16), waits: bool) -> Result<usize, Errno> {
+    pub fn send_fast(
+        &mut self,
+        fd: Fd,
+        bytes: &[u8],
+        flags: Flags,
+        remote: (Addr, u16),
+        waits: bool,
+    ) -> Result<usize, Errno> {
         if !self.table.base.fast_open.client {
             return Err(Errno::OPNOTSUPP);
         }
@@ -30,7 +37,7 @@ impl Sockets<'_> {
             }
             Role::Opening(id, true) => {
                 s.role = Role::Open(id);
-                return self.send(fd, bytes, Flags::default());
+                return self.send(fd, bytes, flags);
             }
             Role::Open(_) | Role::Listening { .. } => return Err(Errno::ISCONN),
             Role::Ended => return Err(s.error.take().unwrap_or(Errno::PIPE)),
@@ -41,6 +48,9 @@ impl Sockets<'_> {
         let Some(mut conn) = self.net.conn(id) else { return Err(Errno::INPROGRESS) };
         let n = bytes.len().min(usize::from(conn.fast_open_room()));
         let n = conn.send_copy(&bytes[..n]).unwrap_or(0);
+        if flags.end_of_record && n == bytes.len() {
+            conn.part();
+        }
         let s = self.table.socket(fd)?;
         if waits {
             s.rest = bytes[n..].to_vec();

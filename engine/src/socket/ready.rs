@@ -3,6 +3,7 @@
 use super::table::{Owner, Role, Socket, Table};
 use super::{Errno, Fd, Sockets};
 use crate::shard::{Conn, Net};
+use crate::tcp::Boundaries;
 
 /// The bits of `poll` and epoll, which are the same on Linux.
 pub mod bits {
@@ -43,12 +44,14 @@ pub(super) fn room_bytes(s: &Socket, conn: &Conn<'_, Owner>) -> u32 {
     room.min(run.max(low_water).saturating_add(sendable).saturating_sub(i.unsent_bytes))
 }
 
-/// Worth waking a writer: a third of the buffer is free, and little enough is waiting to be sent.
+/// Worth waking a writer: a third of the buffer is free, and of the boundaries that it may have, and little enough is waiting to be
+/// sent.
 pub(super) fn has_room(s: &Socket, conn: &Conn<'_, Owner>) -> bool {
     let used = conn.queued_bytes();
     let unsent = conn.info().map_or(0, |i| i.unsent_bytes);
     let quiet = s.options.low_water() == 0 || unsent < s.options.low_water();
-    quiet && u64::from(used) * 3 <= u64::from(s.options.send_buffer_bytes) * 2
+    let parts = conn.boundaries() * 3 <= Boundaries::LIMIT * 2;
+    quiet && parts && u64::from(used) * 3 <= u64::from(s.options.send_buffer_bytes) * 2
 }
 
 /// The mask of a socket, all bits that are true.

@@ -17,6 +17,8 @@ pub struct Flags {
     pub more: bool,
     /// MSG_OOB: they are urgent.
     pub urgent: bool,
+    /// MSG_EOR: what is sent later shares no segment with them.
+    pub end_of_record: bool,
     /// MSG_PEEK: the bytes stay.
     pub peek: bool,
     /// MSG_DONTWAIT.
@@ -36,7 +38,9 @@ impl Sockets<'_> {
         match s.role {
             Role::Open(_) | Role::Opening(_, true) if !s.write_shut => {}
             Role::Opening(_, false) if !s.write_shut => return Err(Errno::AGAIN),
-            Role::Deferred(addr, port) if !s.write_shut => return self.send_fast(fd, bytes, (addr, port), false),
+            Role::Deferred(addr, port) if !s.write_shut => {
+                return self.send_fast(fd, bytes, flags, (addr, port), false);
+            }
             _ => return Err(s.error_for(flags).unwrap_or(Errno::PIPE)),
         }
         if bytes.is_empty() {
@@ -44,13 +48,16 @@ impl Sockets<'_> {
         }
         let id = s.conn().ok_or(Errno::PIPE)?;
         let Some(mut conn) = self.net.conn(id) else { return Err(Errno::PIPE) };
-        let room = ready::room_bytes(s, &conn);
+        let room = if flags.end_of_record && !conn.may_part() { 0 } else { ready::room_bytes(s, &conn) };
         let hold = s.options.cork || flags.more;
         conn.set_corked(hold);
         let bytes_now = &bytes[..bytes.len().min(room as usize)];
         let sent = if flags.urgent { conn.send_urgent(bytes_now) } else { conn.send_copy(bytes_now) };
         let n = sent.map_err(|_| Errno::PIPE)?;
         s.full |= n < bytes.len();
+        if flags.end_of_record && n == bytes.len() {
+            conn.part();
+        }
         if n > 0 && s.stamps.bits() != 0 {
             s.stamp_call(&conn);
         }
@@ -65,6 +72,14 @@ impl Sockets<'_> {
             self.table.notice(fd);
         }
         if n == 0 { Err(Errno::AGAIN) } else { Ok(n) }
+    }
+
+    /// All that is queued shares no segment with what will be (MSG_EOR).
+    pub(super) fn end_record(&mut self, fd: Fd) -> Result<(), Errno> {
+        if let Some(mut conn) = self.table.socket(fd)?.conn().and_then(|id| self.net.conn(id)) {
+            conn.part();
+        }
+        Ok(())
     }
 
     /// Reads what has come, as far as `out` has room; 0: the peer has closed.

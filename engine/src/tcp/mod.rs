@@ -1,7 +1,7 @@
 //! F2: the state machine (RFC 9293). No clock, no I/O, no allocation; it neither knows frames nor applications.
 //!
 //! One job a file: [`open`] and [`half_open`] the handshake, [`receive`] (with [`dispatch`] and `ack`) what a segment
-//! does, [`acknowledge`] when to say so, [`output`] what to send next, [`timers`] what a deadline does, [`timewait`] what is
+//! does, [`acknowledge`] when to say so, [`output`] (with [`boundaries`] and [`burst`]) what to send next, [`timers`] what a deadline does, [`timewait`] what is
 //! left afterwards, [`rtt`], [`congestion`] and [`recovery`] when, how much and what again, [`cookie`], [`ecn`],
 //! [`fast_open`], [`isn`], [`options`], [`reset`]
 //! what their names say. Segment
@@ -12,6 +12,7 @@
 
 mod ack;
 pub mod acknowledge;
+pub mod boundaries;
 pub mod burst;
 pub mod config;
 pub mod congestion;
@@ -35,6 +36,7 @@ pub mod tcb;
 pub mod timers;
 pub mod timewait;
 
+pub use boundaries::Boundaries;
 pub use config::{Keepalive, Pacing, SynCookies, TcpConfig};
 pub use cookie::CookieJar;
 pub use ecn::Ecn;

@@ -2,6 +2,7 @@
 //! then calls `commit`, so a segment for which there is no frame leaves no trace.
 
 use super::State;
+use super::boundaries::Boundaries;
 use super::env::Env;
 use super::options::window_field;
 use super::recovery::path_mtu;
@@ -36,13 +37,15 @@ impl Plan {
     }
 }
 
-/// The next segment that may be sent now, bare ACKs not counted.
-pub fn next(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
+/// The next segment that may be sent now, bare ACKs not counted. No segment reaches across `boundaries`, if there are any.
+pub fn next(t: &mut Tcb, env: &Env<'_>, boundaries: Option<&Boundaries>) -> Option<Plan> {
     match t.state() {
         State::SynSent => first(t, env),
-        State::SynReceived => syn(t, TcpFlags::SYN | TcpFlags::ACK | ecn::of_syn_ack(t)).or_else(|| early(t, env)),
+        State::SynReceived => {
+            syn(t, TcpFlags::SYN | TcpFlags::ACK | ecn::of_syn_ack(t)).or_else(|| early(t, env, boundaries))
+        }
         State::Closed | State::Listen | State::TimeWait => None,
-        _ => repair(t, env).or_else(|| data(t, t.snd_una, env)),
+        _ => repair(t, env, boundaries).or_else(|| data(t, t.snd_una, env, boundaries)),
     }
 }
 
@@ -66,18 +69,20 @@ fn syn(t: &Tcb, flags: TcpFlags) -> Option<Plan> {
 }
 
 /// What was lost. Nothing that was never sent goes with it: the window may have no room.
-fn repair(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
+fn repair(t: &Tcb, env: &Env<'_>, boundaries: Option<&Boundaries>) -> Option<Plan> {
     if !t.has(flag::RESEND) {
         return None;
     }
     let recovery::Again { seq, len: numbers, pushed, is_joined } = recovery::to_resend(t, &env.recovery)?;
     let left = if seq.before(t.snd_end) { t.snd_end.since(seq) } else { 0 };
-    let len = left.min(numbers).min(u32::from(t.mss));
+    // Without a record of it, a segment is sent again that may have been several.
+    let joinable = joinable(boundaries, seq, left);
+    let len = joinable.min(numbers).min(u32::from(t.mss));
     let mut flags = TcpFlags::ACK;
     if t.has(flag::FIN_SENT) && len == left && seq.at_or_before(t.snd_end) {
         flags |= TcpFlags::FIN;
     }
-    if len > 0 && pushed && len == left.min(numbers) {
+    if len > 0 && ((pushed && len == left.min(numbers)) || (len == joinable && joinable < left)) {
         flags |= TcpFlags::PSH;
     }
     let plan = Plan { seq, len, flags, retransmit: true, out_of_turn: true, is_last: !is_joined, burst: 1 };
@@ -86,14 +91,19 @@ fn repair(t: &Tcb, env: &Env<'_>) -> Option<Plan> {
 
 /// Data behind a SYN,ACK (RFC 7413 4.2.2): the congestion window is there only if the SYN has brought a cookie. Once the
 /// SYN,ACK had to be sent again, they wait for the handshake, as the FIN does in any case.
-fn early(t: &mut Tcb, env: &Env<'_>) -> Option<Plan> {
-    let mut plan = data(t, t.snd_una + 1, env).filter(|plan| plan.len > 0 && t.retries == 0)?;
+fn early(t: &mut Tcb, env: &Env<'_>, boundaries: Option<&Boundaries>) -> Option<Plan> {
+    let mut plan = data(t, t.snd_una + 1, env, boundaries).filter(|plan| plan.len > 0 && t.retries == 0)?;
     plan.flags = plan.flags.without(TcpFlags::FIN);
     Some(plan)
 }
 
+/// How many of the `waiting` bytes from number `seq` on may share a segment.
+fn joinable(boundaries: Option<&Boundaries>, seq: Seq, waiting: u32) -> u32 {
+    boundaries.map_or(waiting, |b| b.joinable(seq, waiting))
+}
+
 /// `first`: the first number under way that is data.
-fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
+fn data(t: &mut Tcb, first: Seq, env: &Env<'_>, boundaries: Option<&Boundaries>) -> Option<Plan> {
     let seq = t.snd_nxt;
     let waiting = if seq.before(t.snd_end) { t.snd_end.since(seq) } else { 0 };
     let fin_due = t.has(flag::FIN_QUEUED) && seq.at_or_before(t.snd_end);
@@ -106,12 +116,15 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
     let used = seq.since(first);
     let room = usable_window(t, used, env);
     let mss = u32::from(t.mss);
-    let full = if t.recovery == NONE { mss } else { path_mtu::size_of_next(t, waiting, env) };
+    let joinable = joinable(boundaries, seq, waiting);
+    let full = if t.recovery == NONE { mss } else { path_mtu::size_of_next(t, joinable, env) };
     if full > mss && room < full {
         // A probe waits until there is room for all of it.
         return None;
     }
-    let len = waiting.min(room).min(full);
+    let len = joinable.min(room).min(full);
+    // Nothing that waits could make it any larger.
+    let is_whole = len == joinable && joinable < waiting;
     // A FIN alone weighs nothing: the congestion window need not have room for it, unless it comes down just then.
     let is_light =
         waiting == 0 && t.snd_wnd > used && !t.has(flag::RESEND) && !recovery::is_recovering(t, &env.recovery);
@@ -119,14 +132,14 @@ fn data(t: &mut Tcb, first: Seq, env: &Env<'_>) -> Option<Plan> {
     if len == 0 && !fin {
         return None;
     }
-    if len < mss && !fin && !may_send_small(t, len, waiting, used) {
+    if len < mss && !fin && !is_whole && !may_send_small(t, len, joinable, used) {
         return None;
     }
     let mut flags = TcpFlags::ACK;
     if fin {
         flags |= TcpFlags::FIN;
     }
-    if len > 0 && len == waiting && !t.has(flag::CORKED) {
+    if len > 0 && (is_whole || (len == waiting && !t.has(flag::CORKED))) {
         flags |= TcpFlags::PSH;
     }
     let rest = waiting - len;

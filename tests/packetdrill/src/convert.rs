@@ -173,6 +173,7 @@ pub fn flags(flags: c_int) -> Result<Flags, Errno> {
     Ok(Flags {
         more: flags & libc::MSG_MORE != 0,
         urgent: flags & libc::MSG_OOB != 0,
+        end_of_record: flags & libc::MSG_EOR != 0,
         peek: flags & libc::MSG_PEEK != 0,
         dont_wait: flags & libc::MSG_DONTWAIT != 0,
         wait_all: flags & libc::MSG_WAITALL != 0,

@@ -23,7 +23,7 @@ fn tcp_options(net: &mut Net, host: Host, fd: Fd) -> u8 {
 }
 
 fn send_fast(net: &mut Net, fd: Fd, bytes: &[u8]) -> Result<usize, Errno> {
-    net.on(Host::A, |s| s.send_fast(fd, bytes, (ADDR_B, PORT), false))
+    net.on(Host::A, |s| s.send_fast(fd, bytes, PLAIN, (ADDR_B, PORT), false))
 }
 
 fn socket(net: &mut Net) -> Fd {
@@ -187,7 +187,7 @@ fn switches_say_what_was_set_and_refuse_what_linux_refuses() {
     assert_eq!(out[..32], [1; 32]);
     // Where clients may not, nothing of it works.
     let off = net.on(Host::B, |s| s.socket(false));
-    assert_eq!(net.on(Host::B, |s| s.send_fast(off, b"x", (ADDR_B, PORT), false)), Err(Errno::OPNOTSUPP));
+    assert_eq!(net.on(Host::B, |s| s.send_fast(off, b"x", PLAIN, (ADDR_B, PORT), false)), Err(Errno::OPNOTSUPP));
     assert_eq!(set(&mut net, Host::B, off, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), Err(Errno::OPNOTSUPP));
 }
 

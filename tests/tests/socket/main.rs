@@ -5,6 +5,7 @@ mod errors;
 mod fast_open;
 mod options;
 mod ready;
+mod records;
 mod stamps;
 mod stream;
 mod waiting;
@@ -20,6 +21,7 @@ pub const fn ms(n: u64) -> Duration {
 pub const PLAIN: Flags = Flags {
     more: false,
     urgent: false,
+    end_of_record: false,
     peek: false,
     dont_wait: false,
     wait_all: false,

@@ -88,7 +88,7 @@ fn bytes_that_go_with_the_syn_have_their_times() {
         }
         let fd = net.on(Host::A, |s| s.socket(false));
         ask(&mut net, fd, TIMES).expect("an option");
-        assert_eq!(net.on(Host::A, |s| s.send_fast(fd, b"hello", (ADDR_B, PORT), false)), Ok(5));
+        assert_eq!(net.on(Host::A, |s| s.send_fast(fd, b"hello", PLAIN, (ADDR_B, PORT), false)), Ok(5));
         net.pass(ms(500));
         assert_eq!(told(&mut net, fd), ALL.map(|moment| (moment, 0)));
     }
