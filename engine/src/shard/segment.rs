@@ -238,7 +238,7 @@ impl Core {
             DropReason::NoConnection
         };
         self.proto.counters.drop(reason);
-        if matches!(reason, DropReason::TcpFlagsBad | DropReason::TableFull) {
+        if matches!(reason, DropReason::TcpFlagsBad | DropReason::TableFull) || self.config.abandons {
             return;
         }
         if let Some(bare) = reset::for_unknown(&item.seg) {
