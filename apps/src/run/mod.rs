@@ -2,6 +2,7 @@
 
 pub mod bisection;
 pub mod engine;
+pub mod exporter;
 pub mod hints;
 pub mod hold;
 pub mod impair;
