@@ -26,8 +26,9 @@ use clap::Parser;
 use cli::net::OutputArgs;
 use cli::{Cli, Command, LoadArgs};
 use failure::{EXIT_USAGE, Failure};
-use report::{Report, file, hdr, html, json, paint::Paint, text};
-use run::bodies::Bodies;
+use report::file::{self, Destination};
+use report::{Report, hdr, html, json, paint::Paint, text};
+use run::inputs::Inputs;
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
@@ -63,15 +64,15 @@ fn carry_out(cli: &Cli) -> Result<u8, Failure> {
         Command::Serve(args) => with_report(&args.net.output, None, || run::serve::run(args)),
         Command::Load(args) => with_report(&args.net.output, args.hdr.as_deref(), || load(args)),
         Command::Impair(args) => {
-            args.json.as_deref().map_or(Ok(()), json::check_place)?;
+            let json = args.json.as_deref().map(json::Place::reserve).transpose()?;
             let report = run::impair::run(args)?;
-            show(&report, |paint| report.text(paint), args.json.as_deref())?;
+            show(&report, |paint| report.text(paint), json)?;
             Ok(0)
         }
         Command::Doctor(args) => {
-            args.json.as_deref().map_or(Ok(()), json::check_place)?;
+            let json = args.json.as_deref().map(json::Place::reserve).transpose()?;
             let diagnosis = doctor::run(args)?;
-            show(&diagnosis, |paint| diagnosis.text(paint), args.json.as_deref())?;
+            show(&diagnosis, |paint| diagnosis.text(paint), json)?;
             Ok(diagnosis.exit_code())
         }
         Command::Completions(args) => print(&args.text()),
@@ -90,38 +91,39 @@ fn not_printed(e: std::io::Error) -> Failure {
 
 fn load(args: &LoadArgs) -> Result<Report, Failure> {
     cli::check::load(args)?;
-    let bodies = Bodies::read(args)?;
-    if args.search { run::search::run(args, &bodies) } else { run::load::run(args, &bodies) }
+    let inputs = Inputs::read(args)?;
+    if args.search { run::search::run(args, &inputs) } else { run::load::run(args, &inputs) }
 }
 
-/// Places are checked before a run, and written to after it.
+/// Places are taken before a run, and written to after it.
 fn with_report(
     output: &OutputArgs,
     hdr: Option<&Path>,
     run: impl FnOnce() -> Result<Report, Failure>,
 ) -> Result<u8, Failure> {
-    output.json.as_deref().map_or(Ok(()), json::check_place)?;
-    output.html.as_deref().map_or(Ok(()), |path| file::check_place(path, "--html"))?;
+    let json = output.json.as_deref().map(json::Place::reserve).transpose()?;
+    let html = output.html.as_deref().map(|path| Destination::reserve(path, "--html")).transpose()?;
+    let hdr = hdr.map(|path| Destination::reserve(path, hdr::OPTION)).transpose()?;
+    // It is written to as the run goes on, and emptied only when nothing else stands in the way of that.
     output.csv.as_deref().map_or(Ok(()), |path| file::check_place(path, "--csv"))?;
-    hdr.map_or(Ok(()), |path| file::check_place(path, hdr::OPTION))?;
     let report = run()?;
     // The run cannot be had again: what one place does not take, the others still do.
     let written = [
-        show(&report, |paint| text::render(&report, paint), output.json.as_deref()),
-        output.html.as_deref().map_or(Ok(()), |path| file::write(&html::render(&report), path, "--html")),
-        hdr.map_or(Ok(()), |path| hdr::write(&report, path)),
+        show(&report, |paint| text::render(&report, paint), json),
+        html.map_or(Ok(()), |place| place.write(&html::render(&report))),
+        hdr.map_or(Ok(()), |place| hdr::write(&report, place)),
     ];
     written.into_iter().collect::<Result<(), Failure>>()?;
     Ok(report.outcome.exit_code)
 }
 
-fn show(report: &impl Serialize, text: impl Fn(Paint) -> String, place: Option<&Path>) -> Result<(), Failure> {
-    if !place.is_some_and(json::is_stdout) {
+fn show(report: &impl Serialize, text: impl Fn(Paint) -> String, json: Option<json::Place>) -> Result<(), Failure> {
+    if !matches!(json, Some(json::Place::Stdout)) {
         let text = text(Paint::for_stdout());
         // A reader that has gone away (`| head`) has seen enough.
         let _ = std::io::stdout().write_all(text.as_bytes());
     }
-    place.map_or(Ok(()), |path| json::write(report, path))
+    json.map_or(Ok(()), |place| place.write(report))
 }
 
 #[cfg(test)]

@@ -95,3 +95,15 @@ fn wrong_usage_gets_one_clear_sentence_and_exit_code_2() {
         check(line, &output, want, 2);
     }
 }
+
+#[test]
+fn a_report_into_a_fifo_that_nobody_reads_is_refused_at_once() {
+    let fifo = std::env::temp_dir().join(format!("synfin-bad-input-{}", std::process::id()));
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo(1)").success());
+    let lines = ["LOAD --rate 5 --json", "LOAD --rate 5 --html", "LOAD --rate 5 --hdr", "impair -a lo -b lo0 --json"];
+    for line in lines.map(|line| format!("{line} {}", fifo.display())) {
+        let output = Command::new(SYNFIN).args(arguments(&line)).output().expect("synfin runs");
+        check(&line, &output, "nobody reads this FIFO: start its reader first", 2);
+    }
+    std::fs::remove_file(fifo).expect("its removal");
+}

@@ -238,7 +238,8 @@ fn connections_that_keep_requesting_end_with_the_time_and_what_warms_up_is_left_
     assert!(measured > 0 && measured < sent, "{measured} of {sent}");
     let seconds = report["load"]["active_seconds"].as_f64().expect("a number");
     let rate = report["load"]["requests"]["per_second"].as_f64().expect("a number");
-    assert!((rate * seconds - measured as f64).abs() < 1.0, "{rate} for {seconds} s, and {measured} were measured");
+    // The last response of each of the five connections comes after the time is up.
+    assert!((rate * seconds - measured as f64).abs() < 6.0, "{rate} for {seconds} s, and {measured} were measured");
     let log = std::fs::read_to_string(&hdr).expect("a log");
     assert!(log.contains("\nTag=request,0.500,"), "{log}");
     std::fs::remove_file(hdr).expect("the log");

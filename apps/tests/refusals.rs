@@ -67,6 +67,20 @@ fn interfaces_queues_and_routes_that_are_not_there_are_named() {
 }
 
 #[test]
+fn files_that_cannot_be_written_are_refused_before_anybody_could_connect() {
+    let Some(lab) = Lab::up(1) else { return };
+    let fifo = temporary("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo(1)").success());
+    for option in ["--csv", "--pcap"] {
+        let serve = format!("serve -i veth-a -a 198.18.0.9/24 --listen 80 {option} {}", fifo.display());
+        let load = format!("load -i veth-a -a 198.18.0.9/24 -t 198.18.0.77:80 --rate 1 {option} {}", fifo.display());
+        let said = "nobody reads this FIFO: start its reader first";
+        check(&lab, &[(&serve, said), (&load, said)]);
+    }
+    std::fs::remove_file(fifo).expect("its removal");
+}
+
+#[test]
 fn ports_that_the_kernel_uses_on_a_shared_address_are_left_to_it() {
     let Some(lab) = Lab::up(1) else { return };
     let listener = lab.inside(Side::A, || TcpListener::bind("198.18.0.1:8080")).expect("a free port");

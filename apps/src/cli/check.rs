@@ -1,8 +1,8 @@
 //! What only shows when several options are looked at together, without asking the system.
 
 use super::load::LoadApp;
-use super::net::Steering;
-use super::net::{Backend, OutputArgs};
+use super::net::{Backend, Cookies, OutputArgs, Steering};
+use super::serve::ServeApp;
 use super::values::{AddressRange, Host};
 use super::{ImpairArgs, LoadArgs, NetArgs, ServeArgs};
 use crate::failure::Failure;
@@ -31,10 +31,19 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
     if args.max_connections.is_some_and(|c| c > CONNECTIONS_MAX) {
         return Err(Failure::new("--max-connections is beyond 50M", "Choose fewer."));
     }
-    if args.body_bytes > u64::from(GENERATED_BYTES_MAX) {
+    if args.body_bytes.is_some_and(|bytes| bytes > u64::from(GENERATED_BYTES_MAX)) {
         return Err(Failure::new("--body-bytes is larger than 1GiB", "Choose a smaller page."));
     }
-    Ok(())
+    let of_http = [("--body-bytes", args.body_bytes.is_some()), ("--keepalive", args.keepalive.is_some())];
+    for_http(args.app == ServeApp::Http, &of_http)
+}
+
+/// Options, and whether they are given, that only HTTP has a use for.
+fn for_http(is_http: bool, given: &[(&str, bool)]) -> Result<(), Failure> {
+    match given.iter().find(|(_, given)| *given && !is_http) {
+        Some((option, _)) => Err(Failure::new(format!("{option} is for --app http"), "Leave it out.")),
+        None => Ok(()),
+    }
 }
 
 pub fn load(args: &LoadArgs) -> Result<(), Failure> {
@@ -75,13 +84,12 @@ fn of_the_other_application(args: &LoadArgs) -> Result<(), Failure> {
     let shape = &args.request;
     let given = [
         ("--path", shape.path.is_some()),
+        ("--path-file", shape.path_file.is_some()),
         ("--header", !shape.header.is_empty()),
         ("--method", shape.method.is_some()),
         ("--body-file", shape.body_file.is_some()),
     ];
-    if let Some((option, _)) = given.iter().find(|(_, given)| *given && !is_http) {
-        return Err(Failure::new(format!("{option} is for --app http"), "Leave it out."));
-    }
+    for_http(is_http, &given)?;
     if args.message_bytes.is_some() && is_http {
         return Err(Failure::new("--message-bytes is for --app echo", "Leave it out, or choose --app echo."));
     }
@@ -90,6 +98,9 @@ fn of_the_other_application(args: &LoadArgs) -> Result<(), Failure> {
 
 /// What would be taken without a word and change nothing, or everything.
 fn without_effect(args: &LoadArgs) -> Result<(), Failure> {
+    if args.net.tcp.syn_cookies != Cookies::Auto {
+        return Err(Failure::new("--syn-cookies is for serve: load accepts no connections", "Leave it out."));
+    }
     if args.hold.hold.is_some() {
         if !args.ramp.is_zero() && args.rate.is_none() {
             return Err(Failure::new("--ramp has no rate to grow to", "Give --hold a --rate, or leave out --ramp."));

@@ -22,6 +22,9 @@ Examples:
       synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --concurrency 100 --warmup 2s \\
           --path /api --body-file order.json -H Host:api.example
 
+  Pages one after the other, as an access log has them:
+      synfin load -i veth0 -a 198.18.0.1/24 -t 198.18.0.2:80 --rate 5k --path-file paths.txt
+
   Hold: open a million connections as fast as the target takes them, keep them for a minute, ask something over a \
 thousand of them a second, chosen at random, and close them all:
       synfin load -i veth0 -a 198.18.0.10-198.18.0.25/24 -t 198.18.0.2:80 \\
@@ -48,6 +51,9 @@ loop a launch that comes late counts its lateness as latency, and one that comes
 made but counted as missed. 'request' says how fast a target answers what it is asked, and nothing about what came late \
 since a stall held it up: that is in 'response'. In hold mode every connection is opened, however late; 'response' is \
 measured for every request, from when it was due, and 'close' from the beginning of the closing.
+
+Rates are of the time in which load is offered: until --duration is up or, where --connections ends the run, until 95 of 100 \
+connections are over. What comes later is in counts and latencies.
 
 Ports: a client that closes first cannot use an address and port again for --time-wait, so a high rate needs many of \
 them: give address ranges. Source ports default to 1024-65535 for addresses that only synfin has; for an address that \
@@ -141,6 +147,12 @@ pub struct RequestArgs {
     /// Path to request (HTTP) [default: /]
     #[arg(long, value_name = "PATH", value_parser = values::path)]
     pub path: Option<String>,
+
+    /// File of paths to request, one on each line, taken in turn (HTTP)
+    ///
+    /// Each worker takes them from the first to the last, over all of its connections, and then begins again.
+    #[arg(long, value_name = "FILE", conflicts_with = "path")]
+    pub path_file: Option<PathBuf>,
 
     /// Header to send, as in 'Cookie: a=1' (HTTP); may be given several times
     ///
@@ -254,7 +266,8 @@ pub struct LoadArgs {
     /// Latency beyond which the run has failed, as in response.p99=1ms; may be given several times
     ///
     /// Measures: handshake, first_byte, request, response, close, connection. Figures: p50, p90, p95, p99, p99.9, p99.99, max,
-    /// mean. What was missed or has failed counts as infinitely slow.
+    /// mean. What was missed or has failed counts as infinitely slow: a connection that breaks for each request that it was still
+    /// to make, but in a closed loop without --connections only for the one under way, since another one takes its place.
     #[arg(long, value_name = "MEASURE.FIGURE=TIME", value_parser = limit::limit)]
     pub limit: Vec<Limit>,
 

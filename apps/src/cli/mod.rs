@@ -51,7 +51,7 @@ or it was ended before anything was completed; doctor: something stands in the w
   134 (SIGABRT)  a bug in synfin; there is no report, but --csv keeps what it has written
 
 Privileges: root, or the capabilities cap_net_raw, cap_net_admin and cap_bpf:
-  sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep $(command -v synfin)";
+      sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep $(command -v synfin)";
 
 /// A TCP load generator and server with a stack of its own, on Linux AF_XDP.
 ///

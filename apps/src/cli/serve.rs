@@ -56,13 +56,13 @@ pub struct ServeArgs {
     #[arg(long, value_enum, default_value_t = ServeApp::Http)]
     pub app: ServeApp,
 
-    /// Size of the page at / (HTTP)
-    #[arg(long, value_name = "BYTES", default_value = "200", value_parser = values::bytes)]
-    pub body_bytes: u64,
+    /// Size of the page at / (HTTP) [default: 200]
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
+    pub body_bytes: Option<u64>,
 
-    /// Let connections stay open after a response if the client wants it (HTTP)
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = OnOff::On)]
-    pub keepalive: OnOff,
+    /// Let connections stay open after a response if the client wants it (HTTP) [default: on]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub keepalive: Option<OnOff>,
 
     /// Connections at a time, for each worker; more are refused [default: 16M]. Memory is taken as they come, but for the
     /// table that finds them, which has its own from the start if N is given and at least 1M

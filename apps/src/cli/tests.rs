@@ -130,6 +130,8 @@ fn options_that_contradict_each_other_or_would_change_nothing_are_refused() {
         (S, "--csv -", "only --json takes '-'"),
         (S, "--interval 2s", "--csv <FILE>"),
         (L, "--app echo --path /x", "--path is for --app http"),
+        (L, "--app echo --path-file x", "--path-file is for --app http"),
+        (L, "--path / --path-file x", "cannot be used with"),
         (L, "--app echo -H A:b", "--header is for --app http"),
         (L, "--app echo --method PUT", "--method is for --app http"),
         (L, "--app echo --body-file x", "--body-file is for --app http"),
@@ -139,12 +141,18 @@ fn options_that_contradict_each_other_or_would_change_nothing_are_refused() {
         (H, "--warmup 1s", "cannot be used with"),
         (L, "--message-bytes 5", "--message-bytes is for --app echo"),
         (S, "--steering hash", "--steering is for several workers"),
+        (S, "--app echo --body-bytes 1k", "--body-bytes is for --app http"),
+        (S, "--app discard --keepalive off", "--keepalive is for --app http"),
+        (S, "--app chargen --keepalive on", "--keepalive is for --app http"),
+        (L, "--syn-cookies always", "--syn-cookies is for serve"),
     ]);
     for line in [
         format!("{H} --close rst --limit close.p99=1s --ramp 1s --rate 5 --hold-requests 0"),
         format!("{L} --json - --csv a --html b --interval 2s --limit connection.p99=1s --ramp 9s"),
         format!("{C} -n 5 --ramp 1h --app echo --message-bytes 5"),
         format!("{S} --workers 2 --steering hash"),
+        format!("{S} --body-bytes 1k --keepalive off --syn-cookies never"),
+        format!("{S} --app echo --syn-cookies always"),
     ] {
         assert_eq!(refusal(&line), None, "{line}");
     }
@@ -215,5 +223,5 @@ fn the_examples_in_the_help_texts_are_accepted() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 18);
+    assert_eq!(examples, 19);
 }

@@ -9,7 +9,7 @@ use super::schedule::{ClosedLoop, OpenLoop, Share};
 use super::tally::{MissReason, Tally};
 use super::timeouts::{Timeouts, Verdict};
 use super::tuples::Tuples;
-use super::warmup::Warmup;
+use super::window::{Measured, Window};
 use crate::cli::load::CloseMode;
 use crate::live::{Board, Shown, Signals};
 use crate::pipe::Pipe;
@@ -27,6 +27,8 @@ const TRIES_PER_LAUNCH: u32 = 64;
 const EXPIRIES_PER_TURN: usize = 256;
 /// After a search for a free tuple in vain, closed loop waits this long.
 const RETRY_NS: u64 = 1_000_000;
+/// Once all are launched, the load lasts until no more than this part of them is open.
+const LAGGARDS_PART: u64 = 20;
 /// How often figures are published: so much at most is missing from what is shown.
 const PUBLISH_NS: u64 = 2_000_000;
 
@@ -76,7 +78,7 @@ pub struct Client<P: Protocol> {
     tuples: Tuples,
     steer: Option<Steer>,
     timeouts: Timeouts,
-    warmup: Warmup,
+    window: Window,
     start: Option<Instant>,
     phase: Phase,
     /// Launches that were due so far.
@@ -99,13 +101,18 @@ pub struct Outcome {
     pub tally: Tally,
     /// What has been counted since the warm-up.
     pub measured: Tally,
+    /// Of that, what came while load was offered: what rates are of.
+    pub offered: Tally,
     /// Since the warm-up.
     pub latencies: Latencies,
     /// How long launching lasted.
     pub launching_ns: u64,
-    /// From the first launch until launching was over and the last response, and the last connection that was completed, had
-    /// come to their end: what rates are per second of.
+    /// From the first launch for as long as load was offered, warm-up included: until the time was up, or all were launched
+    /// and all but the last few of them over.
     pub active_ns: u64,
+    /// From the first launch until launching was over and the last response, and the last connection that was completed, had
+    /// come to their end.
+    pub whole_ns: u64,
     /// Somebody has stopped the run before it was over by itself.
     pub stopped: bool,
     /// Closed loop: how long connections could not be replaced for want of a free address and port.
@@ -117,9 +124,11 @@ impl Outcome {
     pub fn merge(&mut self, other: &Outcome) {
         self.tally.merge(&other.tally);
         self.measured.merge(&other.measured);
+        self.offered.merge(&other.offered);
         self.latencies.merge(&other.latencies);
         self.launching_ns = self.launching_ns.max(other.launching_ns);
         self.active_ns = self.active_ns.max(other.active_ns);
+        self.whole_ns = self.whole_ns.max(other.whole_ns);
         self.stopped |= other.stopped;
         self.starved_ns += other.starved_ns;
     }
@@ -134,10 +143,12 @@ impl<P: Protocol> Client<P> {
         board: Arc<Board>,
         signals: Arc<Signals>,
     ) -> Client<P> {
+        let mut dialogue = Dialogue::new(protocol, config.close, config.seed, Latencies::shown_on(board.clone()));
+        dialogue.are_replaced = matches!(config.plan, Plan::Closed(_)) && config.launches_max == u64::MAX;
         Client {
-            dialogue: Dialogue::new(protocol, config.close, config.seed, Latencies::shown_on(board.clone())),
+            dialogue,
             timeouts: Timeouts::new(config.timeout_ns, Instant::ZERO),
-            warmup: Warmup::new(config.warmup_ns),
+            window: Window::new(config.warmup_ns),
             config,
             tuples,
             steer,
@@ -155,27 +166,39 @@ impl<P: Protocol> Client<P> {
     }
 
     pub fn into_outcome(mut self) -> Outcome {
-        let launching = self.start.zip(self.launching_ended.or(Some(self.published)));
-        let launching_ns = launching.map_or(0, |(start, end)| end.nanos_since(start));
-        let ending_ns = self.start.map_or(0, |start| self.dialogue.last_success.nanos_since(start));
-        let measured = self.warmup.finish(&self.dialogue.tally, &mut self.dialogue.latencies);
+        let (launching_ns, whole_ns) = (self.launching_ns(), self.lasted_ns());
+        let (tally, latencies) = (&self.dialogue.tally, &mut self.dialogue.latencies);
+        let Measured { all: measured, offered, active_ns } = self.window.finish(whole_ns, tally, latencies);
         Outcome {
             measured,
+            offered,
             // What has not even come so far was ended from outside.
             stopped: self.stopped || matches!(self.phase, Phase::Launching | Phase::Finishing),
             tally: self.dialogue.tally,
             latencies: self.dialogue.latencies,
             launching_ns,
-            active_ns: launching_ns.max(ending_ns),
+            active_ns,
+            whole_ns,
             starved_ns: self.starved_ns,
         }
+    }
+
+    fn launching_ns(&self) -> u64 {
+        let launching = self.start.zip(self.launching_ended.or(Some(self.published)));
+        launching.map_or(0, |(start, end)| end.nanos_since(start))
+    }
+
+    /// From the first launch until launching was over and the last success had come.
+    fn lasted_ns(&self) -> u64 {
+        let ending_ns = self.start.map_or(0, |start| self.dialogue.last_success.nanos_since(start));
+        self.launching_ns().max(ending_ns)
     }
 
     /// One turn of the poll loop.
     fn turn(&mut self, net: &mut impl Dialer<ClientConn<P::State>>) {
         let now = net.now();
         let start = *self.start.get_or_insert(now);
-        self.warmup.tick(now.nanos_since(start), &self.dialogue.tally, &mut self.dialogue.latencies);
+        self.window.tick(now.nanos_since(start), &self.dialogue.tally, &mut self.dialogue.latencies);
         self.expire(net, now);
         if self.phase == Phase::Launching {
             match self.config.plan {
@@ -193,8 +216,21 @@ impl<P: Protocol> Client<P> {
             self.dialogue.last_call = true;
             self.phase = Phase::Draining(now.plus_nanos(self.config.drain_ns));
         }
+        if !self.window.is_closed() && self.load_is_over() {
+            self.window.close(self.lasted_ns(), &self.dialogue.tally);
+        }
         self.wind_up(net, now);
         self.publish(now);
+    }
+
+    /// Nothing is offered any more, but for what a few that lag behind have left.
+    fn load_is_over(&self) -> bool {
+        let tally = &self.dialogue.tally;
+        match self.phase {
+            Phase::Launching => false,
+            Phase::Finishing => tally.open() * LAGGARDS_PART <= tally.started,
+            Phase::Draining(_) | Phase::Cutting | Phase::Done => true,
+        }
     }
 
     fn prepare(&self, net: &mut impl Dialer<ClientConn<P::State>>, launches: u64) {

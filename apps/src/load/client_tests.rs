@@ -243,7 +243,8 @@ fn when_time_is_up_no_connection_goes_on_requesting() {
     assert_eq!((rig.tally().completed, rig.tally().unfinished, rig.signals.finished()), (5, 0, 1));
     // A response each in every turn of the 100 ms and in the one after.
     assert_eq!(rig.tally().responses_total(), 5 * 101);
-    assert_eq!(rig.client.into_outcome().active_ns, 100 * MS);
+    let o = rig.client.into_outcome();
+    assert_eq!((o.offered.responses_total(), o.active_ns), (5 * 100, 100 * MS));
 }
 
 #[test]
@@ -318,4 +319,48 @@ fn a_sleeping_worker_is_told_when_the_next_launch_or_timeout_is_due() {
     let mut rig = Rig::new(Plan::Closed(ClosedLoop::new(2, 0)), 60_000, |c| c.timeout_ns = 100_000 * MS);
     rig.run_to(1, false);
     assert_eq!(rig.client.due(), Some(Instant::from_nanos(100 * MS)));
+}
+
+#[test]
+fn a_connection_that_lags_behind_all_others_is_in_no_rate() {
+    let plans =
+        [Plan::Open(OpenLoop::new(1000, 0, Share { worker: 0, workers: 1 })), Plan::Closed(ClosedLoop::new(30, 0))];
+    for plan in plans {
+        let mut rig = Rig::new(plan, 60_000, |c| (c.launches_max, c.duration_ns) = (100, None));
+        while rig.net.now < Instant::from_nanos(150 * MS) {
+            rig.client.turn(&mut rig.net);
+            // All but the tenth are answered at once.
+            (0..rig.net.conns.len() as u32).filter(|slot| *slot != 10).for_each(|slot| rig.answer(slot));
+            rig.net.now = rig.net.now.plus_nanos(MS);
+        }
+        let lag = 900 * MS;
+        rig.net.now = Instant::from_nanos(lag);
+        rig.talk_to(950);
+        assert_eq!((rig.tally().completed, rig.signals.finished()), (100, 1));
+        let o = rig.client.into_outcome();
+        assert!(o.active_ns < 150 * MS && (95..100).contains(&o.offered.completed), "{:?}", o.offered);
+        assert_eq!((o.measured.completed, o.whole_ns), (100, lag), "it is in counts and latencies");
+    }
+}
+
+#[test]
+fn what_is_answered_after_the_time_is_up_is_in_no_rate() {
+    let mut rig = Rig::open_loop(1000, 60_000);
+    rig.run_to(50, true);
+    // The target falls silent, and answers everything at last.
+    rig.run_to(120, false);
+    rig.run_to(130, true);
+    let o = rig.client.into_outcome();
+    assert_eq!((o.tally.completed, o.offered.completed, o.active_ns), (100, 50, 100 * MS));
+    assert_eq!(o.whole_ns, 120 * MS);
+}
+
+#[test]
+fn few_connections_offer_load_until_the_last_of_them_is_over() {
+    let mut rig = Rig::new(Plan::Closed(ClosedLoop::new(2, 0)), 60_000, |c| {
+        (c.launches_max, c.requests_per_connection, c.duration_ns) = (2, 50, None);
+    });
+    rig.talk_to(200);
+    let o = rig.client.into_outcome();
+    assert_eq!((o.offered.requests, o.active_ns), (100, 49 * MS));
 }

@@ -1,6 +1,7 @@
 //! The life of one connection, from the client's side: handshake, requests and responses in turn, close.
 
 use super::latency::{Latencies, Measure};
+use super::lost::Lost;
 use super::protocol::{Progress, Protocol};
 use super::tally::{FailReason, Tally};
 use crate::cli::load::CloseMode;
@@ -32,8 +33,12 @@ pub struct ClientConn<S> {
     pub left: u32,
     pub target: u16,
     pub stage: Stage,
+    pub established: bool,
     /// It has got a response already.
     pub answered: bool,
+    /// What is still to come of the request under way.
+    pub first_byte_due: bool,
+    pub response_due: bool,
     /// The first thing that went wrong; decides how the connection is counted.
     pub failed: Option<FailReason>,
     pub state: S,
@@ -48,6 +53,8 @@ pub struct Dialogue<P> {
     pub latencies: Latencies,
     /// Time is up: each connection closes after the response that it waits for.
     pub last_call: bool,
+    /// Who replaces a connection that is lost makes the requests that it had left.
+    pub are_replaced: bool,
     /// When a response, or a connection that was completed, last came to its end.
     pub last_success: Instant,
 }
@@ -55,12 +62,14 @@ pub struct Dialogue<P> {
 impl<P: Protocol> Dialogue<P> {
     pub fn new(protocol: P, close: CloseMode, seed: u64, latencies: Latencies) -> Dialogue<P> {
         let (tally, rng) = (Tally::default(), Rng::new(seed));
-        Dialogue { protocol, close, rng, tally, latencies, last_call: false, last_success: Instant::ZERO }
+        let (last_call, are_replaced, last_success) = (false, false, Instant::ZERO);
+        Dialogue { protocol, close, rng, tally, latencies, last_call, are_replaced, last_success }
     }
 
     pub fn connected(&mut self, conn: &mut impl Pipe<User = ClientConn<P::State>>) {
         self.tally.established += 1;
         let now = conn.now();
+        conn.user().established = true;
         self.latencies.record(Measure::Handshake, now.nanos_since(conn.user().due));
         if conn.user().stage == Stage::Handshake {
             self.send_request(conn);
@@ -79,6 +88,7 @@ impl<P: Protocol> Dialogue<P> {
         let user = conn.user();
         user.mark = now;
         user.stage = Stage::FirstByte;
+        (user.first_byte_due, user.response_due) = (true, true);
         user.left = if self.last_call { 0 } else { user.left.saturating_sub(1) };
         let last = user.left == 0;
         let payload = self.protocol.request(user.target, &mut user.state, random);
@@ -103,6 +113,7 @@ impl<P: Protocol> Dialogue<P> {
             let user = conn.user();
             if user.stage == Stage::FirstByte {
                 user.stage = Stage::Response;
+                user.first_byte_due = false;
                 self.latencies.record(Measure::FirstByte, now.nanos_since(user.mark));
             }
             let (n, progress) = self.protocol.response(&mut user.state, rest);
@@ -121,8 +132,10 @@ impl<P: Protocol> Dialogue<P> {
         let user = conn.user();
         self.tally.response(status);
         self.last_success = now;
+        (user.first_byte_due, user.response_due) = (false, false);
         self.latencies.record(Measure::Request, now.nanos_since(user.mark));
         if !std::mem::replace(&mut user.answered, true) {
+            self.tally.bad_first += u64::from(status >= 400);
             self.latencies.record(Measure::Response, now.nanos_since(user.due));
         }
         user.mark = now;
@@ -164,20 +177,46 @@ impl<P: Protocol> Dialogue<P> {
         }
     }
 
-    pub fn closed(&mut self, user: &ClientConn<P::State>, why: CloseReason, now: Instant) {
-        if let Some(reason) = user.failed.or(FailReason::of(why)) {
-            return self.tally.fail(reason);
+    /// What a connection leaves unmeasured if it ends as it is.
+    fn lost(&self, user: &ClientConn<P::State>) -> Lost {
+        let is_asked = user.answered || user.response_due;
+        let only_first = self.last_call || self.are_replaced;
+        let left = u64::from(if only_first { u32::from(!is_asked) } else { user.left });
+        Lost {
+            handshakes: u64::from(!user.established),
+            first_bytes: left + u64::from(user.first_byte_due),
+            requests: left + u64::from(user.response_due),
+            responses: u64::from(!user.answered),
         }
-        match why {
-            CloseReason::Graceful if user.stage == Stage::Close => {
+    }
+
+    pub fn closed(&mut self, user: &ClientConn<P::State>, why: CloseReason, now: Instant) {
+        let failed = user.failed.or(FailReason::of(why));
+        match failed {
+            None if why == CloseReason::Graceful && user.stage == Stage::Close => {
                 self.latencies.record(Measure::Close, now.nanos_since(user.mark));
+                self.complete(user, now);
             }
             // The end that was asked for.
-            CloseReason::Aborted if user.stage == Stage::Close && self.close.is_abrupt() => {}
-            CloseReason::Aborted if user.stage == Stage::GivenUp => return self.tally.given_up += 1,
-            CloseReason::Aborted => return self.tally.unfinished += 1,
-            _ => return self.tally.fail(FailReason::ClosedEarly),
+            None if why == CloseReason::Aborted && user.stage == Stage::Close && self.close.is_abrupt() => {
+                self.complete(user, now);
+            }
+            None if why == CloseReason::Aborted && user.stage != Stage::GivenUp => {
+                self.tally.unfinished += 1;
+                self.tally.cut += self.lost(user);
+            }
+            None if why == CloseReason::Aborted => {
+                self.tally.given_up += 1;
+                self.tally.lost += self.lost(user);
+            }
+            _ => {
+                self.tally.fail(failed.unwrap_or(FailReason::ClosedEarly));
+                self.tally.lost += self.lost(user);
+            }
         }
+    }
+
+    fn complete(&mut self, user: &ClientConn<P::State>, now: Instant) {
         self.tally.completed += 1;
         self.last_success = now;
         self.latencies.record(Measure::Connection, now.nanos_since(user.due));

@@ -230,3 +230,82 @@ fn an_altered_echo_is_noticed() {
     d.data(&mut c, &sent);
     assert_eq!((c.user.failed, c.calls.last()), (Some(FailReason::Mismatch), Some(&"abort")));
 }
+
+/// A connection with five requests to make that is treated so and then ends.
+fn lost(
+    why: CloseReason,
+    change: impl FnOnce(&mut Dialogue<Http>),
+    treat: impl FnOnce(&mut Dialogue<Http>, &mut HttpPipe),
+) -> [u64; 4] {
+    let mut d = dialogue(CloseMode::Fin);
+    change(&mut d);
+    let mut c = HttpPipe::new();
+    c.user = ClientConn { left: 5, ..ClientConn::default() };
+    d.tally.started += 1;
+    treat(&mut d, &mut c);
+    end(&mut d, &c, why);
+    let t = if d.tally.unfinished > 0 { d.tally.cut } else { d.tally.lost };
+    assert!(t == Lost::default() || d.tally.completed == 0, "{:?}", d.tally);
+    [t.handshakes, t.first_bytes, t.requests, t.responses]
+}
+
+fn answered(d: &mut Dialogue<Http>, c: &mut HttpPipe, times: usize) {
+    d.connected(c);
+    (0..times).for_each(|_| assert_eq!(d.data(c, OK), OK.len()));
+}
+
+#[test]
+fn every_request_that_a_connection_was_to_make_is_answered_or_lost() {
+    use CloseReason::*;
+    let calm = |_: &mut Dialogue<Http>| {};
+    assert_eq!(lost(Refused, calm, |_, _| {}), [1, 5, 5, 1]);
+    assert_eq!(lost(TimedOut, calm, |_, c| time_out(c)), [1, 5, 5, 1]);
+    assert_eq!(lost(Reset, calm, |d, c| d.connected(c)), [0, 5, 5, 1]);
+    for times in 1..5 {
+        let left = 5 - times as u64;
+        assert_eq!(lost(Reset, calm, |d, c| answered(d, c, times)), [0, left, left, 0]);
+        assert_eq!(lost(Aborted, calm, |d, c| answered(d, c, times)), [0, left, left, 0], "cut at the end");
+        let half = |d: &mut Dialogue<Http>, c: &mut HttpPipe| {
+            answered(d, c, times);
+            d.data(c, &OK[..9]);
+        };
+        assert_eq!(lost(Reset, calm, half), [0, left - 1, left, 0]);
+        let malformed = |d: &mut Dialogue<Http>, c: &mut HttpPipe| {
+            answered(d, c, times);
+            d.data(c, b"SSH-2.0-x\r\n");
+        };
+        assert_eq!(lost(Aborted, calm, malformed), [0, left - 1, left, 0]);
+        let early = |d: &mut Dialogue<Http>, c: &mut HttpPipe| {
+            answered(d, c, times);
+            d.peer_closed(c);
+        };
+        assert_eq!(lost(Graceful, calm, early), [0, left, left, 0]);
+    }
+    assert_eq!(lost(Reset, calm, |d, c| answered(d, c, 5)), [0; 4], "in the close");
+    assert_eq!(lost(Graceful, calm, |d, c| answered(d, c, 5)), [0; 4]);
+    let announced = |d: &mut Dialogue<Http>, c: &mut HttpPipe| {
+        d.connected(c);
+        d.data(c, OK_CLOSE);
+    };
+    assert_eq!(lost(Graceful, calm, announced), [0; 4], "requests that the target did not want are no losses");
+    let given_up = |d: &mut Dialogue<Http>, c: &mut HttpPipe| {
+        c.calls.push("shutdown");
+        d.connected(c);
+    };
+    assert_eq!(lost(Aborted, calm, given_up), [0, 5, 5, 1]);
+}
+
+#[test]
+fn what_is_not_asked_any_more_is_not_lost() {
+    use CloseReason::*;
+    let changes: [fn(&mut Dialogue<Http>); 2] = [|d| d.last_call = true, |d| d.are_replaced = true];
+    for change in changes {
+        assert_eq!(lost(Refused, change, |_, _| {}), [1, 1, 1, 1], "its first request was to be made");
+        assert_eq!(lost(Reset, change, |d, c| d.connected(c)), [0, 1, 1, 1]);
+    }
+    let late = |d: &mut Dialogue<Http>, c: &mut HttpPipe| {
+        answered(d, c, 2);
+        d.last_call = true;
+    };
+    assert_eq!(lost(Aborted, |_| {}, late), [0, 1, 1, 0], "but for the one under way");
+}

@@ -8,13 +8,14 @@ pub mod conn;
 pub mod dialer;
 pub mod hold;
 pub mod latency;
+pub mod lost;
 pub mod protocol;
 pub mod request;
 pub mod schedule;
 pub mod tally;
 pub mod timeouts;
 pub mod tuples;
-pub mod warmup;
+pub mod window;
 
 pub use client::{Client, ClientConfig, Outcome};
 pub use latency::Latencies;

@@ -4,6 +4,7 @@ use crate::http::response::{self, ResponseParser};
 use crate::load::request::Request;
 use crate::load::tally::FailReason;
 use crate::pattern;
+use std::cell::Cell;
 use synfin_engine::shard::{Generator, Payload};
 
 /// What the bytes so far amount to.
@@ -34,9 +35,12 @@ pub trait Protocol {
 }
 
 /// HTTP/1.1.
+#[derive(Clone)]
 pub struct Http {
-    /// By target.
-    requests: Vec<&'static [u8]>,
+    /// By target, and there by path.
+    requests: Vec<&'static [Vec<u8>]>,
+    /// Number of the next request: it tells which path is requested.
+    next: Cell<usize>,
     /// What the body of every successful (2xx) response must be.
     expected: Option<&'static [u8]>,
 }
@@ -53,7 +57,8 @@ impl Http {
     /// `hosts` are the targets as they go into the Host field.
     pub fn new(request: &Request, hosts: &[String], expected: Option<&'static [u8]>) -> Http {
         // They live until the process ends, as the run does.
-        Http { requests: hosts.iter().map(|host| &*request.bytes(host).leak()).collect(), expected }
+        let all = |host: &String| &*request.each(host).collect::<Vec<_>>().leak();
+        Http { requests: hosts.iter().map(all).collect(), next: Cell::new(0), expected }
     }
 
     fn progress(&self, state: &mut HttpState, outcome: response::Outcome, malformed: FailReason) -> Progress {
@@ -75,7 +80,10 @@ impl Protocol for Http {
     type State = HttpState;
 
     fn request(&self, target: u16, _state: &mut HttpState, _random: u64) -> Payload {
-        Payload::Static(self.requests.get(usize::from(target)).copied().unwrap_or(b""))
+        let paths = self.requests.get(usize::from(target)).copied().unwrap_or(&[]);
+        let next = self.next.get();
+        self.next.set(next.wrapping_add(1));
+        Payload::Static(paths.get(next.checked_rem(paths.len()).unwrap_or(0)).map_or(b"", Vec::as_slice))
     }
 
     fn response(&self, state: &mut HttpState, bytes: &[u8]) -> (usize, Progress) {
@@ -169,6 +177,23 @@ mod tests {
         assert_eq!(http.end(&mut state), Progress::Done { status: 200, keep_alive: false });
         http.response(&mut state, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
         assert_eq!(http.end(&mut state), Progress::Failed(FailReason::ClosedEarly));
+    }
+
+    #[test]
+    fn paths_are_requested_in_turn_whatever_the_target() {
+        let request = Request { paths: ["/a", "/b", "/c"].map(String::from).to_vec(), ..Request::get("/") };
+        let http = Http::new(&request, &["x:1".into(), "y:2".into()], None);
+        let asked: Vec<String> = (0..7u16)
+            .map(|n| {
+                let Payload::Static(text) = http.request(n % 2, &mut HttpState::default(), 0) else {
+                    panic!("not static")
+                };
+                let text = String::from_utf8_lossy(text);
+                let host = text.lines().find_map(|line| line.strip_prefix("Host: ")).expect("a host");
+                format!("{host}{}", text.split(' ').nth(1).expect("a path"))
+            })
+            .collect();
+        assert_eq!(asked, ["x:1/a", "y:2/b", "x:1/c", "y:2/a", "x:1/b", "y:2/c", "x:1/a"]);
     }
 
     #[test]

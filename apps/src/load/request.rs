@@ -6,7 +6,7 @@ use crate::cli::header::Header;
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
-    pub path: String,
+    pub paths: Vec<String>,
     /// In place of our own of the same name, and beside each other.
     pub headers: Vec<Header>,
     /// Empty: none.
@@ -15,12 +15,16 @@ pub struct Request {
 
 impl Request {
     pub fn get(path: &str) -> Request {
-        Request { method: "GET".into(), path: path.into(), headers: Vec::new(), body: Vec::new() }
+        Request { method: "GET".into(), paths: vec![path.into()], headers: Vec::new(), body: Vec::new() }
     }
 
-    /// `host`: the target as it goes into the Host field.
-    pub fn bytes(&self, host: &str) -> Vec<u8> {
-        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
+    /// For each path. `host`: the target as it goes into the Host field.
+    pub fn each(&self, host: &str) -> impl Iterator<Item = Vec<u8>> {
+        self.paths.iter().map(move |path| self.bytes(host, path))
+    }
+
+    fn bytes(&self, host: &str, path: &str) -> Vec<u8> {
+        let mut text = format!("{} {path} HTTP/1.1\r\n", self.method);
         let length = self.body.len().to_string();
         // Who sends no body but might (RFC 9110 8.6) says so.
         let has_length = !self.body.is_empty() || ["POST", "PUT", "PATCH"].contains(&&*self.method);
@@ -41,7 +45,7 @@ mod tests {
     use crate::http::request::{Outcome, RequestParser};
 
     fn text(request: &Request) -> String {
-        String::from_utf8(request.bytes("a:80")).expect("ASCII")
+        String::from_utf8(request.bytes("a:80", &request.paths[0])).expect("ASCII")
     }
 
     #[test]
@@ -64,7 +68,7 @@ mod tests {
         let empty = Request { method: "POST".into(), ..Request::get("/") };
         assert!(text(&empty).ends_with("\r\nContent-Length: 0\r\n\r\n"));
         let mut parser = RequestParser::default();
-        let bytes = post.bytes("a:80");
+        let bytes = post.bytes("a:80", "/");
         let (n, outcome) = parser.feed(&bytes);
         assert!(
             n == bytes.len() && matches!(outcome, Outcome::Request(_)),

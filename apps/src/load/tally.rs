@@ -4,6 +4,7 @@
 //! when the run was over), or given up (we failed it ourselves). Launches that were due but never begun are missed, and counted apart: they are the
 //! generator's failure, not the target's.
 
+use super::lost::Lost;
 use crate::live::Figures;
 use synfin_engine::shard::CloseReason;
 
@@ -64,12 +65,18 @@ pub struct Tally {
     pub requests: u64,
     /// Responses by status class (index 2 is 2xx); messages that came back right count as 2xx.
     pub responses: [u64; 6],
+    /// Connections whose first response had a status of 400 or more.
+    pub bad_first: u64,
     /// Requests that were not made since the target announced that it would close.
     pub cut_short: u64,
     /// Stream bytes received.
     pub bytes_in: u64,
     /// Stream bytes handed over for sending.
     pub bytes_out: u64,
+    /// With connections that failed or were given up.
+    pub lost: Lost,
+    /// With those that were cut when the run was over.
+    pub cut: Lost,
 }
 
 impl Tally {
@@ -112,6 +119,11 @@ impl Tally {
         self.responses.iter().sum()
     }
 
+    /// Responses with a status of 400 or more.
+    pub fn bad_total(&self) -> u64 {
+        self.responses[4] + self.responses[5]
+    }
+
     /// Begun and not yet over.
     pub fn open(&self) -> u64 {
         self.started.saturating_sub(self.completed + self.unfinished + self.given_up + self.failed_total())
@@ -136,6 +148,7 @@ impl Tally {
             (&mut self.unfinished, other.unfinished),
             (&mut self.given_up, other.given_up),
             (&mut self.requests, other.requests),
+            (&mut self.bad_first, other.bad_first),
             (&mut self.cut_short, other.cut_short),
             (&mut self.bytes_in, other.bytes_in),
             (&mut self.bytes_out, other.bytes_out),
@@ -144,5 +157,7 @@ impl Tally {
         let missed = self.missed.iter_mut().zip(other.missed);
         let responses = self.responses.iter_mut().zip(other.responses);
         pairs.into_iter().chain(failed).chain(missed).chain(responses).for_each(|(a, b)| *a = sum(*a, b));
+        self.lost.add(&other.lost, &sum);
+        self.cut.add(&other.cut, &sum);
     }
 }

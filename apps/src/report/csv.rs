@@ -33,13 +33,22 @@ pub struct Csv {
 
 impl Csv {
     pub fn create(path: &Path) -> Result<Csv, Failure> {
-        let mut file = File::create(path).map_err(|e| file::cannot_write(path, OPTION, &e))?;
-        file.write_all(head().as_bytes()).map_err(|e| file::cannot_write(path, OPTION, &e))?;
-        Ok(Csv { file })
+        let open = || file::open_fifo(path)?.map_or_else(|| File::create(path), Ok);
+        let mut it = Csv { file: open().map_err(|e| file::cannot_write(path, OPTION, &e))? };
+        it.write(&head()).map_err(|e| file::cannot_write(path, OPTION, &e))?;
+        Ok(it)
     }
 
     pub fn add(&mut self, row: &Row) -> io::Result<()> {
-        self.file.write_all(line(row).as_bytes())
+        self.write(&line(row))
+    }
+
+    /// A line: less than a FIFO takes at a time, or else nothing of it.
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        match self.file.write_all(text.as_bytes()) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(file::reader_is_stuck()),
+            written => written,
+        }
     }
 }
 
@@ -69,6 +78,7 @@ fn quantiles(spread: Option<Spread>) -> [String; QUANTILES.len()] {
 mod tests {
     use super::*;
     use crate::live::Figures;
+    use std::os::unix::fs::OpenOptionsExt;
 
     #[test]
     fn each_line_has_a_cell_for_each_column_and_nothing_measured_is_an_empty_one() {
@@ -95,5 +105,27 @@ mod tests {
         assert_eq!(text, "2.000,1.000,10,9,8,1,0,7,2,6,1,1,2,3,4,5,6,7,,,,,,,,1,2,3,4,5,6,7\n");
         assert_eq!(text.split(',').count(), head().split(',').count());
         assert!(head().starts_with("at_seconds,seconds,started,") && head().contains(",handshake_p99_9_ns,"));
+    }
+
+    #[test]
+    fn a_fifo_that_is_not_read_any_more_ends_the_rows_and_not_the_run() {
+        let path = std::env::temp_dir().join(format!("synfin-csv-{}.fifo", std::process::id()));
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo(1)").success());
+        let refused = Csv::create(&path).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("nobody reads this FIFO"), "{refused}");
+        let mut options = std::fs::OpenOptions::new();
+        let _reader = options.read(true).custom_flags(libc::O_NONBLOCK).open(&path).expect("a reader");
+        let mut csv = Csv::create(&path).expect("a FIFO with a reader");
+        let row = Row {
+            at_seconds: 1.0,
+            seconds: 1.0,
+            figures: Figures::default(),
+            handshake_ns: None,
+            request_ns: None,
+            response_ns: None,
+        };
+        let broke_off = (0..100_000).find_map(|_| csv.add(&row).err()).expect("an end");
+        assert_eq!(broke_off.to_string(), file::reader_is_stuck().to_string());
+        std::fs::remove_file(path).expect("its removal");
     }
 }

@@ -1,22 +1,21 @@
 //! Latencies whole, for other tools and to be added to those of other runs: an interval log of HdrHistogram (V2,
 //! compressed) with a line for each measure, tagged with its name, in nanoseconds.
 
-use super::file;
+use super::file::Destination;
 use super::model::{LoadSection, Report};
 use crate::failure::Failure;
 use crate::load::latency::Measure;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use std::io;
-use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 pub const OPTION: &str = "--hdr";
 
-pub fn write(report: &Report, path: &Path) -> Result<(), Failure> {
+pub fn write(report: &Report, place: Destination) -> Result<(), Failure> {
     let Some(load) = &report.load else { return Ok(()) };
-    let text = log(load, report.started_unix_seconds).map_err(|e| file::cannot_write(path, OPTION, &e))?;
-    file::write(&text, path, OPTION)
+    let text = log(load, report.started_unix_seconds).map_err(|e| place.cannot_write(&e))?;
+    place.write(&text)
 }
 
 fn log(load: &LoadSection, started_unix_seconds: u64) -> io::Result<String> {

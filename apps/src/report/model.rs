@@ -108,8 +108,8 @@ pub struct LoadSection {
     pub launching_seconds: f64,
     /// At the beginning, left out of rates and latencies.
     pub warmup_seconds: f64,
-    /// From the first launch to the last response or completed connection (at least `launching_seconds`), or how long
-    /// connections were held; without the warm-up. Rates are per second of this.
+    /// How long load was offered: from the first launch until time was up, or until all were launched and no more than a
+    /// twentieth of them open; or how long connections were held; without the warm-up. Rates are of what came in this time.
     pub active_seconds: f64,
     /// Somebody ended the run before its time: what was still open then is nobody's failure.
     pub stopped_early: bool,

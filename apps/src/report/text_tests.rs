@@ -2,6 +2,7 @@ use super::*;
 use crate::load::latency::{Latencies, Measure};
 use crate::load::tally::Tally;
 use crate::report::environment::Environment;
+use crate::report::json::Place;
 use crate::report::model::{
     Connections, Cost, HoldSection, LatencySection, MemorySection, Outcome, Requests, by_status, drops, events,
 };
@@ -189,13 +190,12 @@ fn a_report_file_replaces_the_old_one_whole_and_leaves_nothing_beside_it() {
     std::fs::create_dir_all(&dir).unwrap();
     let path = dir.join("run.json");
     std::fs::write(&path, "old").unwrap();
-    super::super::json::check_place(&path).unwrap();
+    let place = Place::reserve(&path).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
-    super::super::json::write(&report(), &path).unwrap();
+    place.write(&report()).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
-    assert!(super::super::json::check_place(&dir).is_err());
-    assert!(super::super::json::check_place(&dir.join("no/such/place.json")).is_err());
+    assert!(Place::reserve(&dir).is_err() && Place::reserve(&dir.join("no/such/place.json")).is_err());
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -13,17 +13,20 @@ pub struct Bisection {
     /// Rates that went well and are not known to fail, rising.
     good: Vec<u64>,
     /// How often the last of them went well.
-    good_runs: u32,
-    /// The lowest rate that did not go well.
+    good_runs: usize,
+    /// The lowest rate that did not go well and has not gone well since.
     bad: Option<u64>,
-    /// How often it did not.
-    bad_runs: u32,
+    /// The rate of each run that did not go well.
+    failed: Vec<u64>,
 }
+
+/// So often a failure has to come, and a success at the rate that is found.
+const RUNS: usize = 2;
 
 impl Bisection {
     /// `highest`: at least 1.
     pub fn new(highest: u64) -> Bisection {
-        Bisection { highest, good: Vec::new(), good_runs: 0, bad: None, bad_runs: 0 }
+        Bisection { highest, good: Vec::new(), good_runs: 0, bad: None, failed: Vec::new() }
     }
 
     /// The highest rate that went well, so far.
@@ -36,19 +39,28 @@ impl Bisection {
         self.bad
     }
 
+    fn failures(&self, rate: u64) -> usize {
+        self.failed.iter().filter(|failed| **failed == rate).count()
+    }
+
+    /// The lowest rate that has failed for sure: none from there on is tried again.
+    fn ceiling(&self) -> Option<u64> {
+        self.failed.iter().copied().filter(|rate| self.failures(*rate) >= RUNS).min()
+    }
+
     /// What to try next; `None`: found, or there is nothing to be found.
     pub fn next(&self) -> Option<u64> {
         match (self.good(), self.bad) {
             (None, None) => Some((self.highest / FIRST_PART).max(1)),
-            (None, Some(1)) => (self.bad_runs < 2).then_some(1),
+            (None, Some(1)) => (self.failures(1) < RUNS).then_some(1),
             (None, Some(bad)) => Some((bad / 4).max(1)),
             (Some(good), None) if good < self.highest => Some((good * 2).min(self.highest)),
             // Next to a rate that went well, a failure has to come twice.
-            (Some(_), Some(bad)) if self.bad_runs < 2 => Some(bad),
+            (Some(_), Some(bad)) if self.failures(bad) < RUNS => Some(bad),
             (Some(good), Some(bad)) if bad > good + 1 && bad as f64 > good as f64 * PRECISION => {
                 Some(good + (bad - good) / 2)
             }
-            (Some(good), _) => (self.good_runs < 2).then_some(good),
+            (Some(good), _) => (self.good_runs < RUNS).then_some(good),
         }
     }
 
@@ -59,11 +71,12 @@ impl Bisection {
             self.good.retain(|g| *g < rate);
             self.good.push(rate);
             if self.bad.is_some_and(|bad| bad <= rate) {
-                self.bad = None;
+                // It was a hiccup; what has failed twice was none.
+                self.bad = self.ceiling();
             }
             return;
         }
-        self.bad_runs = if self.bad == Some(rate) { self.bad_runs + 1 } else { 1 };
+        self.failed.push(rate);
         self.bad = Some(rate);
         // A rate that went well once may fail later; those below it are what is left.
         if self.good.last() == Some(&rate) {
@@ -123,6 +136,28 @@ mod tests {
         let (rates, found) = tried(800, |run, rate| rate <= 300 || (rate == 400 && run < 7));
         let good = found.good().expect("a rate that went well");
         assert!(good <= 300 && good as f64 > 300.0 / 1.06, "{good}: {rates:?}");
+    }
+
+    #[test]
+    fn a_rate_that_has_failed_twice_is_never_tried_again_nor_one_beyond_it() {
+        // Every rate between what the target takes and what it does not fails first and then goes well.
+        for (sure, chance) in [(300, 400), (100, 790), (640, 650)] {
+            let mut times = std::collections::BTreeMap::new();
+            let mut search = Bisection::new(800);
+            let (mut rates, mut ceiling) = (Vec::new(), u64::MAX);
+            while let Some(rate) = search.next() {
+                rates.push(rate);
+                assert!(rate < ceiling && rates.len() < 200, "{sure}: {rates:?}");
+                let (runs, failed) = times.entry(rate).or_insert((0, 0));
+                let well = rate <= sure || (rate < chance && *runs == 1);
+                (*runs, *failed) = (*runs + 1, *failed + u32::from(!well));
+                if *failed == 2 {
+                    ceiling = rate;
+                }
+                search.tell(rate, well);
+            }
+            assert!(search.good().is_some_and(|good| good < ceiling), "{sure}: {rates:?}");
+        }
     }
 
     #[test]

@@ -50,7 +50,8 @@ where
     let seconds = (ran.seconds, d.whole_ns as f64 / 1e9);
     let mut report = ran.facts.report("load", seconds, outcome.tally.started, verdict);
     let holding_seconds = d.holding_ns as f64 / 1e9;
-    let measured = Measured { tally: &outcome.tally, latencies: &outcome.latencies, active_seconds: holding_seconds };
+    let (tally, latencies) = (&outcome.tally, &outcome.latencies);
+    let measured = Measured { tally, latencies, offered: tally, active_seconds: holding_seconds };
     let mut section = section::of(order, "hold", &outcome.tally, &measured);
     section.launching_seconds = d.opening_ns as f64 / 1e9;
     section.stopped_early = is_stopped;

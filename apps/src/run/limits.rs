@@ -22,7 +22,7 @@ pub fn judge(limits: &[Limit], report: &mut Report) {
 
 fn exceeded(limit: &Limit, load: &LoadSection) -> Option<String> {
     let (name, figure) = (limit.measure.name().replace('_', " "), limit.figure.name());
-    let (measured, endless) = (load.histograms.of(limit.measure), endless(load, limit.measure));
+    let (measured, endless) = (load.histograms.of(limit.measure), Endless::of(load, limit.measure));
     if measured.is_empty() {
         return Some(format!("{name} was not measured, and --limit asks for its {figure}"));
     }
@@ -30,8 +30,8 @@ fn exceeded(limit: &Limit, load: &LoadSection) -> Option<String> {
     match found(measured, endless, limit.figure) {
         None => Some(format!(
             "the {figure} of {name} was without end, and --limit asks for {max}: {} of {} were missed or failed",
-            grouped(endless),
-            grouped(endless + measured.len())
+            grouped(endless.unmeasured + endless.bad),
+            grouped(endless.unmeasured + measured.len())
         )),
         Some(ns) if ns > limit.max_ns => {
             Some(format!("the {figure} of {name} was {}, more than the {max} of --limit", time(ns)))
@@ -40,24 +40,45 @@ fn exceeded(limit: &Limit, load: &LoadSection) -> Option<String> {
     }
 }
 
-/// How many there should have been besides those that were measured.
-fn endless(load: &LoadSection, measure: Measure) -> u64 {
-    let t = &load.measured;
-    // Somebody who ends the run cuts connections himself.
-    let (unfinished, excused) = if load.stopped_early { (0, t.unfinished) } else { (t.unfinished, 0) };
-    // After a warm-up, more may be answered than were begun.
-    let more = |a: u64, b: u64| a.saturating_sub(b).saturating_sub(excused);
-    match (measure, &load.hold) {
-        (Measure::Handshake, _) => t.missed_total() + more(t.started, t.established),
-        (Measure::FirstByte | Measure::Request | Measure::Response, Some(hold)) => {
-            hold.requests_missed + more(t.requests, t.responses_total())
+/// What counts as slower than everything.
+#[derive(Clone, Copy)]
+struct Endless {
+    /// Should have been measured besides those that were.
+    unmeasured: u64,
+    /// Among those that were measured: responses that were errors.
+    bad: u64,
+}
+
+impl Endless {
+    fn of(load: &LoadSection, measure: Measure) -> Endless {
+        let t = &load.measured;
+        // Somebody who ends the run cuts connections himself.
+        let (mut lost, mut over) = (t.lost, t.failed_total() + t.given_up);
+        if !load.stopped_early {
+            lost += t.cut;
+            over += t.unfinished;
         }
-        _ => t.missed_total() + t.failed_total() + t.given_up + unfinished,
+        // A connection that is not launched makes none of its requests. A hold has requests of its own.
+        let (each, missed) = match &load.hold {
+            Some(hold) => (0, hold.requests_missed),
+            None => (load.requests_per_connection, 0),
+        };
+        let launches = t.missed_total();
+        let requests = launches.saturating_mul(each).saturating_add(missed);
+        let (unmeasured, bad) = match measure {
+            Measure::Handshake => (launches + lost.handshakes, 0),
+            Measure::FirstByte => (requests.saturating_add(lost.first_bytes), t.bad_total()),
+            Measure::Request => (requests.saturating_add(lost.requests), t.bad_total()),
+            Measure::Response if load.hold.is_some() => (missed + lost.responses, t.bad_total()),
+            Measure::Response => (launches + lost.responses, t.bad_first),
+            Measure::Close | Measure::Connection => (launches + over, 0),
+        };
+        Endless { unmeasured, bad }
     }
 }
 
 /// `None`: without end.
-fn found(measured: &Histogram<u64>, endless: u64, figure: Figure) -> Option<u64> {
+fn found(measured: &Histogram<u64>, endless: Endless, figure: Figure) -> Option<u64> {
     let share = match figure {
         Figure::P50 => 0.5,
         Figure::P90 => 0.9,
@@ -66,10 +87,11 @@ fn found(measured: &Histogram<u64>, endless: u64, figure: Figure) -> Option<u64>
         Figure::P99_9 => 0.999,
         Figure::P99_99 => 0.9999,
         Figure::Max => 1.0,
-        Figure::Mean => return (endless == 0).then(|| measured.mean() as u64),
+        Figure::Mean => return (endless.unmeasured + endless.bad == 0).then(|| measured.mean() as u64),
     };
-    // Of all in a row, those without end last.
-    let place = share * (measured.len() + endless) as f64 / measured.len() as f64;
+    // Of all in a row, those without end last. Which of the measured ones were errors is not known: they count as spread evenly.
+    let good = measured.len().saturating_sub(endless.bad);
+    let place = share * (measured.len() + endless.unmeasured) as f64 / good as f64;
     // The histogram rounds its largest value up.
     (place <= 1.0).then(|| measured.value_at_quantile(place).min(measured.max()))
 }
@@ -78,7 +100,8 @@ fn found(measured: &Histogram<u64>, endless: u64, figure: Figure) -> Option<u64>
 mod tests {
     use super::*;
     use crate::cli::limit::limit;
-    use crate::load::{FailReason, MissReason};
+    use crate::load::lost::Lost;
+    use crate::load::{FailReason, Latencies, MissReason};
     use crate::report::text::tests::report;
 
     /// Handshakes of 1 to 1,000 µs, and nothing else measured.
@@ -131,10 +154,71 @@ mod tests {
         for (stopped_early, code) in [(false, 1), (true, 0)] {
             let got = judged("handshake.max=1s", |report| {
                 let load = report.load.as_mut().expect("load");
-                (load.measured.started, load.measured.unfinished) = (1010, 10);
+                (load.measured.started, load.measured.unfinished, load.measured.cut.handshakes) = (1010, 10, 10);
                 load.stopped_early = stopped_early;
             });
             assert_eq!(got.exit_code, code, "{}", got.summary);
         }
+    }
+
+    /// A run of connections with ten requests each, of which 1 to 1,000 µs were measured, and whose fate is the test's.
+    fn of_requests(text: &str, change: impl FnOnce(&mut LoadSection)) -> Outcome {
+        judged(text, |report| {
+            let load = report.load.as_mut().expect("a run of load");
+            load.requests_per_connection = 10;
+            let mut latencies = Latencies::default();
+            for measure in Measure::ALL {
+                (1..=1000u64).for_each(|n| latencies.record(measure, n * 1000));
+            }
+            load.histograms = latencies;
+            load.measured.responses[2] = 1000;
+            change(load);
+        })
+    }
+
+    #[test]
+    fn what_is_lost_with_a_connection_counts_for_each_measure_by_itself() {
+        let lost = Lost { handshakes: 0, first_bytes: 6, requests: 7, responses: 1 };
+        for (text, endless) in [
+            ("handshake", None),
+            ("first_byte", Some("6 of 1,006")),
+            ("request", Some("7 of 1,007")),
+            ("response", Some("1 of 1,001")),
+            ("close", Some("1 of 1,001")),
+            ("connection", Some("1 of 1,001")),
+        ] {
+            let got = of_requests(&format!("{text}.max=1h"), |load| {
+                load.measured.fail(FailReason::Reset);
+                load.measured.lost = lost;
+            });
+            match endless {
+                None => assert_eq!(got.exit_code, 0, "{text}: {}", got.summary),
+                Some(said) => assert!(got.summary.contains(&format!(": {said} were")), "{text}: {}", got.summary),
+            }
+        }
+    }
+
+    #[test]
+    fn a_launch_that_is_missed_misses_all_of_its_requests() {
+        for (text, endless) in [("handshake", "3 of 1,003"), ("request", "30 of 1,030"), ("response", "3 of 1,003")] {
+            let got = of_requests(&format!("{text}.max=1h"), |load| load.measured.miss(MissReason::Late, 3));
+            assert!(got.summary.contains(endless), "{text}: {}", got.summary);
+        }
+    }
+
+    #[test]
+    fn a_response_that_is_an_error_counts_once_and_as_infinitely_slow() {
+        let bad = |n: u64| {
+            move |load: &mut LoadSection| {
+                (load.measured.responses[2], load.measured.responses[5]) = (1000 - n, n);
+                (load.measured.bad_first, load.measured.failed[FailReason::BadStatus as usize]) = (n / 10, n / 10);
+            }
+        };
+        assert_eq!(of_requests("request.p50=1ms", bad(400)).exit_code, 0);
+        let half = of_requests("request.p50=1ms", bad(501)).summary;
+        assert!(half.contains("501 of 1,000 were"), "{half}");
+        assert!(of_requests("response.max=1h", bad(400)).summary.contains("40 of 1,000 were"));
+        assert_eq!(of_requests("request.mean=1h", bad(1)).exit_code, 1);
+        assert!(of_requests("request.p50=1h", bad(1000)).summary.contains("1,000 of 1,000 were"));
     }
 }

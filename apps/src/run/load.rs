@@ -1,8 +1,8 @@
 //! `synfin load`, from the command line to the report.
 
-use super::bodies::Bodies;
 use super::engine::FirstHop;
 use super::exporter::Exporter;
+use super::inputs::Inputs;
 use super::limits;
 use super::record::Recorder;
 use super::section::{self, Measured};
@@ -80,7 +80,7 @@ pub(super) struct Limits {
 }
 
 /// Launches, measures, reports. Arguments have been checked.
-pub fn run(args: &LoadArgs, bodies: &Bodies) -> Result<Report, Failure> {
+pub fn run(args: &LoadArgs, inputs: &Inputs) -> Result<Report, Failure> {
     let site = Site::survey(&args.net)?;
     let order = Order {
         args,
@@ -94,8 +94,8 @@ pub fn run(args: &LoadArgs, bodies: &Bodies) -> Result<Report, Failure> {
     let hosts: Vec<String> = args.target.iter().map(ToString::to_string).collect();
     let mut report = match args.app {
         LoadApp::Http => {
-            let request = request(args, bodies);
-            load(&order, || Http::new(&request, &hosts, bodies.expected))?
+            let http = Http::new(&request(args, inputs), &hosts, inputs.expected);
+            load(&order, || http.clone())?
         }
         LoadApp::Echo => load(&order, || Echo::new(args.message_bytes.unwrap_or(MESSAGE_BYTES)))?,
     };
@@ -103,12 +103,11 @@ pub fn run(args: &LoadArgs, bodies: &Bodies) -> Result<Report, Failure> {
     Ok(report)
 }
 
-fn request(args: &LoadArgs, bodies: &Bodies) -> Request {
+fn request(args: &LoadArgs, inputs: &Inputs) -> Request {
     let shape = &args.request;
     let usual = if shape.body_file.is_some() { "POST" } else { "GET" };
     let method = shape.method.clone().unwrap_or_else(|| usual.into());
-    let path = shape.path.clone().unwrap_or_else(|| "/".into());
-    Request { method, path, headers: shape.header.clone(), body: bodies.sent.clone() }
+    Request { method, paths: inputs.paths.clone(), headers: shape.header.clone(), body: inputs.sent.clone() }
 }
 
 fn source_ports(args: &LoadArgs, site: &Site) -> Result<Ports, Failure> {
@@ -151,10 +150,10 @@ where
     let mut outcome = Outcome::default();
     ran.apps.into_iter().for_each(|app| outcome.merge(&app.into_outcome()));
     let is_stopped = ran.end == End::Interrupted && outcome.stopped;
-    let active_seconds = outcome.active_ns as f64 / 1e9;
+    let [active_seconds, whole_seconds] = [outcome.active_ns, outcome.whole_ns].map(|ns| ns as f64 / 1e9);
     let verdict = verdict::of(args, &outcome.tally, is_stopped);
     let verdict = verdict::unless_all_warmup(args.warmup, active_seconds, verdict);
-    let mut report = ran.facts.report("load", (ran.seconds, active_seconds), outcome.tally.started, verdict);
+    let mut report = ran.facts.report("load", (ran.seconds, whole_seconds), outcome.tally.started, verdict);
     report.notes.extend(censored_note(args, &outcome.tally));
     report.load = Some(LoadSection { stopped_early: is_stopped, ..section(order, &outcome) });
     Ok(report)
@@ -203,8 +202,8 @@ where
     display::check(&args.net.output)?;
     let exporter = args.net.output.metrics.map(Exporter::bind).transpose()?;
     let clock = Clock::start();
-    let mut device = Device::open(&args.net, site, &filter(order), clock, order.seed)?;
     let mut recorder = Recorder::new(&args.net.output)?;
+    let mut device = Device::open(&args.net, site, &filter(order), clock, order.seed)?;
     device.notes.extend(tuple_note(order));
     device.tell_notes();
     let mut config = shard::config(&args.net, site, neighbours, &device, limits.connections, limits.is_exact)?;
@@ -315,7 +314,8 @@ fn tuple_note(order: &Order) -> Option<String> {
 
 fn section(order: &Order, outcome: &Outcome) -> LoadSection {
     let active_seconds = outcome.active_ns.saturating_sub(nanos(order.args.warmup)) as f64 / 1e9;
-    let measured = Measured { tally: &outcome.measured, latencies: &outcome.latencies, active_seconds };
+    let (tally, latencies, offered) = (&outcome.measured, &outcome.latencies, &outcome.offered);
+    let measured = Measured { tally, latencies, offered, active_seconds };
     let model = if order.args.rate.is_some() { "open" } else { "closed" };
     LoadSection {
         launching_seconds: outcome.launching_ns as f64 / 1e9,

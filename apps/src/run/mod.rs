@@ -1,12 +1,12 @@
 //! A run: workers at work, one thread that watches over them, and what they leave behind.
 
 pub mod bisection;
-pub mod bodies;
 pub mod engine;
 pub mod exporter;
 pub mod hints;
 pub mod hold;
 pub mod impair;
+pub mod inputs;
 pub mod limits;
 pub mod load;
 pub mod memory;

@@ -2,7 +2,7 @@
 //! [`load`] makes it, at rates that [`Bisection`] chooses.
 
 use super::bisection::Bisection;
-use super::bodies::Bodies;
+use super::inputs::Inputs;
 use super::load;
 use super::stop::StopRequests;
 use crate::cli::LoadArgs;
@@ -20,10 +20,10 @@ const LINK_WAIT: Duration = Duration::from_secs(15);
 const LINK_LOOK: Duration = Duration::from_millis(100);
 
 /// Searches below `--rate`; the report is that of the last good run at the rate found.
-pub fn run(args: &LoadArgs, bodies: &Bodies) -> Result<Report, Failure> {
+pub fn run(args: &LoadArgs, inputs: &Inputs) -> Result<Report, Failure> {
     let stop = StopRequests::listen()?;
     let runs = Runs {
-        run: |rate| load::run(&LoadArgs { rate: Some(rate), ..args.clone() }, bodies),
+        run: |rate| load::run(&LoadArgs { rate: Some(rate), ..args.clone() }, inputs),
         rest: || std::thread::sleep(REST),
         wait_for_link: || wait_for_link(&args.net.interface),
         is_stopped: || stop.count() > 0,
@@ -55,8 +55,6 @@ struct Search {
     /// The last run at the highest rate that went well.
     best: Option<(u64, Report)>,
     last: Option<Report>,
-    /// Why the lowest rate that failed did so.
-    reason: String,
     /// A run could not be made, and that ended the search.
     broke_off: Option<String>,
 }
@@ -64,7 +62,7 @@ struct Search {
 impl Search {
     fn new(highest: u64) -> Search {
         let rates = Bisection::new(highest);
-        Search { rates, steps: Vec::new(), best: None, last: None, reason: String::new(), broke_off: None }
+        Search { rates, steps: Vec::new(), best: None, last: None, broke_off: None }
     }
 
     fn finish<R, T, W, S>(mut self, runs: Runs<R, T, W, S>) -> Result<Report, Failure>
@@ -108,8 +106,6 @@ impl Search {
         self.rates.tell(rate, ok);
         if ok {
             self.best = Some((rate, report.clone()));
-        } else if self.rates.bad() == Some(rate) {
-            self.reason.clone_from(&summary);
         }
         self.steps.push(SearchStep { rate_per_second: rate, ok, summary, notes: report.notes.clone() });
         self.last = Some(report);
@@ -130,11 +126,17 @@ impl Search {
         report.ok_or_else(|| Failure::new("stopped before any rate was tried", ""))
     }
 
+    /// Why a rate did not go well, the last time that it did not.
+    fn reason(&self, rate: u64) -> &str {
+        let failed = self.steps.iter().rfind(|step| !step.ok && step.rate_per_second == rate);
+        failed.map_or("", |step| &step.summary)
+    }
+
     fn outcome(&self, is_stopped: bool) -> Outcome {
         let cut = if is_stopped { "stopped early; " } else { "" };
         let Some(good) = self.rates.good() else {
             let tried = self.rates.bad().map_or("no rate was tried to its end".into(), |bad| {
-                format!("no rate went well, down to {}/s: {}", grouped(bad), self.reason)
+                format!("no rate went well, down to {}/s: {}", grouped(bad), self.reason(bad))
             });
             return Outcome { exit_code: EXIT_FAILED, summary: format!("{cut}{tried}") };
         };
@@ -143,7 +145,7 @@ impl Search {
             return Outcome { exit_code: EXIT_FAILED, summary };
         }
         let limit = match self.rates.bad() {
-            Some(bad) => format!("{}/s did not: {}", grouped(bad), self.reason),
+            Some(bad) => format!("{}/s did not: {}", grouped(bad), self.reason(bad)),
             None if is_stopped => "no higher one was tried".into(),
             None => "which is all that --rate allows".into(),
         };

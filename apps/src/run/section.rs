@@ -4,10 +4,12 @@ use super::load::Order;
 use crate::load::{FailReason, Latencies, MissReason, Tally};
 use crate::report::model::{Connections, LatencySection, LoadSection, Named, Requests, by_status, ratio};
 
-/// What rates and percentiles are of: all of the run, but for its warm-up.
+/// What is measured: all of the run, but for its warm-up.
 pub(super) struct Measured<'a> {
     pub tally: &'a Tally,
     pub latencies: &'a Latencies,
+    /// What rates are of: what came while load was offered, and how long that was.
+    pub offered: &'a Tally,
     pub active_seconds: f64,
 }
 
@@ -28,20 +30,20 @@ pub(super) fn of(order: &Order, model: &'static str, whole: &Tally, measured: &M
         warmup_seconds: args.warmup.as_secs_f64(),
         active_seconds: seconds,
         stopped_early: false,
-        connections: connections(whole, rate(measured.tally.completed)),
+        connections: connections(whole, rate(measured.offered.completed)),
         requests: Requests {
             sent: whole.requests,
             responses: whole.responses_total(),
             responses_by_status: by_status(&whole.responses),
             failed: whole.responses[4] + whole.responses[5],
             cut_short: whole.cut_short,
-            per_second: rate(measured.tally.responses_total()),
+            per_second: rate(measured.offered.responses_total()),
         },
         hold: None,
         received_bytes: whole.bytes_in,
         sent_bytes: whole.bytes_out,
-        received_bits_per_second: rate(measured.tally.bytes_in * 8),
-        sent_bits_per_second: rate(measured.tally.bytes_out * 8),
+        received_bits_per_second: rate(measured.offered.bytes_in * 8),
+        sent_bits_per_second: rate(measured.offered.bytes_out * 8),
         latency_ns: LatencySection::of(measured.latencies),
         starved_seconds: 0.0,
         histograms: measured.latencies.clone(),

@@ -28,6 +28,8 @@ use synfin_engine::io::bpf::{FilterAddr, FilterSpec};
 use synfin_engine::shard::{App, CloseReason, Shard, ShardConfig};
 use synfin_engine::worker::Clock;
 
+/// Of the page at /, when nothing is said.
+const BODY_BYTES: u64 = 200;
 /// For each worker, when nothing is said.
 const CONNECTIONS_MAX: u64 = 16_000_000;
 /// How long open connections may take to finish once the server is stopped.
@@ -43,8 +45,9 @@ pub fn run(args: &ServeArgs) -> Result<Report, Failure> {
     }
     match args.app {
         ServeApp::Http => {
-            let answers = Answers::new(args.body_bytes as u32);
-            let keep_alive = args.keepalive == OnOff::On;
+            // Checked beforehand to fit.
+            let answers = Answers::new(args.body_bytes.unwrap_or(BODY_BYTES) as u32);
+            let keep_alive = args.keepalive != Some(OnOff::Off);
             serve(args, &site, |tally| HttpServer::new(answers, keep_alive, tally), |app| app.tally)
         }
         ServeApp::Echo => serve(args, &site, |tally| EchoServer { tally }, |app| app.tally),
@@ -79,8 +82,8 @@ where
     let exporter = args.net.output.metrics.map(Exporter::bind).transpose()?;
     let clock = Clock::start();
     let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
-    let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
     let mut recorder = Recorder::new(&args.net.output)?;
+    let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
     device.tell_notes();
     let (connections, is_exact) = (args.max_connections.unwrap_or(CONNECTIONS_MAX), args.max_connections.is_some());
     let config = shard::config(&args.net, site, Vec::new(), &device, connections, is_exact)?;

@@ -4,6 +4,7 @@ use super::Site;
 use crate::cli::NetArgs;
 use crate::cli::net::{AutoOnOff, Backend, Bind, MachineArgs, Mode, OutputArgs};
 use crate::failure::Failure;
+use crate::report::file;
 use synfin_engine::io::PacketIo;
 use synfin_engine::io::bpf::{FilterSpec, XdpLink, XdpMode};
 use synfin_engine::io::sys::multicast::{Membership, join_solicited_nodes};
@@ -48,6 +49,7 @@ impl Device {
     ) -> Result<Device, Failure> {
         let machine = &args.machine;
         check_queues(machine, site)?;
+        let pcap = open_pcap(&args.output)?;
         let fault = args.output.fault;
         let all_queues = site.interface.rx_queues.max(u32::from(machine.queue) + u32::from(machine.workers));
         let link = attach(machine, site, filter, all_queues)?;
@@ -62,7 +64,6 @@ impl Device {
                 "Leave out --checksum-offload on.",
             ));
         }
-        let pcap = open_pcap(&args.output)?;
         let mtu = sockets.iter().map(|io| io.mtu_max()).min().map_or(site.mtu, |max| max.min(site.mtu.into()) as u16);
         let notes = notes(machine, site, &link, mtu);
         let mode = link.mode();
@@ -158,12 +159,10 @@ fn open_afxdp(_config: &XskConfig, _link: &XdpLink) -> Result<Vec<BoxIo>, Failur
 
 fn open_pcap(output: &OutputArgs) -> Result<Option<PcapSink>, Failure> {
     let open = |path: &std::path::PathBuf| {
-        PcapSink::create(path, PCAP_BYTES_MAX).map_err(|e| {
-            Failure::new(
-                format!("cannot write {}: {e}", path.display()),
-                "Name a file that can be written with --pcap.",
-            )
-        })
+        // A FIFO that is open already, and so has a reader, is opened without waiting for one.
+        let fifo = file::open_fifo(path);
+        let sink = fifo.and_then(|_fifo| PcapSink::create(path, PCAP_BYTES_MAX));
+        sink.map_err(|e| file::cannot_write(path, "--pcap", &e))
     };
     output.pcap.as_ref().map(open).transpose()
 }

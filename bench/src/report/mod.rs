@@ -8,6 +8,7 @@ mod csv;
 mod goodput;
 mod many;
 mod sections;
+mod veth;
 
 use chart::Chart;
 use std::path::{Path, PathBuf};

@@ -16,7 +16,7 @@ const PARTS: [&str; 2] = ["lifecycle-instructions", "micro-instructions"];
 pub fn all(files: &Files) -> Vec<Section> {
     let own: [(&str, Make); 8] = [
         ("lifecycle", lifecycle),
-        ("veth", veth),
+        ("veth", |csv, _| super::veth::section(csv)),
         ("latency", latency),
         ("bulk", bulk),
         ("goodput", |csv, _| super::goodput::section(csv)),
@@ -64,7 +64,7 @@ pub(super) fn strings(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 
-fn bars(groups: &[Group], value: usize) -> Vec<(String, f64, String)> {
+pub(super) fn bars(groups: &[Group], value: usize) -> Vec<(String, f64, String)> {
     let bar = |group: &Group| (group.keys.join(" "), group.medians[value], figure(group.medians[value]));
     groups.iter().map(bar).collect()
 }
@@ -187,36 +187,6 @@ fn micro(csv: &Csv, files: &Files) -> Section {
             title: "flow table: ns for each look-up in random order".to_owned(),
             bars: bars(&look_ups, 0),
             logarithmic: false,
-        }),
-        source: source(csv),
-    }
-}
-
-fn veth(csv: &Csv, _: &Files) -> Section {
-    let groups = csv.groups(&["contender"], &["per_second", "frames_each", "failures"]);
-    let rate = |name: &str| groups.iter().find(|g| g.keys[0] == name).map_or(f64::NAN, |g| g.medians[0]);
-    let row = |g: &Group| {
-        let (name, mode) = (&g.keys[0], g.keys[0].rsplit('-').next().unwrap_or(""));
-        let [per_second, frames, failures] = [0, 1, 2].map(|i| g.medians[i]);
-        let is_raw = name.starts_with("raw");
-        let but_raw = |value: f64| if is_raw { f64::NAN } else { value };
-        let of_raw = but_raw(per_second * frames / rate(&format!("raw-{mode}")));
-        let figures = [per_second, but_raw(frames), failures, but_raw(per_second / rate("kernel")), of_raw];
-        std::iter::once(name.clone()).chain(figures.map(figure)).collect()
-    };
-    Section {
-        title: "Over veth".to_owned(),
-        text:
-            "`scripts/bench-veth`: all contenders in turn, one core a side, medians of the rounds. Raw: frames of both \
-               directions together; all others: connections."
-                .to_owned(),
-        head: strings(&["contender", "per second", "frames each", "failures", "÷ kernel", "÷ raw"]),
-        rows: groups.iter().map(row).collect(),
-        chart: Some(Chart {
-            file: "veth.svg".to_owned(),
-            title: "over veth: connections (raw: frames) per second".to_owned(),
-            bars: bars(&groups, 0),
-            logarithmic: true,
         }),
         source: source(csv),
     }

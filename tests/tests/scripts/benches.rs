@@ -128,3 +128,36 @@ fn a_bench_of_which_a_part_fails_keeps_no_results_and_stops_the_other_end() {
     assert_eq!((waiters(&prefix), has_namespaces(&prefix)), (0, false));
     assert!(files_in(&scratch.path("out")).is_empty());
 }
+
+/// A program that answers with the next of these lines each time that it is called so; the other end says nothing.
+fn answers(called: &str, name: &str, lines: &[&str]) -> String {
+    let cases: String = lines.iter().enumerate().map(|(n, line)| format!("{}) echo '{line}' ;;\n", n + 1)).collect();
+    format!(
+        "case \"$*\" in *{called}*) ;; *) exit 0 ;; esac\ndir=$(dirname \"$0\")\necho >>\"$dir/{name}.calls\"\n\
+         case $(wc -l <\"$dir/{name}.calls\") in\n{cases}esac"
+    )
+}
+
+#[test]
+fn ratios_are_taken_of_what_ran_side_by_side_in_the_same_round() {
+    if Lab::up(1).is_none() {
+        return;
+    }
+    let (prefix, scratch, programs) = (own_prefix(), Scratch::new(), all_doing(ANSWER));
+    let raw = ["1200", "600", "2400"].map(|n| format!("{{\"rx_per_second\":{n},\"tx_per_second\":0,\"lost\":0}}"));
+    let engine = ["100", "50", "40"].map(|n| {
+        format!("{{\"connections\":1,\"connections_per_second\":{n},\"rx_frames\":3,\"tx_frames\":3,\"failures\":0}}")
+    });
+    programs.set("raw_ring", &answers("ping", "raw", &raw.each_ref().map(|s| &**s)));
+    programs.set("veth_pair", &answers("client", "engine", &engine.each_ref().map(|s| &**s)));
+    let words = "--only engine-skb,kernel,raw-skb --repetitions 3 --seconds 1";
+    let ended = ends_with(0, &mut bench("bench-veth", words, &programs, &scratch.path("out"), &prefix));
+    let line = ended.stdout.lines().find(|line| line.starts_with("engine-skb")).expect("a line of the table");
+    let cells: Vec<&str> = line.split_whitespace().collect();
+    // Rounds: 0.5, 0.5, 0.1 of the raw ring, 20, 10, 8 times the kernel.
+    assert_eq!((cells[1], &cells[5..]), ("50", ["6.00", "10.00", "0.50"].as_slice()), "{}", ended.stdout);
+    let csv = files_in(&scratch.path("out"));
+    let text = fs::read_to_string(scratch.path("out").join(&csv[0])).expect("results");
+    let order: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("1,")?.split(',').next()).collect();
+    assert_eq!(order, ["kernel", "raw-skb", "engine-skb"]);
+}

@@ -64,3 +64,15 @@ fn after_a_lost_session_the_cards_are_back_with_their_addresses_and_routes() {
     assert_eq!(["port-1", "port-2"].map(|port| settings(&lab, port)), before);
     assert_eq!(waiters(&prefix), 0);
 }
+
+#[test]
+fn a_rate_comes_with_what_the_generator_may_miss() {
+    if Lab::up(1).is_none() || !synfin_tests::programs::all_found(&["ethtool", "jq"]) {
+        return;
+    }
+    let line = "client --interface lo --address 127.9.0.1/8 --target 127.0.0.1:80 --dry-run --bin /none";
+    let planned = |more: &str| crate::ends_with(0, &mut script("bench-nic", &format!("{line} {more}"))).stdout;
+    let (open, closed) = (planned("--rate 500"), planned("--concurrency 5"));
+    assert!(open.contains(" --rate 500 --max-missed 5% --duration"), "{open}");
+    assert!(closed.contains(" --concurrency 5 --duration"), "{closed}");
+}

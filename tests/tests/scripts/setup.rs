@@ -73,6 +73,15 @@ fn a_failed_installation_leaves_no_policy_behind() {
 }
 
 #[test]
+fn a_service_that_a_failed_installation_has_brought_is_not_enabled() {
+    let brings = "printf '#!/bin/sh\\n' >/usr/sbin/nginx; chmod 755 /usr/sbin/nginx";
+    let Some(bare) = Bare::machine(&format!("{ASKS}; {brings}; exit 100")) else { return };
+    ends_with(100, &mut bare.setup());
+    assert_eq!(bare.log(), "may start: 101\nsystemctl disable --quiet nginx\n");
+    assert_eq!(files_in(&bare.administrators()), ["nginx"]);
+}
+
+#[test]
 fn the_administrator_s_own_policy_stays() {
     let Some(bare) = Bare::machine(ASKS) else { return };
     let policy = bare.administrators().join("policy-rc.d");

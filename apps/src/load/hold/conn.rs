@@ -2,6 +2,7 @@
 
 use crate::cli::load::CloseMode;
 use crate::load::latency::{Latencies, Measure};
+use crate::load::lost::Lost;
 use crate::load::protocol::{Progress, Protocol};
 use crate::load::tally::{FailReason, Tally};
 use crate::pipe::Pipe;
@@ -31,6 +32,17 @@ impl Stage {
 
     fn is_request(self) -> bool {
         matches!(self, Stage::FirstByte | Stage::Response)
+    }
+
+    /// What is lost with a connection that ends here.
+    fn lost(self) -> Lost {
+        let request = u64::from(self.is_request());
+        Lost {
+            handshakes: u64::from(self == Stage::Handshake),
+            first_bytes: u64::from(self == Stage::FirstByte),
+            requests: request,
+            responses: request,
+        }
     }
 
     /// The peer has to answer in time.
@@ -100,6 +112,14 @@ impl<P: Protocol> Dialogue<P> {
             last_end: Instant::ZERO,
             exchanges: Pool::default(),
         }
+    }
+
+    /// The run is over: what is still open has been, or is being, cut.
+    pub fn cut_rest(&mut self) {
+        self.tally.unfinished += self.tally.open();
+        let requests = self.requests_open() as u64;
+        let lost = Lost { handshakes: self.opening, first_bytes: requests, requests, responses: requests };
+        self.tally.cut += lost;
     }
 
     /// A launch, due at `due`, was made; returns what the engine keeps.
@@ -236,11 +256,13 @@ impl<P: Protocol> Dialogue<P> {
         match user.failed.or(FailReason::of(why)) {
             Some(reason) => {
                 self.broken += u64::from(stage.is_held());
+                self.tally.lost += stage.lost();
                 self.tally.fail(reason);
             }
             None if why == CloseReason::Aborted && stage == Stage::End => self.tally.given_up += 1,
             None if stage != Stage::Close || (why == CloseReason::Aborted && !self.close.is_abrupt()) => {
                 self.tally.unfinished += 1;
+                self.tally.cut += stage.lost();
             }
             None => {
                 self.tally.completed += 1;
@@ -268,12 +290,14 @@ impl<P: Protocol> Dialogue<P> {
 
     fn break_off(&mut self, user: &mut HeldConn, reason: FailReason) {
         self.broken += u64::from(user.stage.is_held());
+        self.tally.lost += user.stage.lost();
         user.failed.get_or_insert(reason);
         self.enter(user, Stage::End);
     }
 
     /// The engine did not take the request.
     fn give_up(&mut self, conn: &mut impl Pipe<User = HeldConn>) {
+        self.tally.lost += Stage::FirstByte.lost();
         self.enter(conn.user(), Stage::End);
         conn.abort();
     }

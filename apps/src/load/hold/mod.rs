@@ -177,10 +177,8 @@ impl<P: Protocol> Holder<P> {
     }
 
     pub fn into_outcome(self) -> Outcome {
-        let d = self.dialogue;
-        let mut tally = d.tally;
-        // What is still open has been, or is being, cut.
-        tally.unfinished += tally.open();
+        let mut d = self.dialogue;
+        d.cut_rest();
         let mut durations = self.outcome;
         // The run may have been cut short in any phase.
         let in_phase = |end: Instant| self.since.map_or(0, |since| end.nanos_since(since));
@@ -195,7 +193,7 @@ impl<P: Protocol> Holder<P> {
         let stopped = self.stopped || matches!(self.phase, Phase::Opening | Phase::Opened | Phase::Holding);
         Outcome {
             stopped,
-            tally,
+            tally: d.tally,
             latencies: d.latencies,
             durations,
             held_peak: d.held_peak,

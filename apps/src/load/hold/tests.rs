@@ -356,3 +356,24 @@ fn a_worker_that_may_sleep_is_woken_for_every_step() {
     let o = rig.holder.into_outcome();
     assert_eq!((o.tally.completed, o.tally.requests), (200, 100));
 }
+
+#[test]
+fn every_request_of_a_hold_is_answered_missed_or_lost() {
+    for (stopped, silent_at) in [(false, 40), (true, 40), (false, 95), (true, 0)] {
+        let mut rig = Rig::new(100, 1000, |c| c.failures_max = 100);
+        rig.run_to(silent_at);
+        rig.answers = false;
+        rig.run_to(60);
+        if stopped {
+            rig.signals.stop_launching();
+            rig.run_to(70);
+        } else {
+            rig.run_to(1_000);
+        }
+        let o = rig.holder.into_outcome();
+        let (t, lost) = (&o.tally, o.tally.lost.requests + o.tally.cut.requests);
+        assert_eq!(t.requests, t.responses_total() + lost, "{stopped} {silent_at}");
+        assert!(lost > 0 && (t.cut.requests > 0) == stopped, "{stopped} {silent_at}: {:?} {:?}", t.lost, t.cut);
+        assert_eq!(t.started, t.established + t.lost.handshakes + t.cut.handshakes);
+    }
+}
