@@ -282,14 +282,6 @@ impl<U: Default> Net<'_, U> {
 }
 
 impl Core {
-    /// Fetches what the connections need that [`Net::prepare`] was told of.
-    #[inline(never)]
-    fn fetch_upcoming(&mut self) {
-        let hashes = self.upcoming.take();
-        hashes.iter().for_each(|hash| _ = self.flows.prefetch(*hash));
-        hashes.iter().for_each(|hash| self.time_wait.prefetch(*hash));
-    }
-
     /// The key of a connection that we begin; `None` when the address is none of ours.
     fn key_to(&self, to: &Connect) -> Option<FlowKey> {
         let local = self.locals.id_of(&to.local)?;

@@ -1,11 +1,13 @@
-//! Connections that are about to be begun: what they need is fetched for all of them at once.
+//! Connections that are about to be begun, or to end: what that needs is fetched for all of them at once.
 //!
 //! Among millions each needs a line of the flow table that lies in no cache, on a page that is in no TLB. The processor
 //! looks up several pages at a time if it comes to them one right after the other, and waits for each if it has other
 //! work in between: so the hashes are gathered first.
 
+use super::core::Core;
 use super::ingest::BURST;
 
+/// Hashes of their 4-tuples.
 pub(super) struct Upcoming {
     hashes: [u64; BURST],
     len: usize,
@@ -30,10 +32,20 @@ impl Upcoming {
         fits
     }
 
-    /// All of them, which are no longer noted then.
-    pub fn take(&mut self) -> &[u64] {
+    /// All of them; none is left.
+    fn take(&mut self) -> &[u64] {
         let len = core::mem::take(&mut self.len);
         self.hashes.get(..len).unwrap_or(&self.hashes)
+    }
+}
+
+impl Core {
+    /// Fetches what all those need that were gathered.
+    #[inline(never)]
+    pub(super) fn fetch_upcoming(&mut self) {
+        let hashes = self.upcoming.take();
+        hashes.iter().for_each(|hash| _ = self.flows.prefetch(*hash));
+        hashes.iter().for_each(|hash| self.time_wait.prefetch(*hash));
     }
 }
 
