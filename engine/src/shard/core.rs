@@ -11,6 +11,7 @@ use super::send_queue::SendPool;
 use super::starved::Starved;
 use super::trace::Trace;
 use super::tuning::Tunings;
+use super::upcoming::Upcoming;
 use super::window::Windows;
 use crate::base::hash::SipKey;
 use crate::base::{Backlog, ChunkQueue, Counters, Frame, FramePool, Instant};
@@ -128,6 +129,7 @@ pub struct Core {
     /// What ICMP said of connections.
     pub(super) troubles: Troubles,
     pub(super) pacer: Pacer,
+    pub(super) upcoming: Upcoming,
     pub(super) trace: Trace,
     /// Some address is the kernel's too, which then gets the answers to our ARP and NDP questions.
     pub(super) hears_no_replies: bool,
@@ -197,6 +199,7 @@ impl Core {
             starved: Starved::default(),
             troubles: Troubles::default(),
             pacer: Pacer::default(),
+            upcoming: Upcoming::new(),
             trace: Trace::new(config.trace),
             hears_no_replies: config.locals.iter().any(|net| !net.exclusive),
             spent: Vec::new(),

@@ -11,7 +11,7 @@ use super::transmit::Sent;
 use crate::base::Instant;
 use crate::base::prefetch::prefetch;
 use crate::tcp::timers::{self, GiveUp};
-use crate::tcp::{State, flag};
+use crate::tcp::{State, Tcb, flag};
 
 /// Connections and half-open records handled in one call, each: as many as a burst of received frames
 /// can bring, so that expiry keeps pace, and no more, since each may cost several cache misses.
@@ -47,8 +47,10 @@ impl<A: App> Shard<A> {
         // All are fetched at once: timers of one time lie anywhere.
         due.iter().filter_map(|&slot| self.core.conns.get(slot)).for_each(prefetch);
         if due.len() == BUDGET {
-            // When so many are due, their peers are gone, and they will leave the flow table.
-            self.core.prefetch_flows(&due);
+            // When so many are due, their peers are gone, and they will leave the flow table: unless these are timers of
+            // handshakes that were over long ago.
+            let tick = self.core.proto.clock.tick;
+            self.core.prefetch_flows(&due, |t| t.next_deadline().is_some_and(|at| at.is_due(tick)));
         }
         for slot in due.drain(..) {
             self.expire_conn(slot, cx);
@@ -93,7 +95,7 @@ impl<A: App> Shard<A> {
                 found.push(slot);
             }
         }
-        self.core.prefetch_flows(&found);
+        self.core.prefetch_flows(&found, |_| true);
         for slot in found.drain(..) {
             if let Some(t) = self.core.conns.get_mut(slot) {
                 t.set(flag::ABORT | flag::PENDING);
@@ -194,11 +196,12 @@ impl<A: App> Shard<A> {
 }
 
 impl Core {
-    /// Fetches the places of these connections in the flow table.
-    fn prefetch_flows(&self, slots: &[u32]) {
+    /// Fetches the places in the flow table of those of these connections that are `wanted`.
+    fn prefetch_flows(&mut self, slots: &[u32], wanted: impl Fn(&Tcb) -> bool) {
         let connections = slots.iter().filter_map(|&slot| self.conns.get(slot));
-        connections
-            .filter(|t| t.state() != State::Closed)
-            .for_each(|t| _ = self.flows.prefetch(self.flows.hash(&t.key)));
+        for t in connections.filter(|t| t.state() != State::Closed && wanted(t)) {
+            self.upcoming.push(self.flows.hash(&t.key));
+        }
+        self.fetch_upcoming();
     }
 }

@@ -165,7 +165,6 @@ impl Core {
         }
         item.key = key;
         item.hash = self.flows.hash(&key);
-        item.line = self.flows.prefetch(item.hash);
         true
     }
 
@@ -230,6 +229,10 @@ impl Core {
     /// Finds the lane of each segment, and touches what the burst will need, all at once, so that the misses overlap.
     #[inline]
     fn prefetch(&self, items: &mut [Item], lanes: &mut Lanes) {
+        // One right after the other: where a page has to be looked up, the processor waits for each that stands alone.
+        for item in items.iter_mut() {
+            item.line = self.flows.prefetch(item.hash);
+        }
         for (index, item) in items.iter_mut().enumerate() {
             item.flow = self.flows.candidate_at(item.line, item.hash);
             lanes.push(lane(item.seg.flags, item.flow.is_some()), index as u8);

@@ -32,6 +32,7 @@ mod time_wait;
 pub mod trace;
 mod transmit;
 pub mod tuning;
+mod upcoming;
 mod users;
 mod window;
 
