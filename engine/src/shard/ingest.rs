@@ -119,7 +119,7 @@ impl<A: App> Shard<A> {
         let items = batch.items.get_mut(..core::mem::take(&mut batch.len)).unwrap_or(&mut []);
         if let [item] = items {
             // Nothing is gained by fetching ahead what is used at once.
-            item.flow = self.core.flows.candidate_at(item.line, item.hash);
+            item.flow = self.core.flows.candidate(item.hash);
             return self.run_one(item, cx);
         }
         self.core.prefetch(items, &mut batch.lanes);
