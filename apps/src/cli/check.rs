@@ -1,6 +1,6 @@
 //! What only shows when several options are looked at together, without asking the system.
 
-use super::load::{CloseMode, LoadApp};
+use super::load::LoadApp;
 use super::net::Steering;
 use super::net::{Backend, OutputArgs};
 use super::values::{AddressRange, Host};
@@ -130,7 +130,9 @@ fn is_measured(measure: Measure, args: &LoadArgs) -> Result<(), Failure> {
         Measure::FirstByte | Measure::Request | Measure::Response if is_hold && args.hold.hold_requests == 0 => {
             "there are no requests with --hold-requests 0"
         }
-        Measure::Close if !is_hold && args.close == CloseMode::Rst => "there is no close to measure with --close rst",
+        Measure::Close if !is_hold && args.close.is_abrupt() => {
+            "there is no close to measure with --close rst or abandon"
+        }
         _ => return Ok(()),
     };
     let what = format!("--limit asks for {}, and {why_not}", measure.name());

@@ -89,14 +89,22 @@ pub enum CloseMode {
     /// The client closes its direction right after the last request; the server closes the other. Some servers (nginx
     /// with large pages) take that for a hang-up and cut the last response short
     HalfClose,
+    /// The client is gone after the last response: it sends nothing more, and answers nothing, as if its power had failed
+    Abandon,
 }
 
 impl CloseMode {
+    /// It is over at once, whatever the peer does.
+    pub const fn is_abrupt(self) -> bool {
+        matches!(self, CloseMode::Rst | CloseMode::Abandon)
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             CloseMode::Fin => "fin",
             CloseMode::Rst => "rst",
             CloseMode::HalfClose => "half-close",
+            CloseMode::Abandon => "abandon",
         }
     }
 }

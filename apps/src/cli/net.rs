@@ -2,6 +2,7 @@
 
 use super::values::{self, AddressRange, Cores, Pace};
 use clap::{ArgGroup, Args, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use synfin_engine::io::tap::FaultSpec;
@@ -244,6 +245,8 @@ pub enum Progress {
     Auto,
     /// A new line every second
     Plain,
+    /// The whole terminal: rates and latencies over the last minutes, and of the last second
+    Screen,
     Off,
 }
 
@@ -268,6 +271,10 @@ pub struct OutputArgs {
     /// Distance of the rows of --csv and of those in --json and --html
     #[arg(long, value_name = "TIME", default_value = "1s", requires = "files over time", value_parser = values::interval)]
     pub interval: Duration,
+
+    /// Answer Prometheus at http://ADDR:PORT/metrics as the run goes on; ADDR is the kernel's, for example 127.0.0.1:9100
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics: Option<SocketAddr>,
 
     /// Record every frame, sent and received, in a pcap file with nanosecond times
     ///

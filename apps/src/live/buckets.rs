@@ -63,6 +63,18 @@ impl Totals {
         totals
     }
 
+    /// How many there are up to each of these bounds (which rise) and above the one before it, and behind the last of them; and
+    /// what all are together, to within a bucket.
+    pub fn within(&self, bounds_ns: &[u64]) -> (Vec<u64>, u128) {
+        let mut counts = vec![0; bounds_ns.len() + 1];
+        let mut sum_ns = 0;
+        for (bucket, n) in self.0.iter().enumerate().filter(|(_, n)| **n > 0) {
+            counts[bounds_ns.partition_point(|bound| *bound < top(bucket))] += u64::from(*n);
+            sum_ns += u128::from(top(bucket)) * u128::from(*n);
+        }
+        (counts, sum_ns)
+    }
+
     /// What has come since `before`; `None` if nothing has.
     pub fn since(&self, before: &Totals) -> Option<Spread> {
         let new: Vec<u32> = self.0.iter().zip(&before.0).map(|(now, then)| now.wrapping_sub(*then)).collect();
@@ -132,6 +144,16 @@ mod tests {
             assert!(got >= us * 1000 && got <= us * 1000 * 33 / 32, "{us}: {got}");
         }
         assert_eq!(Totals::read(workers.iter()).since(&Totals::read(workers.iter())), None);
+    }
+
+    #[test]
+    fn each_value_counts_below_the_first_bound_that_it_does_not_exceed() {
+        let worker = Buckets::default();
+        [10, 20, 21, 1 << 40].into_iter().for_each(|ns| worker.record(ns));
+        let (counts, sum_ns) = Totals::read([&worker].into_iter()).within(&[10, 20, 60]);
+        assert_eq!(counts, [1, 1, 1, 1]);
+        let exact = (1 << 40) + 51;
+        assert!((exact..=exact * 33 / 32).contains(&sum_ns), "{sum_ns}");
     }
 
     #[test]

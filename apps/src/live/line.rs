@@ -4,15 +4,27 @@ use super::Figures;
 use crate::report::number::grouped;
 use std::time::Duration;
 
+/// What a program says of itself: the live line, and which figures its rates are of.
+#[derive(Clone, Copy)]
+pub struct Words {
+    /// Time since the start, time since the line before, figures then and now.
+    pub line: fn(Duration, Duration, &Figures, &Figures) -> String,
+    pub connections: fn(&Figures) -> u64,
+    pub requests: fn(&Figures) -> u64,
+}
+
+pub const LOAD: Words = Words { line: load, connections: |f| f.established, requests: |f| f.responses };
+pub const SERVE: Words = Words { line: serve, connections: |f| f.started, requests: |f| f.requests };
+
 /// One line about the last stretch of time: totals, and rates over `step`.
-pub fn load(at: Duration, step: Duration, before: &Figures, now: &Figures) -> String {
+fn load(at: Duration, step: Duration, before: &Figures, now: &Figures) -> String {
     let new = now.since(before);
     let rate = |n: u64| grouped(per_second(n, step));
     format!(
         "{:>6.1} s  {} conn/s  {} req/s  open {}  done {}  failed {}  missed {}",
         at.as_secs_f64(),
-        rate(new.established),
-        rate(new.responses),
+        rate((LOAD.connections)(&new)),
+        rate((LOAD.requests)(&new)),
         grouped(now.open),
         grouped(now.completed),
         grouped(now.failed),
@@ -20,14 +32,14 @@ pub fn load(at: Duration, step: Duration, before: &Figures, now: &Figures) -> St
     )
 }
 
-pub fn serve(at: Duration, step: Duration, before: &Figures, now: &Figures) -> String {
+fn serve(at: Duration, step: Duration, before: &Figures, now: &Figures) -> String {
     let new = now.since(before);
     let rate = |n: u64| grouped(per_second(n, step));
     format!(
         "{:>6.1} s  {} conn/s  {} req/s  open {}  accepted {}  closed {}",
         at.as_secs_f64(),
-        rate(new.started),
-        rate(new.requests),
+        rate((SERVE.connections)(&new)),
+        rate((SERVE.requests)(&new)),
         grouped(now.open),
         grouped(now.started),
         grouped(now.completed + now.failed)

@@ -137,7 +137,7 @@ impl<P: Protocol> Dialogue<P> {
         self.tally.cut_short += if keep_alive { 0 } else { u64::from(cut_by_us) };
         user.stage = Stage::Close;
         match self.close {
-            CloseMode::Rst => conn.abort(),
+            CloseMode::Rst | CloseMode::Abandon => conn.abort(),
             // A server that has announced its FIN closes first, and keeps the TIME-WAIT.
             CloseMode::Fin if keep_alive => conn.close(),
             CloseMode::HalfClose if keep_alive && cut_by_us > 0 => conn.close(),
@@ -159,7 +159,7 @@ impl<P: Protocol> Dialogue<P> {
             }
         }
         conn.user().stage = Stage::Close;
-        if self.close != CloseMode::Rst || conn.user().failed.is_some() {
+        if !self.close.is_abrupt() || conn.user().failed.is_some() {
             conn.close();
         }
     }
@@ -172,8 +172,8 @@ impl<P: Protocol> Dialogue<P> {
             CloseReason::Graceful if user.stage == Stage::Close => {
                 self.latencies.record(Measure::Close, now.nanos_since(user.mark));
             }
-            // The reset that was asked for.
-            CloseReason::Aborted if user.stage == Stage::Close && self.close == CloseMode::Rst => {}
+            // The end that was asked for.
+            CloseReason::Aborted if user.stage == Stage::Close && self.close.is_abrupt() => {}
             CloseReason::Aborted if user.stage == Stage::GivenUp => return self.tally.given_up += 1,
             CloseReason::Aborted => return self.tally.unfinished += 1,
             _ => return self.tally.fail(FailReason::ClosedEarly),

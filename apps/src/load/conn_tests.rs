@@ -122,12 +122,14 @@ fn a_body_that_lasts_until_the_close_is_complete_with_it() {
 
 #[test]
 fn close_modes_do_what_they_say() {
-    let mut d = dialogue(CloseMode::Rst);
-    let mut c = begun(&mut d, 1);
-    d.data(&mut c, OK);
-    assert_eq!(c.calls, ["abort"]);
-    end(&mut d, &c, CloseReason::Aborted);
-    assert_eq!((d.tally.completed, d.tally.unfinished), (1, 0));
+    for abrupt in [CloseMode::Rst, CloseMode::Abandon] {
+        let mut d = dialogue(abrupt);
+        let mut c = begun(&mut d, 1);
+        d.data(&mut c, OK);
+        assert_eq!(c.calls, ["abort"], "{abrupt:?}");
+        end(&mut d, &c, CloseReason::Aborted);
+        assert_eq!((d.tally.completed, d.tally.unfinished), (1, 0), "{abrupt:?}");
+    }
 
     let mut d = dialogue(CloseMode::HalfClose);
     let mut c = begun(&mut d, 2);

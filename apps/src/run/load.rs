@@ -2,6 +2,7 @@
 
 use super::bodies::Bodies;
 use super::engine::FirstHop;
+use super::exporter::Exporter;
 use super::limits;
 use super::record::Recorder;
 use super::section::{self, Measured};
@@ -11,10 +12,10 @@ use super::watch::{End, Watch};
 use super::{CoreOrder, Runner, start, verdict};
 use crate::cli::LoadArgs;
 use crate::cli::check::DEFAULT_DURATION;
-use crate::cli::load::LoadApp;
+use crate::cli::load::{CloseMode, LoadApp};
 use crate::cli::values::{AddressRange, Ports};
 use crate::failure::Failure;
-use crate::live::{Board, Shown, Signals, line};
+use crate::live::{Board, Shown, Signals, display, line};
 use crate::load::client::{Client, ClientConfig, Outcome, Plan, Steer};
 use crate::load::protocol::{Echo, Http, Protocol};
 use crate::load::request::Request;
@@ -199,12 +200,15 @@ where
     let neighbours = reach::kernel_neighbours(&ways, site)?;
     let first_hops: Vec<FirstHop> = ways.iter().filter(|w| w.exclusive).map(|w| (w.local, w.remote)).collect();
     let stop = StopRequests::listen()?;
+    display::check(&args.net.output)?;
+    let exporter = args.net.output.metrics.map(Exporter::bind).transpose()?;
     let clock = Clock::start();
     let mut device = Device::open(&args.net, site, &filter(order), clock, order.seed)?;
     let mut recorder = Recorder::new(&args.net.output)?;
     device.notes.extend(tuple_note(order));
     device.tell_notes();
-    let config = shard::config(&args.net, site, neighbours, &device, limits.connections, limits.is_exact)?;
+    let mut config = shard::config(&args.net, site, neighbours, &device, limits.connections, limits.is_exact)?;
+    config.abandons = args.close == CloseMode::Abandon;
     let signals = Arc::new(Signals::default());
     let boards: Vec<Arc<Board>> = device.queues.iter().map(|_| Arc::default()).collect();
     let runner = |(worker, board): (usize, &Arc<Board>)| {
@@ -218,12 +222,13 @@ where
     let policy = order.steering.as_ref().map(|s| s.policy.clone());
     let before_bytes = parts.resident_before_bytes();
     let running = start(runners, device.queues, &args.net.machine, policy, CoreOrder::Falling, clock)?;
+    let _exporting = exporter.map(|e| e.start(&boards)).transpose()?;
     let watch = Watch {
         boards: &boards,
         signals: &signals,
         stop: &stop,
         progress: args.net.output.progress,
-        words: line::load,
+        words: line::LOAD,
         duration: limits.duration,
         grace: limits.grace,
     };
@@ -296,7 +301,7 @@ fn tuple_note(order: &Order) -> Option<String> {
     let rate = order.args.rate.filter(|_| order.args.hold.hold.is_none())? as f64;
     let kept_s = order.args.net.tcp.time_wait.min(order.duration.unwrap_or(Duration::MAX)).as_secs_f64();
     let (needed, there) = (rate * kept_s, tuples(order).total());
-    (needed > there as f64 && order.args.close == crate::cli::load::CloseMode::Fin).then(|| {
+    (needed > there as f64 && order.args.close == CloseMode::Fin).then(|| {
         format!(
             "{} connections/s with a TIME-WAIT of {} s need {} source addresses and ports, and there are {}: give more \
              addresses (--address A-B/LEN) or a shorter --time-wait, unless the target closes first",

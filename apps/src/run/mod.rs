@@ -3,6 +3,7 @@
 pub mod bisection;
 pub mod bodies;
 pub mod engine;
+pub mod exporter;
 pub mod hints;
 pub mod hold;
 pub mod impair;

@@ -1,5 +1,6 @@
 //! `synfin serve`, from the command line to the report.
 
+use super::exporter::Exporter;
 use super::record::Recorder;
 use super::stop::StopRequests;
 use super::watch::{End, Watch};
@@ -9,7 +10,7 @@ use crate::cli::net::OnOff;
 use crate::cli::serve::ServeApp;
 use crate::cli::values::Ports;
 use crate::failure::Failure;
-use crate::live::{Board, Signals, line};
+use crate::live::{Board, Signals, display, line};
 use crate::report::Report;
 use crate::report::model::{Named, Outcome, ServeSection, by_status, ratio};
 use crate::serve::Tally;
@@ -74,6 +75,8 @@ where
     let machine = &args.net.machine;
     let steering = steering::choose(machine, site, Role::Serve)?;
     let stop = StopRequests::listen()?;
+    display::check(&args.net.output)?;
+    let exporter = args.net.output.metrics.map(Exporter::bind).transpose()?;
     let clock = Clock::start();
     let seed = args.net.output.seed.map_or_else(shard::random_u64, Ok)?;
     let device = Device::open(&args.net, site, &filter(args, site), clock, seed)?;
@@ -93,12 +96,13 @@ where
     let runners = boards.iter().map(runner).collect();
     let running = start(runners, device.queues, machine, policy, CoreOrder::Rising, clock)?;
     announce(args, site);
+    let _exporting = exporter.map(|e| e.start(&boards)).transpose()?;
     let watch = Watch {
         boards: &boards,
         signals: &signals,
         stop: &stop,
         progress: args.net.output.progress,
-        words: line::serve,
+        words: line::SERVE,
         duration: args.duration,
         grace: GRACE,
     };

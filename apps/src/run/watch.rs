@@ -3,62 +3,12 @@
 use super::record::Recorder;
 use super::stop::StopRequests;
 use crate::cli::net::Progress;
-use crate::live::{Board, Figures, Signals};
-use std::io::{IsTerminal, Write};
+use crate::live::{Board, Display, Signals, Words};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often the main thread looks.
 const LOOK: Duration = Duration::from_millis(20);
-const LINE_EVERY: Duration = Duration::from_secs(1);
-const TERMINAL_EVERY: Duration = Duration::from_millis(250);
-
-/// The words of the live line: time since the start, time since the line before, figures then and now.
-pub type Words = fn(Duration, Duration, &Figures, &Figures) -> String;
-
-/// Prints the live line when it is due.
-struct LiveLine {
-    words: Words,
-    rewrite: bool,
-    every: Duration,
-    start: Instant,
-    last: Instant,
-    before: Figures,
-}
-
-impl LiveLine {
-    fn new(progress: Progress, words: Words) -> Option<LiveLine> {
-        let rewrite = match progress {
-            Progress::Auto if std::io::stderr().is_terminal() => true,
-            Progress::Plain => false,
-            Progress::Auto | Progress::Off => return None,
-        };
-        let now = Instant::now();
-        let every = if rewrite { TERMINAL_EVERY } else { LINE_EVERY };
-        Some(LiveLine { words, rewrite, every, start: now, last: now, before: Figures::default() })
-    }
-
-    fn tick(&mut self, boards: &[Arc<Board>]) {
-        let now = Instant::now();
-        let step = now.duration_since(self.last);
-        if step < self.every {
-            return;
-        }
-        let figures = boards.iter().fold(Figures::default(), |sum, b| sum.plus(&b.read()));
-        let line = (self.words)(now.duration_since(self.start), step, &self.before, &figures);
-        let mut err = std::io::stderr().lock();
-        // A terminal that has gone is no reason to end the run.
-        let _ = if self.rewrite { write!(err, "\r\x1b[K{line}") } else { writeln!(err, "{line}") };
-        let _ = err.flush();
-        (self.last, self.before) = (now, figures);
-    }
-
-    fn end(&self) {
-        if self.rewrite {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
-}
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,7 +36,7 @@ impl Watch<'_> {
     /// Returns when the workers are to be stopped. `begin_end` is called once, when nothing new is to begin;
     /// `is_over` tells that the workers have ended or have nothing left to do.
     pub fn run(&self, recorder: &mut Recorder, mut begin_end: impl FnMut(), mut is_over: impl FnMut() -> bool) -> End {
-        let mut line = LiveLine::new(self.progress, self.words);
+        let mut display = Display::new(self.progress, self.words);
         let start = Instant::now();
         let (mut end, mut deadline) = (End::Done, None::<Instant>);
         while !is_over() && self.signals.unanswered().is_none() {
@@ -101,13 +51,8 @@ impl Watch<'_> {
             if requests > 1 || deadline.is_some_and(|d| Instant::now() >= d) {
                 break;
             }
-            if let Some(line) = &mut line {
-                line.tick(self.boards);
-            }
+            display.tick(self.boards);
             std::thread::sleep(recorder.tick(self.boards).min(LOOK));
-        }
-        if let Some(line) = &line {
-            line.end();
         }
         end
     }
@@ -119,7 +64,7 @@ mod tests {
     use std::cell::Cell;
 
     fn watch<'a>(signals: &'a Signals, stop: &'a StopRequests, duration: Option<Duration>) -> Watch<'a> {
-        let words = crate::live::line::serve;
+        let words = crate::live::line::SERVE;
         let (progress, grace) = (Progress::Off, Duration::from_millis(1));
         Watch { boards: &[], signals, stop, progress, words, duration, grace }
     }

@@ -24,9 +24,17 @@ pub fn prefetch_at(address: *const u8) {
     let _ = address;
 }
 
-/// Starts loading the first two cache lines of a packet: its headers, for every protocol we speak.
+/// Starts loading the first cache lines of a packet: two for its headers, whatever protocol of ours it is, and up to three for
+/// what else there is of it. Who reads on sees the processor fetch what follows of its own accord.
 #[inline(always)]
 pub fn prefetch_start(bytes: &[u8]) {
     prefetch_at(bytes.as_ptr());
     prefetch_at(bytes.as_ptr().wrapping_add(64));
+    if bytes.len() > 128 {
+        prefetch_at(bytes.as_ptr().wrapping_add(128));
+        if bytes.len() > 192 {
+            prefetch_at(bytes.as_ptr().wrapping_add(192));
+            prefetch_at(bytes.as_ptr().wrapping_add(256));
+        }
+    }
 }

@@ -73,14 +73,14 @@ impl<T> ChunkQueue<T> {
 impl<T: Copy> ChunkQueue<T> {
     #[inline(never)]
     pub fn push_back(&mut self, value: T) {
-        if self.chunks.back_mut().is_some_and(|chunk| chunk.push_behind(value)) {
+        if self.chunks.back_mut().is_some_and(|chunk| chunk.push_again(value)) {
             self.len += 1;
         } else {
             self.push_first(value);
         }
     }
 
-    /// As the first of its chunk.
+    /// As the first of a new chunk.
     #[inline(never)]
     fn push_first(&mut self, value: T) {
         if self.chunks.back().is_none_or(|c| c.len() == CHUNK_LEN) {
@@ -97,7 +97,11 @@ impl<T: Copy> ChunkQueue<T> {
         let value = *self.front()?;
         self.len -= 1;
         self.taken += 1;
-        if self.taken == CHUNK_LEN || self.len == 0 {
+        if self.len == 0 {
+            // The only chunk stays where it is: a queue that is mostly empty goes on in it.
+            self.taken = 0;
+            self.chunks.front_mut().into_iter().for_each(Room::clear);
+        } else if self.taken == CHUNK_LEN {
             self.taken = 0;
             if let Some(mut chunk) = self.chunks.pop_front() {
                 chunk.clear();

@@ -53,15 +53,15 @@ impl<T> Room<T> {
         }
     }
 
-    /// Appends an element behind others. False: there are none, or there is no room.
+    /// Appends an element where there have been others before. False: there were none, or there is no room.
     #[inline(always)]
-    pub fn push_behind(&mut self, value: T) -> bool
+    pub fn push_again(&mut self, value: T) -> bool
     where
         T: Copy,
     {
-        let fits = self.len > 0 && self.len < ROOM_LEN;
+        let fits = self.is_mapped() && self.len < ROOM_LEN;
         if fits {
-            // SAFETY: as in `push`; where there are elements, pages are mapped.
+            // SAFETY: as in `push`; pages are mapped.
             unsafe { self.base.add(self.len).write(value) };
             self.len += 1;
         }

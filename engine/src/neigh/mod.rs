@@ -329,11 +329,19 @@ impl NeighTable {
     }
 
     /// Does what is due: calls `out` for each question to send. What it does not get done is left to the next call.
-    pub fn poll(&mut self, now: Instant, mut out: impl FnMut(Probe)) {
+    #[inline]
+    pub fn poll(&mut self, now: Instant, out: impl FnMut(Probe)) {
         self.pass(now);
         self.failed.clear();
+        self.timers.advance(self.now.tick(), POLL_BUDGET, &mut self.due);
+        if !self.due.is_empty() {
+            self.poll_due(out);
+        }
+    }
+
+    #[inline(never)]
+    fn poll_due(&mut self, mut out: impl FnMut(Probe)) {
         let mut due = core::mem::take(&mut self.due);
-        self.timers.advance(self.now.tick(), POLL_BUDGET, &mut due);
         for place in due.drain(..) {
             let id = self.entries.id_at(place);
             if let Some(probe) = self.expire(id) {

@@ -128,6 +128,9 @@ pub struct ShardConfig {
     pub verify_checksums: bool,
     pub checksum: ChecksumMode,
     pub secrets: Secrets,
+    /// A connection that is aborted ends without a word, as if the power had failed: no RST, and no answer to what still comes
+    /// for it, or for any other connection that there is not. (RFC 9293 3.10.7.1 wants one: for testing what peers do without.)
+    pub abandons: bool,
     /// Keep a record of every segment for `--trace`; costs time, for small runs.
     pub trace: bool,
 }
@@ -148,6 +151,7 @@ impl ShardConfig {
             verify_checksums: true,
             checksum: ChecksumMode::Full,
             secrets: Secrets::from_seed(0),
+            abandons: false,
             trace: false,
         }
     }

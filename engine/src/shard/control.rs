@@ -216,7 +216,7 @@ impl<U> Conn<'_, U> {
         let t = self.tcb()?;
         let times = crate::tcp::Times::new(&self.config());
         let measured = t.has(flag::RTT_VALID);
-        let own_mss = crate::tcp::options::own_mss(self.core.config.mtu, t.key.remote.is_v4());
+        let own_mss = self.core.own_mss.to(&t.key.remote);
         let (sacked_segments, resent_segments, lost_segments) = recovery::reported(t, &self.core.proto.recovery);
         let (reordering_bytes, reordered_segments) = recovery::reordering(t, &self.core.proto.recovery);
         let ns = |us: u32| if measured { u64::from(us) << 10 } else { 0 };

@@ -50,7 +50,7 @@ impl Core {
         if self.trace.is_on() {
             self.trace_in(&item.seg, State::Listen, State::Listen);
         }
-        let own_mss = self.own_mss(item.key.remote.is_v4());
+        let own_mss = self.own_mss.to(&item.key.remote);
         let config = self.proto.config_at(item.key.local_port);
         let cookie = self.cookies.bake(&item.key, &item.seg, own_mss, config, &self.proto.clock);
         let ts_offset = self.isn.ts_offset(&item.key);
@@ -92,7 +92,7 @@ impl Core {
     fn half_of_cookie(&mut self, item: &Item, cx: &Cx<'_>) -> Result<(HalfOpen, Surroundings), DropReason> {
         let (key, ack) = (item.key, &item.seg);
         let ts_offset = self.isn.ts_offset(&key);
-        let own_mss = self.own_mss(key.remote.is_v4());
+        let own_mss = self.own_mss.to(&key.remote);
         let config = self.proto.config_at(key.local_port);
         let (options, own_scale) = self.cookies.redeem(&key, ack, ts_offset, own_mss, config, &self.proto.clock)?;
         let hop = self.locals.next_hop(key.local, &key.remote).ok_or(DropReason::NeighbourUnresolved)?;

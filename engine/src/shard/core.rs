@@ -75,13 +75,26 @@ impl DerefMut for Protocol {
     }
 }
 
+/// The MSS that we announce.
+#[derive(Clone, Copy)]
+pub(super) struct OwnMss {
+    v4: u16,
+    v6: u16,
+}
+
+impl OwnMss {
+    #[inline(always)]
+    pub fn to(self, remote: &Addr) -> u16 {
+        if remote.is_v4() { self.v4 } else { self.v6 }
+    }
+}
+
 pub struct Core {
     pub(super) config: ShardConfig,
     pub(super) proto: Protocol,
     /// No VLAN: frames may be plain.
     pub(super) untagged: bool,
-    /// The MSS that we announce to IPv4 peers.
-    pub(super) own_mss_v4: u16,
+    pub(super) own_mss: OwnMss,
     /// Nor is there a trace: what is sent may take the short way.
     pub(super) untagged_unseen: bool,
     /// Link header of the next segment to be sent: `dst` is filled in for each, the rest stays.
@@ -99,6 +112,8 @@ pub struct Core {
     pub(super) wheel: Wheel,
     /// SYN,ACK retransmissions: one queue for each number of tries.
     pub(super) half_timers: Vec<Fifo>,
+    /// A bit for each of these queues that has entries.
+    pub(super) half_timers_in_use: u32,
     pub(super) send: SendPool,
     pub(super) recv: RecvPool,
     pub(super) neigh: NeighTable,
@@ -158,7 +173,7 @@ impl Core {
                 plain_ip: PlainIp::new(tcp.ip.with_ecn(0)),
             },
             untagged: config.vlan.count == 0,
-            own_mss_v4: options::own_mss(config.mtu, true),
+            own_mss: OwnMss { v4: options::own_mss(config.mtu, true), v6: options::own_mss(config.mtu, false) },
             untagged_unseen: config.vlan.count == 0 && !config.trace,
             link: LinkOut { src: config.mac, dst: Mac::ZERO, vlan: config.vlan },
             backlog: Backlog::None,
@@ -170,6 +185,7 @@ impl Core {
             time_wait: AgingTable::new(limits.time_wait, times.time_wait),
             wheel: Wheel::new(now.tick(), limits.connections),
             half_timers: Vec::new(),
+            half_timers_in_use: 0,
             send: SendPool::new(limits.connections, limits.copy_buffers),
             recv: RecvPool::new(limits.connections, limits.held_frames),
             neigh,
@@ -201,9 +217,12 @@ impl Core {
         }
     }
 
-    #[inline]
+    /// All steps of a turn are told the same time.
+    #[inline(always)]
     pub(super) fn set_clock(&mut self, now: Instant) {
-        self.proto.clock = Clock::at(now);
+        if now != self.proto.clock.now {
+            self.proto.clock = Clock::at(now);
+        }
     }
 
     pub(super) fn listen(&mut self, port: u16) {
@@ -239,17 +258,12 @@ impl Core {
         Some(FlowKey { remote: seg.src, remote_port: seg.src_port, local_port: seg.dst_port, local, reserved: 0 })
     }
 
-    #[inline]
-    pub(super) fn own_mss(&self, v4: bool) -> u16 {
-        if v4 { self.own_mss_v4 } else { options::own_mss(self.config.mtu, false) }
-    }
-
     /// What a new connection over the next hop `neighbour` has to know about where it is, and its initial sequence
     /// number.
     #[inline(always)]
     pub(super) fn surroundings(&self, key: FlowKey, neighbour: NeighId) -> (Surroundings, Seq) {
         let Start { iss, ts_offset } = self.isn.start(&key, self.proto.clock.now);
-        let own_mss = self.own_mss(key.remote.is_v4());
+        let own_mss = self.own_mss.to(&key.remote);
         (Surroundings { key, own_mss, neighbour, ts_offset }, iss)
     }
 
@@ -296,7 +310,7 @@ impl Core {
 
     #[inline]
     pub(super) fn local_addr(&self, t: &FlowKey) -> Addr {
-        self.locals.addr(t.local)
+        *self.locals.addr(t.local)
     }
 
     /// True when nothing is left: no record, no side block, no held frame (for leak checks).

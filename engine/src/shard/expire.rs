@@ -28,8 +28,22 @@ impl<A: App> Shard<A> {
     /// Handles what is due. Segments that result from it are sent by [`Shard::emit`].
     pub fn expire(&mut self, cx: &mut Cx<'_>) {
         self.core.set_clock(cx.now);
+        self.core.wheel.advance(self.core.proto.clock.tick, BUDGET, &mut self.due);
+        if !self.due.is_empty() {
+            self.expire_due(cx);
+        }
+        self.core.expire_half_open(BUDGET, cx);
+        self.core.expire_time_wait(TIME_WAIT_BUDGET);
+        resolve::ask_neighbours(&mut self.core, cx);
+        self.neighbours_failed(cx);
+        self.feed_starved();
+        self.give_back();
+    }
+
+    /// The connections whose time has come.
+    #[inline(never)]
+    fn expire_due(&mut self, cx: &mut Cx<'_>) {
         let mut due = std::mem::take(&mut self.due);
-        self.core.wheel.advance(self.core.proto.clock.tick, BUDGET, &mut due);
         // All are fetched at once: timers of one time lie anywhere.
         due.iter().filter_map(|&slot| self.core.conns.get(slot)).for_each(prefetch);
         if due.len() == BUDGET {
@@ -40,24 +54,25 @@ impl<A: App> Shard<A> {
             self.expire_conn(slot, cx);
         }
         self.due = due;
-        self.core.expire_half_open(BUDGET, cx);
-        self.core.expire_time_wait(TIME_WAIT_BUDGET);
-        resolve::ask_neighbours(&mut self.core, cx);
-        self.neighbours_failed(cx);
-        self.feed_starved();
-        self.give_back();
     }
 
-    /// Gives some of the memory back that no record needs any more, and what lies beside it.
+    /// Gives some of the memory back that no record needs any more.
+    #[inline]
     fn give_back(&mut self) {
-        let core = &mut self.core;
-        if let Some(left) = core.conns.give_back() {
-            core.wheel.truncate(left);
-            core.proto.windows.truncate(left);
-            core.truncate_pacing(left);
-            self.users.truncate(left);
+        if let Some(left) = self.core.conns.give_back() {
+            self.give_back_beside(left);
         }
-        core.halves.give_back();
+        self.core.halves.give_back();
+    }
+
+    /// What lies beside the control blocks that were given back.
+    #[cold]
+    fn give_back_beside(&mut self, left: u32) {
+        let core = &mut self.core;
+        core.wheel.truncate(left);
+        core.proto.windows.truncate(left);
+        core.truncate_pacing(left);
+        self.users.truncate(left);
     }
 
     /// Ends all connections with RST (and `closed(Aborted)`), as there is room in `cx.tx` and frames in `cx.pool`, and no more than a burst
@@ -150,7 +165,10 @@ impl<A: App> Shard<A> {
     }
 
     /// Neighbours were resolved: whoever waited for them is tried again.
-    pub(super) fn wake_waiters(&mut self, _cx: &mut Cx<'_>) {
+    pub(super) fn wake_waiters(&mut self) {
+        if self.touched.is_empty() {
+            return;
+        }
         let mut waiting = std::mem::take(&mut self.touched);
         for slot in waiting.drain(..) {
             self.core.mark_pending(slot);

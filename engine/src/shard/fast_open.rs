@@ -382,7 +382,7 @@ impl<U: Default> Net<'_, U> {
 
     /// What the SYN of [`Net::connect_fast_with`] may carry now.
     pub fn fast_opening(&self, to: Connect, switches: &FastOpen) -> Option<Opening> {
-        let own_mss = self.core.own_mss(to.remote.is_v4());
+        let own_mss = self.core.own_mss.to(&to.remote);
         self.core.fast.cache.opening(switches, to.local, to.remote, own_mss, self.core.proto.clock.now)
     }
 }

@@ -4,13 +4,13 @@ use super::Shard;
 use super::app::App;
 use super::core::{Core, Cx};
 use super::ingest::Item;
-use crate::base::{DropReason, Event, Instant};
+use crate::base::{DropReason, Event, Frame, Instant};
 use crate::table::{FlowKind, FlowRef};
 use crate::tcp::half_open::{self, HalfVerdict};
 use crate::tcp::open::{self, Surroundings};
 use crate::tcp::reset::Bare;
 use crate::tcp::{Clock, HalfOpen, State};
-use crate::wire::{Seq, TcpFlags};
+use crate::wire::{FastOpenCookie, Seq, TcpFlags};
 
 /// Stamps of the retransmission queues are in units of 8.4 ms: this much coarser than [`HalfOpen::sent_us`].
 const STAMP_SHIFT: u32 = 13;
@@ -43,7 +43,7 @@ impl<A: App> Shard<A> {
                 if let Some(around) = core.half_open_surroundings(slot)
                     && let Some(frame) = item.frame.take()
                 {
-                    core.send_syn_ack(slot, &around, grant, frame, cx);
+                    core.repeat_syn_ack(slot, &around, grant, frame, cx);
                 }
             }
             HalfVerdict::Ack(reason) => {
@@ -145,6 +145,7 @@ impl Core {
     pub(super) fn queue_half_open(&mut self, slot: u32) -> bool {
         let Some(h) = self.halves.get_mut(slot) else { return false };
         h.sent_us = self.proto.clock.us;
+        self.half_timers_in_use |= 1 << h.retries();
         let queue = self.half_timers.get_mut(usize::from(h.retries()));
         queue.is_some_and(|queue| queue.push(h.sent_us >> STAMP_SHIFT, slot))
     }
@@ -160,10 +161,24 @@ impl Core {
 
     /// Handles the SYN,ACKs that are due, as many as `budget` for each number of tries, and as there is room for in the burst:
     /// the others are due at the next call.
+    #[inline]
     pub(super) fn expire_half_open(&mut self, budget: usize, cx: &mut Cx<'_>) {
-        for tries in 0..self.half_timers.len() {
+        if self.half_timers_in_use != 0 {
+            self.expire_half_timers(budget, cx);
+        }
+    }
+
+    #[inline(never)]
+    fn expire_half_timers(&mut self, budget: usize, cx: &mut Cx<'_>) {
+        let mut in_use = self.half_timers_in_use;
+        while in_use != 0 {
+            let tries = in_use.trailing_zeros() as usize;
+            in_use &= in_use - 1;
             for _ in 0..budget {
-                let Some((slot, record)) = self.front_half_open(tries) else { break };
+                let Some((slot, record)) = self.front_half_open(tries) else {
+                    self.half_timers_in_use &= !(1 << tries);
+                    break;
+                };
                 let is_meant = record.is_some();
                 let times = &self.proto.times;
                 let is_due = record.is_none_or(|h| h.deadline(&self.proto.clock, times) <= self.proto.clock.now);
@@ -178,6 +193,18 @@ impl Core {
                 }
             }
         }
+    }
+
+    #[inline(never)]
+    fn repeat_syn_ack(
+        &mut self,
+        slot: u32,
+        around: &Surroundings,
+        grant: Option<FastOpenCookie>,
+        frame: Frame,
+        cx: &mut Cx<'_>,
+    ) {
+        self.send_syn_ack(slot, around, grant, frame, cx);
     }
 
     fn expire_one_half_open(&mut self, slot: u32, cx: &mut Cx<'_>) {
@@ -195,7 +222,7 @@ impl Core {
         };
         let Some(frame) = cx.pool.alloc() else { return self.proto.counters.drop(DropReason::NoFrame) };
         self.proto.counters.event(Event::SynRetransmits);
-        self.send_syn_ack(slot, &around, None, frame, cx);
+        self.repeat_syn_ack(slot, &around, None, frame, cx);
     }
 
     /// When [`Core::expire_half_open`] next has something to do.

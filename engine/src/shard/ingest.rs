@@ -110,28 +110,37 @@ impl<A: App> Shard<A> {
         }
         drop(frames);
         self.batch = Some(batch);
-        self.wake_waiters(cx);
+        self.wake_waiters();
         self.tell_reports();
     }
 
     /// Looks up all segments of the batch, then runs them lane by lane and empties it.
     fn run(&mut self, batch: &mut Batch, cx: &mut Cx<'_>) {
-        let items = batch.items.get_mut(..batch.len).unwrap_or(&mut []);
+        let items = batch.items.get_mut(..core::mem::take(&mut batch.len)).unwrap_or(&mut []);
+        if let [item] = items {
+            // Nothing is gained by fetching ahead what is used at once.
+            item.flow = self.core.flows.candidate_at(item.line, item.hash);
+            return self.run_one(item, cx);
+        }
         self.core.prefetch(items, &mut batch.lanes);
         let Lanes { indices, lens } = &mut batch.lanes;
         for (lane, len) in indices.iter().zip(lens) {
             for &index in lane.get(..core::mem::take(len)).unwrap_or(lane) {
                 let Some(item) = items.get_mut(usize::from(index)) else { continue };
-                self.segment(item, cx);
-                if let Some(frame) = item.frame.take() {
-                    cx.pool.free(frame);
-                }
-                if item.rest.is_some() {
-                    item.rest.take().into_iter().for_each(|rest| cx.pool.free(rest));
-                }
+                self.run_one(item, cx);
             }
         }
-        batch.len = 0;
+    }
+
+    #[inline(always)]
+    fn run_one(&mut self, item: &mut Item, cx: &mut Cx<'_>) {
+        self.segment(item, cx);
+        if let Some(frame) = item.frame.take() {
+            cx.pool.free(frame);
+        }
+        if item.rest.is_some() {
+            item.rest.take().into_iter().for_each(|rest| cx.pool.free(rest));
+        }
     }
 }
 

@@ -97,8 +97,8 @@ impl Locals {
     }
 
     #[inline]
-    pub fn addr(&self, id: u16) -> Addr {
-        self.addrs.get(usize::from(id)).copied().unwrap_or(Addr::UNSPECIFIED_V6)
+    pub fn addr(&self, id: u16) -> &Addr {
+        self.addrs.get(usize::from(id)).unwrap_or(&Addr::UNSPECIFIED_V6)
     }
 
     /// Address `id` is the engine's alone.
@@ -166,11 +166,11 @@ mod tests {
         let locals = Locals::new(&nets, None, None);
         let all = nets.iter().flat_map(|net| (0..net.count).map(|n| net.first.plus(n)));
         for (id, addr) in (0..).zip(all) {
-            assert_eq!((locals.id_of(&addr), locals.addr(id)), (Some(id), addr));
+            assert_eq!((locals.id_of(&addr), locals.addr(id)), (Some(id), &addr));
         }
         let others = [Addr::v4([198, 18, 0, 249]), Addr::v4([198, 18, 1, 14]), v6(0xfffd), v6(0x1012a), v6(1)];
         assert!(others.iter().all(|addr| locals.id_of(addr).is_none()));
-        assert_eq!(locals.addr(331), Addr::UNSPECIFIED_V6);
+        assert_eq!(locals.addr(331), &Addr::UNSPECIFIED_V6);
     }
 
     #[test]

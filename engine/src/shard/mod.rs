@@ -116,7 +116,9 @@ impl<A: App> Shard<A> {
     /// for the next call.
     pub fn emit(&mut self, cx: &mut Cx<'_>) {
         self.core.set_clock(cx.now);
-        self.core.spent.drain(..).for_each(|frame| cx.pool.free(frame));
+        if !self.core.spent.is_empty() {
+            self.core.spent.drain(..).for_each(|frame| cx.pool.free(frame));
+        }
         for _ in 0..self.core.pending.len() {
             // Once there is no room, nobody else is asked: many who wait must not cost more than those who are served.
             if cx.tx.len() == cx.tx.capacity() {

@@ -101,9 +101,17 @@ fn echo_answer(core: &mut Core, mut frame: Frame, _: &LinkInfo, _: &Packet, cx: 
 }
 
 /// Sends the questions that the neighbour table wants asked.
+#[inline]
 pub(super) fn ask_neighbours(core: &mut Core, cx: &mut Cx<'_>) {
+    core.neigh.poll(cx.now, |probe| core.probes.push(probe));
+    if !core.probes.is_empty() {
+        ask_all(core, cx);
+    }
+}
+
+#[inline(never)]
+fn ask_all(core: &mut Core, cx: &mut Cx<'_>) {
     let mut probes = std::mem::take(&mut core.probes);
-    core.neigh.poll(cx.now, |probe| probes.push(probe));
     for probe in probes.drain(..) {
         ask(core, &probe, cx);
     }

@@ -14,7 +14,7 @@ use crate::table::{FlowKind, FlowRef};
 use crate::tcp::expected::Expected;
 use crate::tcp::receive::{self, Happened, Outcome, Reply};
 use crate::tcp::reset;
-use crate::tcp::{Env, HalfOpen, NONE, State, Tcb, expected, flag};
+use crate::tcp::{Env, HalfOpen, NONE, State, Tcb, expected, flag, open};
 use crate::wire::segment::SackBlock;
 use crate::wire::{Seq, TcpFlags, TcpSegment};
 
@@ -56,6 +56,9 @@ impl<A: App> Shard<A> {
 
     #[inline(never)]
     pub(super) fn conn_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
+        if item.seg.flags.syn() && self.syn_sent_segment(slot, item, cx) {
+            return;
+        }
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
@@ -71,19 +74,32 @@ impl<A: App> Shard<A> {
                 }
                 self.expected_segment(slot, &expected, item, cx);
             }
-            None if before == State::SynSent => self.syn_sent_segment(slot, item, cx),
             None if before == State::SynReceived && core.repeated_fast_open(slot, item, cx) => {}
             None => self.unexpected_segment(slot, item, cx),
         }
     }
 
-    /// What the application says to its connection being established goes out in the frame of the SYN,ACK.
-    fn syn_sent_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
-        let Some(t) = self.core.conns.get_mut(slot) else { return };
+    /// A SYN. False: the connection has not sent one of its own that could be answered by it. What the application says to its
+    /// connection being established goes out in the frame of the SYN,ACK.
+    fn syn_sent_segment(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) -> bool {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get_mut(slot).filter(|t| t.state() == State::SynSent) else { return false };
         let listed = t.has(flag::PENDING);
         t.set(flag::PENDING);
-        self.unexpected_segment(slot, item, cx);
+        let own_mss = core.own_mss.to(&t.key.remote);
+        if open::answered(t, &item.seg, own_mss, &mut core.proto.env_of(slot, t.flags)) {
+            if core.trace.is_on() {
+                core.trace_in(&item.seg, State::SynSent, State::Established);
+            }
+            if core.hears_no_replies {
+                core.hear_neighbour(slot, item.sender());
+            }
+            self.established(slot, item, 0, cx);
+        } else {
+            self.unexpected_segment(slot, item, cx);
+        }
         self.core.answer_expected(slot, listed, &mut item.frame, cx);
+        true
     }
 
     /// The long way: anything may have happened.
@@ -92,11 +108,7 @@ impl<A: App> Shard<A> {
         let core = &mut self.core;
         let Some(t) = core.conns.get_mut(slot) else { return };
         let before = t.state();
-        let own_mss = match before {
-            State::SynSent if t.key.remote.is_v4() => core.own_mss_v4,
-            State::SynSent => crate::tcp::options::own_mss(core.config.mtu, false),
-            _ => 0,
-        };
+        let own_mss = core.own_mss.to(&t.key.remote);
         let mut out = receive::receive(t, &item.seg, own_mss, &mut core.proto.env_of(slot, t.flags));
         if core.trace.is_on() {
             let after = t.state();
@@ -231,7 +243,7 @@ impl Core {
             DropReason::NoConnection
         };
         self.proto.counters.drop(reason);
-        if matches!(reason, DropReason::TcpFlagsBad | DropReason::TableFull) {
+        if matches!(reason, DropReason::TcpFlagsBad | DropReason::TableFull) || self.config.abandons {
             return;
         }
         if let Some(bare) = reset::for_unknown(&item.seg) {

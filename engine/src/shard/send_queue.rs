@@ -46,16 +46,16 @@ impl Block {
     }
 
     #[inline]
-    fn push(&mut self, chunk: Chunk) {
+    fn push(&mut self, source: Source, len: u32) {
         match self.first {
-            None => self.first = Some(chunk),
-            Some(_) => self.push_behind(chunk),
+            None => self.first = Some(Chunk { source, offset: 0, len }),
+            Some(_) => self.push_behind(source, len),
         }
     }
 
     #[inline(never)]
-    fn push_behind(&mut self, chunk: Chunk) {
-        self.rest.push_back(chunk);
+    fn push_behind(&mut self, source: Source, len: u32) {
+        self.rest.push_back(Chunk { source, offset: 0, len });
     }
 
     fn last_mut(&mut self) -> Option<&mut Chunk> {
@@ -117,7 +117,7 @@ impl SendPool {
             Payload::Shared(bytes) => Source::Shared(bytes),
             Payload::Generated(g) => Source::Generated(g),
         };
-        b.push(Chunk { source, offset: 0, len });
+        b.push(source, len);
         true
     }
 
@@ -135,7 +135,7 @@ impl SendPool {
                 self.buffers.give_back(buffer);
                 break;
             };
-            b.push(Chunk { source: Source::Copied(buffer), offset: 0, len: 0 });
+            b.push(Source::Copied(buffer), 0);
         }
         self.drop_if_empty(block);
         done

@@ -63,7 +63,7 @@ impl<A: App> Shard<A> {
     }
 
     /// If the peer's FIN is passed: tells the application, and if ours is acknowledged too, that is the end.
-    #[inline]
+    #[inline(always)]
     pub(super) fn stream_ended(&mut self, slot: u32, item: &mut Item, cx: &mut Cx<'_>) {
         self.tell_peer_closed(slot);
         if self.core.conns.get(slot).is_some_and(|t| t.state() == State::TimeWait)
@@ -279,22 +279,27 @@ impl<A: App> Shard<A> {
 
     /// Both FINs are acknowledged. As soon as the application has taken everything, the connection ends: as a
     /// TIME-WAIT record for the side that closed first, at once for the other.
+    #[inline(always)]
     pub(super) fn conclude(&mut self, slot: u32, hash: u64, cx: &mut Cx<'_>) {
-        let core = &mut self.core;
-        let Some(t) = core.conns.get(slot) else { return };
-        if t.has(flag::ABORT) || core.recv.unread(t.recv, t.stream_end()) > 0 {
+        let Some(t) = self.core.conns.get(slot) else { return };
+        if t.has(flag::ABORT) || self.core.recv.unread(t.recv, t.stream_end()) > 0 {
             return;
         }
         match t.state() {
-            State::TimeWait => {
-                let (record, agreed) = TimeWait::new(t);
-                core.flows.remove(hash, FlowRef::new(FlowKind::Conn, slot));
-                core.keep_time_wait(hash, record, agreed);
-                self.release(slot, CloseReason::Graceful, cx);
-            }
+            State::TimeWait => self.enter_time_wait(slot, hash, cx),
             State::Closed => self.finish(slot, hash, CloseReason::Graceful, cx),
             _ => {}
         }
+    }
+
+    #[inline(never)]
+    fn enter_time_wait(&mut self, slot: u32, hash: u64, cx: &mut Cx<'_>) {
+        let core = &mut self.core;
+        let Some(t) = core.conns.get(slot) else { return };
+        let (record, agreed) = TimeWait::new(t);
+        core.flows.remove(hash, FlowRef::new(FlowKind::Conn, slot));
+        core.keep_time_wait(hash, record, agreed);
+        self.release(slot, CloseReason::Graceful, cx);
     }
 
     /// Ends a connection for good.

@@ -72,10 +72,12 @@ impl Core {
     }
 
     /// Lets records go whose 2MSL is over, as many as `budget`.
+    #[inline]
     pub(super) fn expire_time_wait(&mut self, budget: usize) {
         let now = self.proto.clock.tick;
-        self.time_wait.prefetch_expired(budget, now);
-        let (_, records) = self.time_wait.pop_expired(budget, now);
-        self.proto.counters.add(Event::TimeWaitExpired, records as u64);
+        if self.time_wait.next_deadline().is_some_and(|at| at.is_due(now)) {
+            let (_, records) = self.time_wait.pop_expired(budget, now);
+            self.proto.counters.add(Event::TimeWaitExpired, records as u64);
+        }
     }
 }

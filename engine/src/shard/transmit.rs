@@ -267,13 +267,16 @@ impl Core {
     }
 
     /// The RST that ends connection `slot` (RFC 9293 3.10.5). Its number is the highest sent: the RFC's SND.NXT does not
-    /// fall back on a time-out.
+    /// fall back on a time-out. One that is to be abandoned acknowledges what has come, and that is all.
     pub(super) fn send_reset(&mut self, slot: u32, cx: &mut Cx<'_>) -> Sent {
         let Some(t) = self.conns.get(slot) else { return Sent::Done };
         if matches!(t.state(), State::Closed | State::SynSent | State::TimeWait) {
             return Sent::Done;
         }
         let seq = t.snd_max;
+        if self.config.abandons {
+            return self.send_ack(slot, seq, None, cx);
+        }
         let sent = self.send_control(slot, seq, TcpFlags::RST | TcpFlags::ACK, None, None, cx);
         if sent == Sent::Done {
             self.proto.counters.event(Event::ResetsOut);
@@ -337,6 +340,7 @@ impl Core {
     }
 
     /// The SYN,ACK of a half-open connection, in `frame`.
+    #[inline(always)]
     pub(super) fn send_syn_ack(
         &mut self,
         slot: u32,
@@ -345,7 +349,7 @@ impl Core {
         frame: Frame,
         cx: &mut Cx<'_>,
     ) {
-        let writes_plain = self.sender().writes_plain(&around.key.remote);
+        let writes_plain = self.untagged_unseen;
         let (Some(h), false) = (self.halves.get(slot), cx.tx.len() == cx.tx.capacity()) else {
             self.proto.counters.drop(DropReason::TxFull);
             return cx.pool.free(frame);

@@ -82,12 +82,10 @@ impl<R: Copy> AgingTable<R> {
         }
     }
 
-    /// Fetches what is needed to let the oldest records go, as many as `count`, if their time is over.
-    pub fn prefetch_expired(&self, count: usize, now: Tick) {
-        if self.next_deadline().is_some_and(|at| at.is_due(now)) {
-            let oldest = (0..count as u32).map_while(|offset| self.ring.nth(offset));
-            oldest.for_each(|place| _ = self.index.prefetch(tag_of(place.hash())));
-        }
+    /// Fetches what is needed to let the oldest records go, as many as `count`.
+    fn prefetch_oldest(&self, count: usize) {
+        let oldest = (0..count as u32).map_while(|offset| self.ring.nth(offset));
+        oldest.for_each(|place| _ = self.index.prefetch(tag_of(place.hash())));
     }
 
     fn hash_at(&self, place: u32) -> u64 {
@@ -174,6 +172,7 @@ impl<R: Copy> AgingTable<R> {
             let head = self.ring.front().map_or(0, |(place, _)| place);
             let here = next.map_or(self.ring.len(), |next| Ring::<Place<R>>::distance(head, next)) as usize;
             let count = here.min(budget - places);
+            self.prefetch_oldest(count);
             records += (0..count).filter(|_| self.pop_front()).count();
             places += count;
             if count == here {
@@ -205,6 +204,7 @@ impl<R: Copy> AgingTable<R> {
     }
 
     /// When the front place's time is over.
+    #[inline]
     pub fn next_deadline(&self) -> Option<Tick> {
         self.marks.front().map(|mark| mark.last.plus(self.life))
     }

@@ -174,10 +174,23 @@ impl Index {
         None
     }
 
-    /// The value under `tag` that `is_it` accepts.
+    /// The value under `tag` that `is_it` accepts; mostly whoever looks hopes that there is none.
     #[inline(always)]
     pub fn find(&self, tag: u32, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        if self.is_surely_absent(tag) { None } else { self.find_anywhere(tag, is_it) }
+    }
+
+    #[inline(never)]
+    fn find_anywhere(&self, tag: u32, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         self.search(tag, is_it).map(|(_, value)| value)
+    }
+
+    /// The home line has no entry under `tag`, and room for one.
+    #[inline(always)]
+    fn is_surely_absent(&self, tag: u32) -> bool {
+        let tag = sound(tag);
+        let line = self.words.get(self.home(tag)..).and_then(|rest| rest.first_chunk::<LINE_WORDS>());
+        line.is_some_and(|line| line[LINE_WORDS - 1] == 0 && with_tag(line, tag as u32) == 0)
     }
 
     /// Adds an entry. False when there is no room, which takes more entries than the index was made for.

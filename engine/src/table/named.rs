@@ -53,7 +53,7 @@ impl<T: Default> NamedSlab<T> {
     }
 
     /// As [`Slab::give_back`].
-    #[inline]
+    #[inline(always)]
     pub fn give_back(&mut self) -> Option<u32> {
         let left = self.slab.give_back()?;
         self.base = self.generations.tail(left).iter().copied().fold(self.base, u32::max);

@@ -84,16 +84,19 @@ impl<T: Default> Slab<T> {
     }
 
     /// Slots up to here can stay while those behind can be given back: neither in them nor in the step before is a record.
-    #[inline]
+    #[inline(always)]
     fn surplus(&self) -> Option<u32> {
-        let last = self.records.len().checked_sub(1)? / STEP;
+        if self.records.len() <= STEP {
+            return None;
+        }
+        let last = (self.records.len() - 1) / STEP;
         let live = |step: u32| self.live.get(step as usize).copied().unwrap_or(0);
-        (last > 0 && live(last) == 0 && live(last - 1) == 0).then_some(last * STEP)
+        (live(last) == 0 && live(last - 1) == 0).then_some(last * STEP)
     }
 
     /// Gives some slots at the end back, if there is no record in them: to be called now and then. Some: slots up to here
     /// are left, and what lies beside the others can go too.
-    #[inline]
+    #[inline(always)]
     pub fn give_back(&mut self) -> Option<u32> {
         let left = self.surplus()?;
         self.records.truncate(left);

@@ -14,7 +14,8 @@ pub struct Vacancies {
     slots: Extent<u64>,
     words: Vec<u64>,
     groups: Vec<u64>,
-    /// No word of `slots` before this one has a bit set.
+    /// No word of `slots` before this one has a bit set. The levels above take it for one that has, even when it is empty: mostly
+    /// it is emptied and filled in turns.
     first: u32,
 }
 
@@ -26,7 +27,7 @@ impl Vacancies {
     /// For slots below `limit`.
     pub fn with_limit(limit: u32) -> Vacancies {
         let slots = Extent::with_limit(limit.div_ceil(WORD_BITS));
-        Vacancies { slots, words: Vec::new(), groups: Vec::new(), first: 0 }
+        Vacancies { slots, words: Vec::new(), groups: Vec::new(), first: u32::MAX }
     }
 
     pub fn contains(&self, slot: u32) -> bool {
@@ -36,9 +37,10 @@ impl Vacancies {
     /// False when the slot was in it already.
     #[inline]
     pub fn insert(&mut self, slot: u32) -> bool {
-        match self.slots.get_mut(slot >> SHIFTS[0]) {
+        let word = slot >> SHIFTS[0];
+        match self.slots.get_mut(word) {
             // The levels above know of the word already.
-            Some(bits) if *bits != 0 => {
+            Some(bits) if *bits != 0 || word == self.first => {
                 let is_new = *bits & bit(slot) == 0;
                 *bits |= bit(slot);
                 is_new
@@ -68,24 +70,30 @@ impl Vacancies {
         let bits = self.slots.get_mut(word)?;
         let slot = word * WORD_BITS + bits.trailing_zeros();
         *bits &= *bits - 1;
-        if *bits == 0 {
-            self.remove_word(word);
-        }
         Some(slot)
     }
 
-    /// There is no slot left in the word.
-    #[inline(never)]
-    fn remove_word(&mut self, word: u32) {
+    /// The levels above learn that there is no slot left in the first word.
+    fn remove_first(&mut self) {
+        let word = self.first;
         let [group, top] = [word / WORD_BITS, word / WORD_BITS / WORD_BITS];
         if clear(&mut self.words, group, word) {
             clear(&mut self.groups, top, group);
         }
     }
 
-    /// Looks for the first word that has a bit set, from where it was last on.
+    /// Looks for the first word that has a bit set, from where it was last on, which has none.
     #[inline(never)]
     fn find_first(&mut self) -> Option<()> {
+        while self.slots.get(self.first).is_none_or(|bits| *bits == 0) {
+            self.remove_first();
+            self.find_marked()?;
+        }
+        Some(())
+    }
+
+    /// Looks for the first word that the levels above take for one that has a bit set.
+    fn find_marked(&mut self) -> Option<()> {
         const WORDS: u32 = WORD_BITS * WORD_BITS;
         let mut top = self.first / WORDS;
         while *self.groups.get(top as usize)? == 0 {

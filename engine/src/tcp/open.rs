@@ -108,6 +108,19 @@ fn of_half(t: &mut Tcb, h: &HalfOpen, s: &Surroundings, seg: &TcpSegment, env: &
     t.write_state(State::SynReceived);
 }
 
+/// A segment for a connection in SYN-SENT: true, and the connection is established, if it is nothing but the SYN,ACK that was
+/// expected. False: nothing has changed.
+#[inline(always)]
+pub fn answered(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) -> bool {
+    let is_bare = seg.flags == TcpFlags::SYN | TcpFlags::ACK && seg.payload_len == 0;
+    let is_answer = is_bare && seg.ack == t.snd_max && t.snd_max == t.snd_una + 1;
+    if is_answer {
+        take_syn(t, seg, own_mss, env);
+        syn_acked(t, seg, env);
+    }
+    is_answer
+}
+
 /// A segment for a connection in SYN-SENT.
 pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) -> Outcome {
     let mut out = Outcome::default();
@@ -141,15 +154,8 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
         env.counters.event(Event::EcnAgreed);
     }
     if seg.flags.ack() {
-        if t.take(flag::RTT_TIMING) && t.retries == 0 {
-            rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
-        }
         out.acked_bytes = seg.ack.since(t.snd_una) - 1;
-        t.snd_una = seg.ack;
-        // What of the SYN's data is not acknowledged goes out again.
-        t.snd_nxt = seg.ack;
-        established(t, env);
-        t.set(flag::ACK_NOW);
+        syn_acked(t, seg, env);
         out.happened |= Happened::ESTABLISHED;
         out.payload(seg, t, 1);
     } else {
@@ -163,7 +169,21 @@ pub fn syn_sent(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &mut Env<'_>) 
     out
 }
 
+/// Our SYN is acknowledged, and the peer's has come.
+#[inline(always)]
+fn syn_acked(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
+    if t.take(flag::RTT_TIMING) && t.retries == 0 {
+        rtt::sample(t, env.clock.us.wrapping_sub(t.rtt_at_us));
+    }
+    t.snd_una = seg.ack;
+    // What of the SYN's data is not acknowledged goes out again.
+    t.snd_nxt = seg.ack;
+    established(t, env);
+    t.set(flag::ACK_NOW);
+}
+
 /// Takes over the peer's initial sequence number, options and window.
+#[inline(always)]
 fn take_syn(t: &mut Tcb, seg: &TcpSegment, own_mss: u16, env: &Env<'_>) {
     // The path may have turned out narrower than our link already.
     let Agreed { timestamps, sack, scales, mss } =

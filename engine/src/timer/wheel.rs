@@ -151,7 +151,9 @@ impl Wheel {
             self.at = now;
             return false;
         }
-        self.turn(now, budget, out)
+        // Within a tick nothing more becomes due, unless it was armed for a time that had passed.
+        let is_done = now == self.at && self.first(CURRENT).is_none();
+        !is_done && self.turn(now, budget, out)
     }
 
     #[inline(never)]

@@ -13,7 +13,9 @@ pub use super::arp::{arp_reply, arp_reply_in_place, arp_request};
 pub use super::icmp::echo_reply_in_place;
 pub use super::ndp::{ndp_advertisement, ndp_reply, ndp_solicitation};
 pub use super::options::{UsualSyn, options_len};
-pub use super::plain_out::{PlainIp, PlainOut, PlainTcp, begin_plain, end_plain, payload_of_plain, timestamp_words};
+pub use super::plain_out::{
+    PlainIp, PlainOut, PlainTcp, begin_plain, end_plain, payload_of_plain, plain, timestamp_words,
+};
 
 /// Of whatever does not say otherwise.
 pub(super) const HOP_LIMIT: u8 = 64;
@@ -144,7 +146,7 @@ pub fn tcp(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload:
 #[inline(never)]
 fn tcp_with(frame: &mut Frame, link: &LinkOut, segment: &SegmentOut<'_>, payload: &mut dyn FnMut(&mut [u8])) -> bool {
     let is_v4 = (segment.src.is_v4(), segment.dst.is_v4());
-    if is_v4 == (true, true)
+    if is_v4.0 == is_v4.1
         && let Some(written) = plain_out::usual_syn(frame, link, segment)
     {
         return written;

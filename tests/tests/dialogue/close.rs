@@ -1,8 +1,8 @@
 //! Every order of closing, without loss.
 
-use crate::{BYTES, closed, drops, ends_after, in_state, over, seconds, times_told_closed};
+use crate::{BYTES, closed, drops, ends_after, events, in_state, over, seconds, times_told_closed};
 use synfin_engine::base::{DropReason, Event};
-use synfin_engine::shard::{CloseReason, SendError};
+use synfin_engine::shard::{CloseReason, SendError, ShardConfig};
 use synfin_engine::tcp::State;
 use synfin_tests::host::{Host, Told, plain_config, seg};
 
@@ -286,6 +286,22 @@ fn abort_sends_a_reset_and_drops_what_was_queued() {
         host.expect_nothing();
         host.assert_clean();
     }
+}
+
+#[test]
+fn what_is_abandoned_ends_with_an_ack_and_is_silent_from_then_on() {
+    let mut host = Host::connected(ShardConfig { abandons: true, ..plain_config() });
+    host.send(seg(".", 501, 301).data(*b"response"));
+    host.act(|c| c.abort());
+    host.expect(".", 301, 509);
+    assert_eq!(closed(&host), Some(CloseReason::Aborted));
+    for late in [seg(".", 509, 301).data(*b"more"), seg("F.", 509, 301), seg("S", 5000, 0)] {
+        host.send(late);
+        host.expect_nothing();
+    }
+    assert_eq!(events(&host, Event::ResetsOut), 0);
+    assert_eq!((drops(&host, DropReason::NoConnection), drops(&host, DropReason::SynToClosedPort)), (2, 1));
+    host.assert_clean();
 }
 
 #[test]

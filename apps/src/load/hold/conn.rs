@@ -217,7 +217,7 @@ impl<P: Protocol> Dialogue<P> {
         self.enter(user, Stage::Close);
         match self.close {
             CloseMode::Fin => conn.close(),
-            CloseMode::Rst => conn.abort(),
+            CloseMode::Rst | CloseMode::Abandon => conn.abort(),
             CloseMode::HalfClose => conn.shutdown(),
         }
         true
@@ -239,7 +239,7 @@ impl<P: Protocol> Dialogue<P> {
                 self.tally.fail(reason);
             }
             None if why == CloseReason::Aborted && stage == Stage::End => self.tally.given_up += 1,
-            None if stage != Stage::Close || (why == CloseReason::Aborted && self.close != CloseMode::Rst) => {
+            None if stage != Stage::Close || (why == CloseReason::Aborted && !self.close.is_abrupt()) => {
                 self.tally.unfinished += 1;
             }
             None => {

@@ -4,7 +4,7 @@ use super::parts::write_parts;
 use crate::base::{Counters, DropReason, Event, Frame, Instant};
 use crate::neigh::NeighTable;
 use crate::shard::config::ShardConfig;
-use crate::shard::core::{Core, Cx, Protocol};
+use crate::shard::core::{Core, Cx, OwnMss, Protocol};
 use crate::shard::fast_open::FastOpens;
 use crate::shard::locals::Locals;
 use crate::shard::recv_queue::RecvPool;
@@ -29,6 +29,7 @@ pub(in crate::shard) struct Sender<'a> {
     pub trace: &'a mut Trace,
     pub link: &'a LinkOut,
     pub untagged_unseen: &'a bool,
+    pub own_mss: OwnMss,
 }
 
 /// A shard's core in parts that can be changed side by side.
@@ -44,11 +45,12 @@ impl Core {
     pub(super) fn apart(&mut self) -> Apart<'_> {
         let Core { conns, neigh, wheel, proto, config, locals, fast, send, recv, trace, link, untagged_unseen, .. } =
             self;
+        let own_mss = self.own_mss;
         Apart {
             conns,
             neigh,
             wheel,
-            sender: Sender { proto, config, locals, fast, send, recv, trace, link, untagged_unseen },
+            sender: Sender { proto, config, locals, fast, send, recv, trace, link, untagged_unseen, own_mss },
         }
     }
 
@@ -78,7 +80,7 @@ impl Core {
         let of_syn;
         let options = if is_syn {
             // Whatever a router has said meanwhile: that is about our direction (RFC 8201 5.4).
-            let own_mss = options::own_mss(sender.config.mtu, t.key.remote.is_v4());
+            let own_mss = sender.own_mss.to(&t.key.remote);
             let cookie = sender.fast.option(slot, plan);
             of_syn = syn_options(t, sender.proto.config_of(slot, t.flags), own_mss, ts_val, cookie);
             OptionsOut::Any(&of_syn)
@@ -126,7 +128,7 @@ impl Sender<'_> {
         ip: IpFields,
     ) -> SegmentOut<'a> {
         SegmentOut {
-            src: self.locals.addr(key.local),
+            src: *self.locals.addr(key.local),
             dst: key.remote,
             src_port: key.local_port,
             dst_port: key.remote_port,
