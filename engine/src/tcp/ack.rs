@@ -119,7 +119,7 @@ pub(super) fn advance<const QUIET: bool>(t: &mut Tcb, seg: &TcpSegment, env: &mu
 /// RFC 6298 4 and RFC 7323 4: a segment that was sent once, or, after a time-out, an echoed timestamp. With records of
 /// what was sent, these give the former.
 #[inline(always)]
-fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
+fn measure(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     if !t.has(flag::RTT_TIMING) {
         if t.retries > 0 || t.recovery != NONE {
             measure_by_echo(t, seg, env);
@@ -132,7 +132,7 @@ fn measure(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
 
 /// No segment is timed.
 #[inline(never)]
-fn measure_by_echo(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
+fn measure_by_echo(t: &mut Tcb, seg: &TcpSegment, env: &mut Env<'_>) {
     let repairs_blindly = recovery::is_recovering(t, &env.recovery) && !recovery::is_tracking(t, &env.recovery);
     if t.retries == 0 && !repairs_blindly {
         return;
@@ -146,6 +146,7 @@ fn measure_by_echo(t: &mut Tcb, seg: &TcpSegment, env: &Env<'_>) {
         if echo != 0 && elapsed < 1 << 20 {
             // Less than a tick of that clock counts as one.
             rtt::sample(t, elapsed.max(1) << 10);
+            recovery::measured(t, &mut env.recovery);
         }
     }
 }

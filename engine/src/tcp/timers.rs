@@ -51,8 +51,7 @@ fn retransmission(t: &mut Tcb, env: &mut Env<'_>) -> Option<GiveUp> {
     }
     t.retries += 1;
     t.dup_acks = 0;
-    if !opening && is_lone_probe(t) {
-        probe_alone(t, env);
+    if !opening && is_lone_probe(t) && timer::probe_alone(t, env) {
         return None;
     }
     t.backoff = t.backoff.saturating_add(1);
@@ -83,16 +82,6 @@ fn is_lone_probe(t: &Tcb) -> bool {
     let measured = t.has(flag::SACK) && t.has(flag::RTT_VALID) && !t.has(flag::SYN_LOST) && t.snd_wnd > 0;
     let alone = t.recovery == NONE && t.flight() <= u32::from(t.mss) + 1;
     measured && alone && t.retries == 1 && t.backoff == 0 && !t.has(flag::PERSIST)
-}
-
-/// The segment again; the time-out behind it is not longer than the first.
-fn probe_alone(t: &mut Tcb, env: &mut Env<'_>) {
-    env.counters.event(Event::LossProbes);
-    path_mtu::share(t, env);
-    t.snd_nxt = t.snd_una;
-    t.clear(flag::RTT_TIMING);
-    t.stop_rtx();
-    t.arm_rtx(env.clock.tick.plus(rtt::rto_ticks(t, env.times)));
 }
 
 /// From now on FIN-WAIT-2 lasts no longer than it may: an orphan has nobody else to end it. A connection that is only half

@@ -7,7 +7,7 @@ use synfin_engine::io::sim::Impairment;
 use synfin_engine::shard::ShardConfig;
 use synfin_engine::tcp::congestion::Algorithm;
 use synfin_engine::tcp::{Ecn, SynCookies};
-use synfin_engine::wire::TcpFlags;
+use synfin_engine::wire::{TcpFlags, TcpOptions};
 use synfin_tests::bulk::{Receiver, Sender, Transfer};
 use synfin_tests::host::{Host, Sent, plain_config, seg};
 use synfin_tests::pair::{ADDR_A, ADDR_B, Pair, configs};
@@ -307,4 +307,28 @@ fn marks_of_a_busy_path_slow_a_transfer_down_without_any_loss() {
         let (free, busy) = (time(0.0), time(0.01));
         assert!(busy > 2 * free, "{algorithm:?}: {busy} ns with marks, {free} without");
     }
+}
+
+#[test]
+fn peer_hears_of_the_reduction_for_a_loss_that_a_probe_repaired() {
+    let mut config = config(Ecn::Request);
+    config.tcp.sack = true;
+    let mut host = Host::client(config);
+    host.expect("SEW", 300, 0);
+    host.pass(ms(100));
+    let options = TcpOptions { mss: Some(1000), sack_permitted: true, ..TcpOptions::default() };
+    host.send(seg("SE.", 500, 301).options(options));
+    host.expect(".", 301, 501);
+    host.write(&BYTES[..4_000]);
+    host.out.clear();
+    host.pass_until_output(Duration::from_secs(2));
+    assert_eq!(events(&host, Event::LossProbes), 1);
+    host.out.clear();
+    host.send(seg(".", 501, 4_301));
+    host.write(&BYTES[4_000..5_000]);
+    host.expect(".", 4_301, 501);
+    host.send(seg(".", 501, 5_301));
+    host.write(&BYTES[5_000..6_000]);
+    host.expect("W.", 5_301, 501);
+    over(&mut host, 501);
 }

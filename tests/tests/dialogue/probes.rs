@@ -74,3 +74,65 @@ fn slow_start_goes_on_while_more_than_half_of_the_window_is_used() {
         over(&mut host, 501);
     }
 }
+
+/// One segment that is probed for, and the ACK of it.
+fn probed_once() -> Host {
+    let mut host = connected();
+    say(&mut host, 100);
+    host.out.clear();
+    sends_after(&mut host, ms(300));
+    host.expect_data(301, 501, &BYTES[..100]);
+    assert_eq!((events(&host, Event::LossProbes), window(&mut host)), (1, 10_000));
+    host.pass(ms(100));
+    host.send(seg(".", 501, 401));
+    host.expect_nothing();
+    host
+}
+
+/// Another segment, acknowledged after a round trip.
+fn exchange(host: &mut Host, at: u32) {
+    say(host, 100);
+    host.out.clear();
+    host.pass(ms(100));
+    host.send(seg(".", 501, at + 100));
+}
+
+#[test]
+fn probe_that_repaired_the_loss_of_a_lone_segment_reduces_the_window() {
+    let mut host = probed_once();
+    // Until then a report could still come that both had arrived.
+    assert_eq!(window(&mut host), 10_000);
+    exchange(&mut host, 401);
+    assert_eq!(window(&mut host), 2_000);
+    over(&mut host, 501);
+}
+
+#[test]
+fn probe_of_a_lone_segment_that_was_not_needed_changes_nothing() {
+    let mut with_report = TcpOptions { sack_len: 1, ..TcpOptions::default() };
+    with_report.sack[0] = SackBlock { start: Seq(301), end: Seq(401) };
+    for options in [with_report, TcpOptions::default()] {
+        let mut host = probed_once();
+        host.send(seg(".", 501, 401).options(options));
+        exchange(&mut host, 401);
+        assert_eq!(window(&mut host), 10_000);
+        over(&mut host, 501);
+    }
+}
+
+#[test]
+fn no_other_probe_goes_out_before_a_round_trip_was_measured() {
+    for measures in [false, true] {
+        let mut host = probed_once();
+        host.pass(ms(5_000));
+        if measures {
+            exchange(&mut host, 401);
+        }
+        say(&mut host, 100);
+        host.out.clear();
+        host.pass_until_output(ms(2_000));
+        let (probes, time_outs) = (events(&host, Event::LossProbes), events(&host, Event::RtoExpiries));
+        assert_eq!((probes, time_outs), if measures { (2, 0) } else { (1, 1) });
+        over(&mut host, 501);
+    }
+}

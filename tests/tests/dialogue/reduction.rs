@@ -2,8 +2,9 @@
 //! may be sent meanwhile.
 
 use crate::recovery::{sack, sack_config, sent, under_way, window};
-use crate::{ms, over};
-use synfin_tests::host::seg;
+use crate::{events, ms, over, seconds};
+use synfin_engine::base::Event;
+use synfin_tests::host::{Host, seg};
 
 #[test]
 fn ack_that_begins_a_recovery_counts_once_for_what_may_be_sent() {
@@ -48,5 +49,29 @@ fn sacked_segments_have_let_new_ones_out_and_do_not_let_the_window_grow_once_mor
     let before = window(&mut host);
     host.send(sack(6, &[]));
     assert_eq!(window(&mut host) - before, 3000);
+    over(&mut host, 501);
+}
+
+fn threshold(host: &mut Host) -> u32 {
+    let conn = host.shard.app().conn.expect("one");
+    host.shard.with_net(host.now, |_, net| net.conn(conn).expect("live").info().expect("live").ssthresh)
+}
+
+#[test]
+fn time_out_in_a_recovery_counts_once_more_and_a_second_one_does_not() {
+    let mut host = under_way(sack_config(), 40_000);
+    host.pass(ms(100));
+    host.send(sack(0, &[(1, 4)]));
+    let in_recovery = threshold(&mut host);
+    assert_eq!((sent(&mut host)[0], in_recovery), (0, 5_000));
+    // The retransmission is lost, and then that of the time-out.
+    host.pass_until_output(seconds(10));
+    let after_time_out = threshold(&mut host);
+    assert!((2_000..in_recovery).contains(&after_time_out), "{after_time_out}");
+    assert_eq!(events(&host, Event::RtoExpiries), 1);
+    host.pass(seconds(3));
+    assert!(events(&host, Event::RtoExpiries) > 1);
+    assert_eq!(threshold(&mut host), after_time_out);
+    host.out.clear();
     over(&mut host, 501);
 }

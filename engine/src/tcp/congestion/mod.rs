@@ -15,6 +15,8 @@ pub use hystart::HyStart;
 use super::tcb::{Tcb, flag};
 
 const CWND_MAX: u32 = 1 << 30;
+/// Nothing has shown yet how much the path takes.
+const SSTHRESH_UNKNOWN: u32 = u32::MAX;
 /// What one ACK can add in slow start after a time-out, in segments (RFC 3465): it may be about bytes that had arrived long
 /// before. Otherwise it adds what it acknowledges, however much that is: on fast paths receivers acknowledge whole bursts,
 /// and a limit of some segments would end the doubling there.
@@ -68,7 +70,7 @@ pub fn initial_window(mss: u16, segments: u8) -> u32 {
 /// The connection became established.
 pub fn on_established(t: &mut Tcb, initial_segments: u8) {
     t.cwnd = initial_window(t.mss, initial_segments);
-    t.ssthresh = u32::MAX;
+    t.ssthresh = SSTHRESH_UNKNOWN;
 }
 
 /// Nothing was sent for longer than a time-out: what was known of the path is stale (RFC 5681 4.1).
@@ -91,6 +93,17 @@ pub fn grow(t: &mut Tcb, memory: Option<&mut Memory>, g: &Growth) {
     t.cwnd = t.cwnd.saturating_add(step).min(CWND_MAX);
 }
 
+/// An ACK of slow start that measured `rtt_us`: the first one of a connection may be over (RFC 9406 4.3). Later ones end where
+/// the path was found to be full.
+pub fn watch_slow_start(t: &mut Tcb, memory: &mut Memory, rtt_us: Option<u32>) {
+    if t.ssthresh == SSTHRESH_UNKNOWN
+        && t.has(flag::CUBIC)
+        && let Some(ssthresh) = memory.hystart.on_ack(t.snd_una, t.snd_nxt, rtt_us, t.cwnd)
+    {
+        t.ssthresh = ssthresh;
+    }
+}
+
 /// Bytes that leave in `nanos` when the window leaves evenly in 5/6 of a round trip, in half of one while it doubles.
 pub fn rate_bytes(t: &Tcb, nanos: u64, rtt_nanos: u64) -> u64 {
     let (times, of) = if t.cwnd < t.ssthresh / 2 { (2, 1) } else { (6, 5) };
@@ -102,6 +115,8 @@ pub fn reduce(t: &Tcb, memory: &mut Memory, outstanding: u32) -> u32 {
     let mss = u32::from(t.mss);
     // What is outstanding can be more than the window (what was SACKed) or less (the application had no more).
     let window = t.cwnd.min(outstanding);
+    // The first slow start is over.
+    memory.hystart = HyStart::default();
     let to = if t.has(flag::CUBIC) { memory.cubic.reduce(window, mss) } else { newreno::reduce(window) };
     to.max(2 * mss)
 }
@@ -116,6 +131,7 @@ pub fn reduce_on_timeout(t: &Tcb, memory: &mut Memory, outstanding: u32) -> u32 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Seq;
 
     #[test]
     fn initial_window_is_ten_segments_or_14600_bytes_or_two_segments() {
@@ -137,6 +153,43 @@ mod tests {
         assert_eq!(t.cwnd, 40_000);
         grow(&mut t, None, &Growth { acked: 40_000, now_us: 0, after_timeout: true });
         assert_eq!(t.cwnd, 41_000);
+    }
+
+    /// Rounds of slow start, of which those from the fifth on take a fifth longer.
+    fn slow_start(t: &mut Tcb, memory: &mut Memory, rounds: u32) {
+        for n in 0..rounds {
+            for i in 1..=10 {
+                (t.snd_una, t.snd_nxt) = (Seq(1000 * n + i * 100), Seq(1000 * (n + 1)));
+                watch_slow_start(t, memory, Some(if n < 5 { 100_000 } else { 120_000 }));
+            }
+        }
+    }
+
+    #[test]
+    fn longer_round_trips_end_the_first_slow_start_and_no_other() {
+        let fresh = || Tcb { mss: 1000, cwnd: 50_000, ssthresh: u32::MAX, flags: flag::CUBIC, ..Tcb::default() };
+        let mut t = fresh();
+        slow_start(&mut t, &mut Memory::default(), 14);
+        assert_eq!(t.ssthresh, 50_000);
+        let mut t = Tcb { ssthresh: 900_000, ..fresh() };
+        slow_start(&mut t, &mut Memory::default(), 14);
+        assert_eq!(t.ssthresh, 900_000);
+    }
+
+    #[test]
+    fn slow_start_after_a_loss_is_not_slowed_down_by_what_was_seen_in_the_first() {
+        let mut t = Tcb { mss: 1000, cwnd: 50_000, ssthresh: u32::MAX, flags: flag::CUBIC, ..Tcb::default() };
+        let mut memory = Memory::default();
+        slow_start(&mut t, &mut memory, 7);
+        let step = |t: &mut Tcb, memory: &mut Memory| {
+            let before = t.cwnd;
+            grow(t, Some(memory), &Growth { acked: 4_000, now_us: 0, after_timeout: false });
+            t.cwnd - before
+        };
+        assert_eq!(step(&mut t, &mut memory), 1_000, "a quarter");
+        t.ssthresh = reduce(&t, &mut memory, 50_000);
+        t.cwnd = 10_000;
+        assert_eq!(step(&mut t, &mut memory), 4_000);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::records::Chunks;
 use super::tlp::ProbeVerdict;
 use super::{Block, Phase, enter_recovery, reno, undo};
 use crate::base::{Counters, Event};
-use crate::tcp::congestion::{self, Algorithm, Growth};
+use crate::tcp::congestion::{self, Growth};
 use crate::tcp::env::{Clock, Common, Env};
 use crate::tcp::rtt;
 use crate::tcp::tcb::{Tcb, flag};
@@ -112,8 +112,9 @@ fn read(t: &Tcb, b: &mut Block, chunks: &mut Chunks, ack: &Ack<'_>) -> Report {
     let Block { board, rack, recover, .. } = b;
     let mut report = Report::default();
     let Report { rtt, has_originals, .. } = &mut report;
+    let mut newest = None;
     let mut each = |d| {
-        if let Some(r) = rack.delivered(&d, &ack.at)
+        if let Some(r) = rack.delivered(&d, &ack.at, &mut newest)
             && rtt.is_none_or(|(shortest, _)| r <= shortest)
         {
             *rtt = Some((r, d.end));
@@ -197,6 +198,8 @@ fn probe(t: &mut Tcb, b: &mut Block, ack: &Ack<'_>) {
         let in_use = b.in_use(t);
         t.ssthresh = congestion::reduce(t, &mut b.memory, in_use);
         t.cwnd = t.cwnd.min(t.ssthresh);
+        b.undo.forget();
+        b.notice.reduced(t);
     }
 }
 
@@ -227,13 +230,7 @@ pub(super) fn grow(t: &mut Tcb, b: &mut Block, acked: u32, rtt_us: Option<u32>, 
         // Nothing has shown that the path takes twice what it got.
         return;
     }
-    if is_slow_start
-        && b.phase == Phase::Open
-        && t.algorithm() == Algorithm::Cubic
-        && let Some(ssthresh) = b.memory.hystart.on_ack(t.snd_una, t.snd_nxt, rtt_us, t.cwnd)
-    {
-        t.ssthresh = ssthresh;
-    }
+    congestion::watch_slow_start(t, &mut b.memory, rtt_us);
     let growth = Growth { acked, now_us, after_timeout: b.phase == Phase::Timeout };
     congestion::grow(t, Some(&mut b.memory), &growth);
 }

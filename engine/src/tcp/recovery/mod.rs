@@ -8,7 +8,7 @@
 //!
 //! The state lives in a side block that a connection has only while there is something to remember: more than one segment
 //! under way, a loss, a path that reorders, a window that CUBIC wants to come back to. A connection of one segment each way
-//! never has one. Blocks and records are pooled and bounded per shard. Without a block, a connection repairs
+//! has none before it has to probe for its ACK. Blocks and records are pooled and bounded per shard. Without a block, a connection repairs
 //! losses by time-out alone; with a block but without room for records, it does as without SACK: three duplicate ACKs,
 //! NewReno, and go-back-N after a time-out, until nothing is under way. Both are counted (`recovery_exhausted`).
 
@@ -153,7 +153,8 @@ impl Block {
 
     /// How long the next flight of segments would miss what is remembered; `None`: there is nothing to miss.
     fn rest(&self) -> Option<Rest> {
-        if !self.path.is_plain() || !self.rack.is_plain() || self.notice.is_due() {
+        let owes = self.notice.is_due() || self.probe.is_unmeasured();
+        if !self.path.is_plain() || !self.rack.is_plain() || owes {
             return Some(Rest::PathAge);
         }
         let is_settled = self.phase == Phase::Open && !self.undo.is_set() && !self.probe.is_pending();
@@ -167,8 +168,8 @@ enum Rest {
     /// One time-out: the window starts anew then (RFC 5681 4.1), and no report of duplicates comes so late. ssthresh stays,
     /// and where congestion avoidance begins after it, CUBIC's plateau is (RFC 9438 4.8).
     TimeOut,
-    /// As long as what is known of a path counts (RFC 8201 5.3): how large segments it takes, how far it reorders them; and
-    /// that the peer has not been told of a reduction (CWR), for want of new data.
+    /// As long as what is known of a path counts (RFC 8201 5.3): how large segments it takes, how far it reorders them; that
+    /// the peer has not been told of a reduction (CWR), for want of new data; and that nothing was measured since the last probe.
     PathAge,
 }
 
@@ -181,6 +182,13 @@ pub(super) fn is_tracking(t: &Tcb, pool: &Pool) -> bool {
 /// A loss is being repaired.
 pub fn is_recovering(t: &Tcb, pool: &Pool) -> bool {
     pool.get(t.recovery).is_some_and(Block::in_recovery)
+}
+
+/// A round trip was measured by other means than records.
+pub(super) fn measured(t: &Tcb, pool: &mut Pool) {
+    if let Some((b, _)) = pool.parts(t.recovery) {
+        b.probe.measured();
+    }
 }
 
 /// What a time-out took for lost is sent again.

@@ -52,9 +52,10 @@ impl MinRtt {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Rack {
-    /// The segment that was sent last of all that have arrived: when, its end, and its round trip.
+    /// The segment that was sent last of all that have arrived: when, and its end.
     sent_us: u32,
     end: Seq,
+    /// The round trip of the one that was sent last of those that the last ACK has reported.
     rtt_us: u32,
     is_valid: bool,
     min_rtt: MinRtt,
@@ -107,16 +108,21 @@ impl Rack {
         self.min_rtt.get()
     }
 
-    /// Steps 1 to 3 for one segment. Returns its round trip if that can be trusted for a measurement (Karn).
-    pub fn delivered(&mut self, d: &Delivered, at: &Moment) -> Option<u32> {
+    /// Steps 1 to 3 for one segment, `newest` being the one that was sent last of those that the same ACK has reported so far.
+    /// Returns its round trip if that can be trusted for a measurement (Karn).
+    pub fn delivered(&mut self, d: &Delivered, at: &Moment, newest: &mut Option<(u32, Seq)>) -> Option<u32> {
         let rtt = at.now_us.wrapping_sub(d.sent_us);
         if d.retransmitted && (at.echoes_earlier(d.sent_us) || rtt < self.min_rtt.get()) {
             // It was an earlier copy that arrived.
             self.move_forward(d);
             return None;
         }
-        if !self.is_valid || sent_after((d.sent_us, d.end), (self.sent_us, self.end)) {
-            (self.sent_us, self.end, self.rtt_us, self.is_valid) = (d.sent_us, d.end, rtt, true);
+        let sent = (d.sent_us, d.end);
+        if newest.is_none_or(|newest| sent_after(sent, newest)) {
+            (*newest, self.rtt_us) = (Some(sent), rtt);
+        }
+        if !self.is_valid || sent_after(sent, (self.sent_us, self.end)) {
+            (self.sent_us, self.end, self.is_valid) = (d.sent_us, d.end, true);
         }
         self.move_forward(d);
         if d.retransmitted {
@@ -218,11 +224,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn round_trip_is_that_of_the_last_ack_even_if_what_it_reports_was_sent_before_others_that_have_arrived() {
+        let mut rack = Rack::new(Seq(0), 0);
+        let mut ack = |now_us, segments: &[(u32, u32)]| {
+            let (at, mut newest) = (Moment { now_us, echo_age: None }, None);
+            for &(end, sent_us) in segments {
+                let d = Delivered { end: Seq(end), len: 1000, sent_us, retransmitted: false };
+                rack.delivered(&d, &at, &mut newest);
+            }
+            (rack.rtt_us, rack.sent_us)
+        };
+        assert_eq!(ack(20_000, &[(5_000, 10_000)]), (10_000, 10_000));
+        // Late, and in whatever order the ACK names them.
+        assert_eq!(ack(24_000, &[(2_000, 1_000), (1_000, 0)]), (23_000, 10_000));
+        assert_eq!(ack(30_000, &[(9_000, 18_000), (8_000, 19_000), (3_000, 2_000)]), (11_000, 19_000));
+    }
+
+    #[test]
     fn reordering_window_widens_with_reports_but_not_beyond_a_round_trip() {
         let mut rack = Rack::new(Seq(0), 0);
         let (rtt, srtt) = (8_000, 10_000);
         let d = Delivered { end: Seq(1000), len: 1000, sent_us: 0, retransmitted: false };
-        assert_eq!(rack.delivered(&d, &Moment { now_us: rtt, echo_age: None }), Some(rtt));
+        assert_eq!(rack.delivered(&d, &Moment { now_us: rtt, echo_age: None }, &mut None), Some(rtt));
         rack.reordering_seen = true;
         assert_eq!(rack.window_us(false, 3, srtt), rtt / 4);
         let mut widest = 0;

@@ -7,7 +7,7 @@ use super::path_mtu;
 use super::{Block, Phase, Rest, rewind};
 use crate::base::Event;
 use crate::base::time::Tick;
-use crate::tcp::congestion::{self, HyStart};
+use crate::tcp::congestion;
 use crate::tcp::env::{Clock, Common, Env, Times};
 use crate::tcp::output::Plan;
 use crate::tcp::rtt;
@@ -171,6 +171,22 @@ fn send_probe(t: &mut Tcb, env: &mut Env<'_>) -> bool {
     true
 }
 
+/// As [`send_probe`], for a segment that is under way alone: its connection has no block, which now has to remember the probe.
+/// False: there is none to be had, and this is a time-out.
+pub fn probe_alone(t: &mut Tcb, env: &mut Env<'_>) -> bool {
+    if !env.open_recovery(t) {
+        return false;
+    }
+    if path_mtu::share(t, env) {
+        // It goes out anew, in smaller pieces.
+        env.counters.event(Event::LossProbes);
+        t.arm_rtx(env.clock.tick.plus(rtt::rto_ticks(t, env.times)));
+        return true;
+    }
+    t.clear(flag::RTT_TIMING);
+    send_probe(t, env)
+}
+
 /// The retransmission time-out (RFC 5681 3.1, RFC 8985 6.3). SND.NXT falls back if there are no records of what
 /// was sent.
 pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
@@ -188,15 +204,17 @@ pub fn on_timeout(t: &mut Tcb, env: &mut Env<'_>) {
     let is_first = !b.in_recovery() || t.snd_una.at_or_after(b.recover);
     if is_first {
         b.save_for_undo(t, true);
+    }
+    // In a recovery it tells of a retransmission that was lost, which counts once more (RFC 5681 4.3).
+    if is_first || b.phase == Phase::Recovery {
         let outstanding = t.snd_nxt.since(t.snd_una);
-        t.ssthresh = congestion::reduce_on_timeout(t, &mut b.memory, outstanding);
+        t.ssthresh = congestion::reduce_on_timeout(t, &mut b.memory, outstanding).min(t.ssthresh);
         b.notice.reduced(t);
     }
     t.cwnd = u32::from(t.mss);
     b.phase = Phase::Timeout;
     b.recover = t.snd_max;
     b.limited_until = Some(t.snd_max);
-    b.memory.hystart = HyStart::default();
     b.probe.forget();
     if b.is_tracking {
         b.rack.on_timeout(&mut b.board, chunks, clock.us, t.srtt_us);

@@ -11,6 +11,7 @@ pub struct Probe {
     is_retransmission: bool,
     /// A round trip was measured since the last probe.
     has_measured: bool,
+    was_sent: bool,
 }
 
 /// What an ACK says about a probe.
@@ -32,7 +33,7 @@ impl Probe {
     }
 
     pub fn sent(&mut self, end: Seq, is_retransmission: bool) {
-        *self = Probe { end: Some(end), is_retransmission, has_measured: false };
+        *self = Probe { end: Some(end), is_retransmission, has_measured: false, was_sent: true };
     }
 
     /// The probe that is under way carried nothing new and ends there.
@@ -43,6 +44,12 @@ impl Probe {
     /// Whether a probe that carried nothing new was needed is not known yet.
     pub fn is_pending(&self) -> bool {
         self.is_retransmission && self.end.is_some()
+    }
+
+    /// Nothing was measured since the last one, and until then there must be no other (RFC 8985 7.3): or else probes that come
+    /// too early would keep a round trip that has become longer from being measured.
+    pub fn is_unmeasured(&self) -> bool {
+        self.was_sent && !self.has_measured
     }
 
     pub fn forget(&mut self) {
