@@ -171,7 +171,7 @@ fn send_probe(t: &mut Tcb, env: &mut Env<'_>) -> bool {
     true
 }
 
-/// As [`send_probe`], for a segment that is under way alone: its connection has no block, which now has to remember the probe.
+/// As `send_probe`, for a segment that is under way alone: its connection has no block, which now has to remember the probe.
 /// False: there is none to be had, and this is a time-out.
 pub fn probe_alone(t: &mut Tcb, env: &mut Env<'_>) -> bool {
     if !env.open_recovery(t) {
